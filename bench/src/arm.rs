@@ -1,0 +1,335 @@
+//! The node as an arm of a scenario: started as a process, measured from outside, stopped like any service.
+//!
+//! ```text
+//! worker.properties + connector.json ──► millrace standalone ──► log: "connector <name> running"
+//!                                        /proc/<pid>: CPU time, peak memory
+//!                                        SIGTERM ──► exit code 0   (anything else fails the arm)
+//! ```
+//!
+//! The files are what a user would write: Kafka Connect's own, with converters that add nothing to the bytes. The rig
+//! knows the node only by its command line, its log line and its exit code.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use bson::Timestamp;
+use millrace_testbed::{Lifetime, Process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::procfs;
+
+/// How long a node may take to read its files, connect and open the stream.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a node may take to hand over what is under way and store its position.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const LOG_TAIL_LINES: usize = 30;
+
+/// What the node makes of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Text as the connector's DefaultJson writes it.
+    Json,
+    /// The bytes of the event as MongoDB sent them.
+    Bson,
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct NodePlan {
+    /// The binary `millrace`.
+    pub binary: PathBuf,
+    /// Name of the connector.
+    pub name: String,
+    /// Where to read.
+    pub mongodb_uri: String,
+    /// Where to write.
+    pub bootstrap: String,
+    /// Database to watch.
+    pub database: String,
+    /// Collection to watch; empty for every collection of the database.
+    pub collection: String,
+    /// The topic is `<prefix>.<database>.<collection>`; without a prefix `<database>.<collection>`.
+    pub topic_prefix: String,
+    /// Form of keys and values.
+    pub format: Format,
+    /// Where the stream starts; `None` for now, the connector's mode `latest`.
+    pub start_at: Option<Timestamp>,
+    /// Further lines of the worker's file.
+    pub worker_settings: Vec<(String, String)>,
+    /// Further properties of the connector.
+    pub connector_settings: Vec<(String, String)>,
+}
+
+/// What the node has used since it started.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// CPU time, user and system.
+    pub cpu: Duration,
+    /// The most memory that was ever resident, KiB.
+    pub peak_rss_kib: u64,
+}
+
+/// A node that runs. Dropping it kills it, and so does the end of this process.
+#[derive(Debug)]
+pub struct Node {
+    process: Process,
+    name: String,
+    folder: Folder,
+}
+
+/// Where the node's files lie, and what becomes of them.
+#[derive(Debug)]
+enum Folder {
+    Temporary(TempDir),
+    Kept(PathBuf),
+}
+
+/// The binary of this very process: it holds the node too.
+pub fn own_binary() -> Result<PathBuf> {
+    std::env::current_exe().context("could not find the path of the running binary")
+}
+
+impl NodePlan {
+    /// The topic that the events of a collection go to.
+    pub fn topic(&self, collection: &str) -> String {
+        let namespace = format!("{}.{collection}", self.database);
+        if self.topic_prefix.is_empty() {
+            namespace
+        } else {
+            format!("{}.{namespace}", self.topic_prefix)
+        }
+    }
+
+    fn worker_file(&self, folder: &Path) -> String {
+        let converter = match self.format {
+            Format::Json => "org.apache.kafka.connect.storage.StringConverter",
+            Format::Bson => "org.apache.kafka.connect.converters.ByteArrayConverter",
+        };
+        let offsets = folder.join("connect.offsets");
+        let mut file = format!(
+            "bootstrap.servers={}\nkey.converter={converter}\nvalue.converter={converter}\n\
+             offset.storage.file.filename={}\n",
+            self.bootstrap,
+            offsets.display()
+        );
+        for (name, value) in &self.worker_settings {
+            file.push_str(&format!("{name}={value}\n"));
+        }
+        file
+    }
+
+    fn connector_file(&self) -> Value {
+        let format = match self.format {
+            Format::Json => "json",
+            Format::Bson => "bson",
+        };
+        let mut config = json!({
+            "connector.class": "com.mongodb.kafka.connect.MongoSourceConnector",
+            "connection.uri": self.mongodb_uri,
+            "database": self.database,
+            "collection": self.collection,
+            "topic.prefix": self.topic_prefix,
+            "output.format.key": format,
+            "output.format.value": format,
+            "startup.mode": "latest",
+        });
+        if let Some(Timestamp { time, increment }) = self.start_at {
+            let start_at = json!({ "$timestamp": { "t": time, "i": increment } }).to_string();
+            config["startup.mode"] = json!("timestamp");
+            config["startup.mode.timestamp.start.at.operation.time"] = json!(start_at);
+        }
+        for (name, value) in &self.connector_settings {
+            config[name] = json!(value);
+        }
+        json!({ "name": self.name, "config": config })
+    }
+}
+
+impl Node {
+    /// Writes the node's files into a new temporary folder, starts it and waits until the connector runs.
+    pub async fn start(plan: &NodePlan) -> Result<Self> {
+        let folder = TempDir::with_prefix("millrace-node-")
+            .context("could not make a temporary folder for the node")?;
+        Self::run(plan, Folder::Temporary(folder), Lifetime::WithParent).await
+    }
+
+    /// As [`Node::start`], in a folder that stays: a second start there goes on where the first has ended.
+    pub async fn start_in(plan: &NodePlan, folder: &Path) -> Result<Self> {
+        Self::run(plan, Folder::Kept(folder.to_owned()), Lifetime::WithParent).await
+    }
+
+    /// As [`Node::start_in`], and [`Node::leave`] lets it outlive this process.
+    pub async fn start_detached(plan: &NodePlan, folder: &Path) -> Result<Self> {
+        Self::run(plan, Folder::Kept(folder.to_owned()), Lifetime::Detached).await
+    }
+
+    async fn run(plan: &NodePlan, folder: Folder, lifetime: Lifetime) -> Result<Self> {
+        let path = folder.path();
+        fs::write(path.join("worker.properties"), plan.worker_file(path))?;
+        fs::write(path.join("connector.json"), plan.connector_file().to_string())?;
+        let log = path.join("node.log");
+        let log_bytes_before = fs::metadata(&log).map_or(0, |log| log.len());
+        let mut command = Command::new(&plan.binary);
+        command
+            .arg("standalone")
+            .args([path.join("worker.properties"), path.join("connector.json")])
+            .env("NO_COLOR", "1");
+        let process = Process::start("the node", command, &log, lifetime)?;
+        let mut node = Self { process, name: plan.name.clone(), folder };
+        node.wait_until_running(log_bytes_before as usize).await?;
+        Ok(node)
+    }
+
+    async fn wait_until_running(&mut self, log_bytes_before: usize) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            let log = fs::read(self.process.log_path()).unwrap_or_default();
+            let new = String::from_utf8_lossy(log.get(log_bytes_before..).unwrap_or_default());
+            if new.lines().any(|line| says_running(line, &self.name)) {
+                return Ok(());
+            }
+            self.ensure_alive()?;
+            if START_TIMEOUT < started.elapsed() {
+                bail!(
+                    "the node did not report connector {} running within {} s; its log ends with:\n{}",
+                    self.name,
+                    START_TIMEOUT.as_secs(),
+                    self.log_tail()
+                );
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// Process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// The folder of its files, its log (`node.log`) and its offsets (`connect.offsets`).
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Fails with the end of the node's log if the node has ended.
+    pub fn ensure_alive(&mut self) -> Result<()> {
+        match self.process.try_wait()? {
+            None => Ok(()),
+            Some(status) => Err(self.ended(status)),
+        }
+    }
+
+    /// What it has used since it started. Fails when it has ended.
+    pub fn usage(&self) -> Result<Usage> {
+        let read = || -> std::io::Result<Usage> {
+            let pid = self.pid();
+            Ok(Usage { cpu: procfs::process_cpu(pid)?, peak_rss_kib: procfs::peak_rss_kib(pid)? })
+        };
+        read().context("could not read what the node uses")
+    }
+
+    /// Asks it to stop and waits for it. Fails unless it ends with code 0.
+    pub async fn stop(mut self) -> Result<()> {
+        self.ensure_alive()?;
+        let status = self.process.stop(STOP_TIMEOUT).await?;
+        ensure!(status.success(), self.ended(status));
+        Ok(())
+    }
+
+    /// Ends it at once, as a crash would.
+    pub fn kill(mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// Lets a node that was started detached run on. Returns its process id.
+    pub fn leave(self) -> u32 {
+        let pid = self.process.pid();
+        self.process.leave();
+        pid
+    }
+
+    /// The last lines of its log.
+    pub fn log_tail(&self) -> String {
+        self.process.log_tail(LOG_TAIL_LINES)
+    }
+
+    fn ended(&self, status: ExitStatus) -> anyhow::Error {
+        anyhow!("the node ended ({status}); its log ends with:\n{}", self.log_tail())
+    }
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Kept(path) => path,
+        }
+    }
+}
+
+/// Whether a log line says that connector `name` runs.
+fn says_running(line: &str, name: &str) -> bool {
+    let mut words = line.split_whitespace().rev();
+    words.any(|word| word == "running") && line.split_whitespace().any(|word| word == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(binary: &str) -> NodePlan {
+        NodePlan {
+            binary: binary.into(),
+            name: "drain".into(),
+            mongodb_uri: "mongodb://h:1/?replicaSet=rs0".into(),
+            bootstrap: "h:2".into(),
+            database: "millrace_drain".into(),
+            collection: "events".into(),
+            topic_prefix: "r1json".into(),
+            format: Format::Json,
+            start_at: Some(Timestamp { time: 7, increment: 2 }),
+            worker_settings: vec![("offset.flush.interval.ms".into(), "1000".into())],
+            connector_settings: vec![("batch.size".into(), "5".into())],
+        }
+    }
+
+    #[test]
+    fn the_files_are_those_of_kafka_connect() {
+        let plan = plan("millrace");
+        assert_eq!(
+            plan.worker_file(Path::new("/f")),
+            "bootstrap.servers=h:2\n\
+             key.converter=org.apache.kafka.connect.storage.StringConverter\n\
+             value.converter=org.apache.kafka.connect.storage.StringConverter\n\
+             offset.storage.file.filename=/f/connect.offsets\n\
+             offset.flush.interval.ms=1000\n"
+        );
+        let connector = plan.connector_file();
+        let config = &connector["config"];
+        assert_eq!(connector["name"], "drain");
+        assert_eq!(config["batch.size"], "5");
+        assert_eq!(
+            config["startup.mode.timestamp.start.at.operation.time"],
+            r#"{"$timestamp":{"t":7,"i":2}}"#
+        );
+        assert_eq!(plan.topic("events"), "r1json.millrace_drain.events");
+    }
+
+    #[test]
+    fn only_the_named_connector_counts_as_running() {
+        assert!(says_running("2026-01-01 INFO millrace: connector drain running", "drain"));
+        assert!(!says_running("INFO connector drain2 running", "drain"));
+        assert!(!says_running("INFO connector drain starting", "drain"));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_ends_at_once_is_reported_with_its_code() {
+        let error = Node::start(&plan("/bin/false")).await.expect_err("it ends").to_string();
+        assert!(error.contains("exit status: 1"), "{error}");
+    }
+}

@@ -1,0 +1,241 @@
+//! One backlog of changes, and how fast it can be drained: by the null reader, or by the node.
+//!
+//! ```text
+//! Backlog::write ─► oplog holds N events from `start_at` on
+//!      drain_null   mongod ─► null reader                              window: first to last reply with events
+//!      drain_node   mongod ─► millrace ─► topic in append time         window: first to last batch, broker's clock
+//!                                           └─► ledger
+//! ```
+//!
+//! Both rates are defined alike: all events, over the time from the first arrival to the last. So start-up is in neither
+//! rate. The first arrival is a small share of the events, and is recorded. The node's window is the broker's own, not
+//! the node's word for it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bson::Timestamp;
+use millrace_loadgen::workload::Workload;
+use millrace_loadgen::writer::{Written, write_backlog};
+use millrace_testbed::Testbed;
+use tokio::task::spawn_blocking;
+
+use crate::arm::{Format, Node, NodePlan};
+use crate::check::{self, Report};
+use crate::consumer::{self, Topic};
+use crate::exhaust::{self, NullRead, NullReading};
+use crate::kafka_admin::KafkaAdmin;
+use crate::progress::Progress;
+
+/// An arm that stands still for this long has failed.
+pub const STALLED_MAX: Duration = Duration::from_secs(30);
+const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
+/// Name of the connector in every arm.
+pub const CONNECTOR: &str = "millrace-bench";
+
+/// Changes that wait in the oplog.
+#[derive(Clone, Debug)]
+pub struct Backlog {
+    /// What was written.
+    pub workload: Workload,
+    /// How the writing went.
+    pub written: Written,
+    /// Where it lies.
+    pub mongodb_uri: String,
+    /// Where it goes.
+    pub bootstrap: String,
+    /// Host and port of the primary.
+    primary: String,
+    /// Its process id, if it runs here.
+    primary_pid: Option<u32>,
+}
+
+/// How the node drained the backlog.
+#[derive(Clone, Debug)]
+pub struct NodeReading {
+    /// Events in the topic.
+    pub events: u64,
+    /// Events in the first batch.
+    pub events_first_batch: u64,
+    /// From the first batch to the last, by the broker's clock.
+    pub window: Duration,
+    /// CPU time of the process, start-up included.
+    pub cpu: Duration,
+    /// The most memory that was resident, KiB.
+    pub peak_rss_kib: u64,
+    /// What the ledger says.
+    pub report: Report,
+}
+
+impl Backlog {
+    /// Writes `workload` into empty collections: what an earlier run left in its database is dropped.
+    pub async fn write(testbed: &Testbed, workload: Workload, progress: Progress) -> Result<Self> {
+        ensure!(
+            workload.database.starts_with("millrace_"),
+            "database {} is not dropped: its name does not begin with millrace_",
+            workload.database
+        );
+        let mongodb = testbed.mongodb();
+        let database = mongodb.client().await?.database(&workload.database);
+        database.drop().await.context("could not drop what an earlier run left")?;
+        let bar = progress.count("loading", workload.operations);
+        let written =
+            write_backlog(&mongodb.uri(), &workload, |written| bar.set_position(written)).await?;
+        bar.finish_and_clear();
+        let member = mongodb.primary().await.unwrap_or(0);
+        Ok(Self {
+            written,
+            mongodb_uri: mongodb.uri(),
+            bootstrap: testbed.kafka().bootstrap(),
+            primary: mongodb.hosts().get(member).cloned().context("there is no mongod")?,
+            primary_pid: mongodb.pid(member).ok(),
+            workload,
+        })
+    }
+
+    /// Where a stream starts that sees all of it and nothing older.
+    pub fn start_at(&self) -> Timestamp {
+        self.written.started_at_operation_time
+    }
+
+    /// Drains it by the null reader.
+    pub async fn drain_null(&self, progress: Progress) -> Result<NullReading> {
+        let plan = NullRead {
+            address: self.primary.clone(),
+            database: self.workload.database.clone(),
+            collection: self.collection()?.to_owned(),
+            start_at: self.start_at(),
+            events: self.workload.operations,
+            server_pid: self.primary_pid,
+            idle_max: STALLED_MAX,
+        };
+        let bar = progress.count("null reader", self.workload.operations);
+        let reading = spawn_blocking(move || {
+            let reading = exhaust::read(&plan, |events| bar.set_position(events));
+            bar.finish_and_clear();
+            reading
+        });
+        reading.await.context("the null reader panicked")?
+    }
+
+    /// What the node is started with to drain it.
+    pub fn node_plan(&self, binary: &Path, format: Format, topic_prefix: &str) -> Result<NodePlan> {
+        Ok(NodePlan {
+            binary: binary.to_owned(),
+            name: CONNECTOR.to_owned(),
+            mongodb_uri: self.mongodb_uri.clone(),
+            bootstrap: self.bootstrap.clone(),
+            database: self.workload.database.clone(),
+            collection: self.collection()?.to_owned(),
+            topic_prefix: topic_prefix.to_owned(),
+            format,
+            start_at: Some(self.start_at()),
+            worker_settings: Vec::new(),
+            connector_settings: Vec::new(),
+        })
+    }
+
+    /// Drains it by the node into a new topic, which is deleted after the check unless it is to be kept.
+    pub async fn drain_node(
+        &self,
+        plan: &NodePlan,
+        keep_topic: bool,
+        progress: Progress,
+    ) -> Result<NodeReading> {
+        let name = plan.topic(self.collection()?);
+        let topic = fresh_topic(&self.bootstrap, &name, 1).await?;
+        let reading = self.fill_and_check(plan, &topic, progress).await;
+        if !keep_topic {
+            delete_topic(&self.bootstrap, &name).await?;
+        }
+        reading
+    }
+
+    async fn fill_and_check(
+        &self,
+        plan: &NodePlan,
+        topic: &Topic,
+        progress: Progress,
+    ) -> Result<NodeReading> {
+        let events = self.workload.operations;
+        let mut node = Node::start(plan).await?;
+        let bar = progress.count("node", events);
+        let alive = || node.ensure_alive();
+        let filled =
+            topic.wait_for(events, STALLED_MAX, alive, |count| bar.set_position(count)).await;
+        bar.finish_and_clear();
+        filled.with_context(|| format!("the node's log ends with:\n{}", node.log_tail()))?;
+        let usage = node.usage()?;
+        node.stop().await?;
+
+        let end = topic.end().await?;
+        let (window, events_first_batch) =
+            append_window(&self.bootstrap, topic.name(), end).await?;
+        let bar = progress.count("checking", end);
+        let report = check::check_topic(topic, &self.workload, plan.format, {
+            let bar = bar.clone();
+            move |records| bar.set_position(records)
+        })
+        .await?;
+        bar.finish_and_clear();
+        Ok(NodeReading {
+            events: end,
+            events_first_batch,
+            window,
+            cpu: usage.cpu,
+            peak_rss_kib: usage.peak_rss_kib,
+            report,
+        })
+    }
+
+    fn collection(&self) -> Result<&str> {
+        match &self.workload.collections[..] {
+            [collection] => Ok(collection),
+            collections => anyhow::bail!("a backlog has one collection, not {}", collections.len()),
+        }
+    }
+}
+
+/// An empty topic in which the broker notes when it appended each batch. What an earlier run left there is deleted.
+pub async fn fresh_topic(bootstrap: &str, name: &str, partitions: i32) -> Result<Topic> {
+    let client = consumer::connect(bootstrap).await?;
+    if client.list_topics().await?.iter().any(|topic| topic.name == name) {
+        delete_topic(bootstrap, name).await?;
+    }
+    let (address, topic_name) = (bootstrap.to_owned(), name.to_owned());
+    let settings = [("message.timestamp.type", "LogAppendTime")];
+    spawn_blocking(move || {
+        KafkaAdmin::connect(&address)?.create_topic(&topic_name, partitions, &settings)
+    })
+    .await??;
+    Topic::open(&client, name, TOPIC_TIMEOUT).await
+}
+
+/// Deletes a topic and waits until the broker has forgotten it.
+pub async fn delete_topic(bootstrap: &str, name: &str) -> Result<()> {
+    let client = consumer::connect(bootstrap).await?;
+    let controller = client.controller_client()?;
+    let deleted = controller.delete_topic(name, TOPIC_TIMEOUT.as_millis() as i32).await;
+    deleted.with_context(|| format!("could not delete topic {name}"))?;
+    let asked = Instant::now();
+    while client.list_topics().await?.iter().any(|topic| topic.name == name) {
+        ensure!(asked.elapsed() < TOPIC_TIMEOUT, "topic {name} is still there after its deletion");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// From the first batch of partition 0 to the last, and the records of the first.
+async fn append_window(bootstrap: &str, topic: &str, end: u64) -> Result<(Duration, u64)> {
+    let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
+    spawn_blocking(move || {
+        let mut admin = KafkaAdmin::connect(&bootstrap)?;
+        let first = admin.batch_at(&topic, 0, 0)?;
+        let last = admin.batch_at(&topic, 0, end.saturating_sub(1) as i64)?;
+        let (first, last) = first.zip(last).with_context(|| format!("topic {topic} is empty"))?;
+        let window_ms = last.appended_ms.saturating_sub(first.appended_ms).max(0) as u64;
+        Ok((Duration::from_millis(window_ms), u64::from(first.records)))
+    })
+    .await?
+}

@@ -1,0 +1,39 @@
+//! Scenarios over the node and its rivals: what judges shares no code with what is judged.
+//!
+//! ```text
+//! commands     what `millrace demo|bench|testbed|load` take and print
+//!   ├ demo       the tour: a flood for throughput, then a trickle for latency
+//!   ├ drain      a backlog drained by every arm, in interleaved rounds
+//!   │   ├ backlog     writes it, drains it by the null reader or by the node
+//!   │   └ live        the trickle
+//!   │       ├ exhaust     null reader: change stream, exhaust, nothing else
+//!   │       ├ arm         the node as a process, seen from outside
+//!   │       ├ consumer    reads a topic with another client than the node's
+//!   │       ├ check       topic against ledger, by decode and strict_json
+//!   │       └ kafka_admin, procfs
+//!   └ scenario   the files of bench/scenarios
+//! proxy, tamper   drops, doubles, swaps and alters records: the checker is held against it
+//! ```
+//!
+//! It starts the node by its command line and reads its log and exit code; it imports neither `core` nor `io` nor `node`.
+
+pub mod arm;
+pub mod backlog;
+pub mod check;
+pub mod commands;
+pub mod consumer;
+pub mod decode;
+pub mod demo;
+pub mod drain;
+pub mod exhaust;
+pub mod kafka_admin;
+pub mod live;
+pub mod procfs;
+pub mod progress;
+pub mod proxy;
+pub mod scenario;
+pub mod strict_json;
+pub mod tamper;
+
+mod present;
+mod wire;

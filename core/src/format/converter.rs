@@ -1,0 +1,227 @@
+//! What a converter of Kafka Connect makes of a document: the bytes of a record's key or value.
+//!
+//! ```text
+//!  output.format  converter                      record
+//!  json           StringConverter                {"a": 1}
+//!  json           JsonConverter, schemas off     "{\"a\": 1}"
+//!  json           JsonConverter, schemas on      {"schema":{"type":"string","optional":false},"payload":"{\"a\": 1}"}
+//!  bson           ByteArrayConverter             the raw bytes
+//!  bson           JsonConverter, schemas off     "DAAAABBhAAEAAAAA"
+//!  bson           JsonConverter, schemas on      {"schema":{"type":"bytes","optional":false},"payload":"DAAA…"}
+//! ```
+//!
+//! The two other pairs are refused before anything runs: ByteArrayConverter fails on text in Java, too, and
+//! StringConverter would write the name and hash of a Java array. A tombstone has no document and no encoder.
+
+use std::fmt;
+
+use crate::format::binary::{base64_len, write_base64};
+use crate::format::{FormatError, json};
+use crate::mongo::bson::RawDoc;
+
+/// What the connector hands to the converter: `output.format.key`, `output.format.value`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// Text of the `DefaultJson` formatter.
+    Json,
+    /// The bytes of the document.
+    Bson,
+}
+
+/// How the worker turns that into bytes: `key.converter`, `value.converter`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Converter {
+    /// `org.apache.kafka.connect.storage.StringConverter`
+    String,
+    /// `org.apache.kafka.connect.converters.ByteArrayConverter`
+    ByteArray,
+    /// `org.apache.kafka.connect.json.JsonConverter`
+    Json {
+        /// `schemas.enable`: wrap the value in a schema and payload envelope.
+        schemas_enable: bool,
+    },
+}
+
+/// A format and a converter that do not go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncoderError {
+    /// Bytes for a converter that takes text.
+    BsonAsString,
+    /// Text for a converter that takes bytes.
+    JsonAsByteArray,
+}
+
+impl fmt::Display for EncoderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BsonAsString => f.write_str(
+                "StringConverter cannot write output.format bson: it takes text and gets bytes; \
+                 use org.apache.kafka.connect.converters.ByteArrayConverter, or output.format json",
+            ),
+            Self::JsonAsByteArray => f.write_str(
+                "ByteArrayConverter cannot write output.format json: it takes bytes and gets text; \
+                 use org.apache.kafka.connect.storage.StringConverter, or output.format bson",
+            ),
+        }
+    }
+}
+
+impl std::error::Error for EncoderError {}
+
+/// Writes documents as one format and converter want them. Chosen once per connector, then one branch per document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoder {
+    shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    JsonText,
+    JsonLiteral { schemas_enable: bool },
+    BsonRaw,
+    BsonBase64 { schemas_enable: bool },
+}
+
+const STRING_ENVELOPE: &[u8] = br#"{"schema":{"type":"string","optional":false},"payload":"#;
+const BYTES_ENVELOPE: &[u8] = br#"{"schema":{"type":"bytes","optional":false},"payload":"#;
+/// Bytes around a payload: envelope, quotes, closing brace.
+const ENVELOPE_BYTES: usize = STRING_ENVELOPE.len() + 3;
+
+impl Encoder {
+    /// The encoder for a format and a converter.
+    ///
+    /// # Errors
+    /// [`EncoderError`] if the converter cannot take the format.
+    pub fn new(format: OutputFormat, converter: Converter) -> Result<Self, EncoderError> {
+        let shape = match (format, converter) {
+            (OutputFormat::Json, Converter::String) => Shape::JsonText,
+            (OutputFormat::Json, Converter::Json { schemas_enable }) => {
+                Shape::JsonLiteral { schemas_enable }
+            }
+            (OutputFormat::Json, Converter::ByteArray) => {
+                return Err(EncoderError::JsonAsByteArray);
+            }
+            (OutputFormat::Bson, Converter::ByteArray) => Shape::BsonRaw,
+            (OutputFormat::Bson, Converter::Json { schemas_enable }) => {
+                Shape::BsonBase64 { schemas_enable }
+            }
+            (OutputFormat::Bson, Converter::String) => return Err(EncoderError::BsonAsString),
+        };
+        Ok(Self { shape })
+    }
+
+    /// Appends the record bytes of `document`. Allocates only where `out` grows.
+    ///
+    /// # Errors
+    /// [`FormatError`], with a part written: the caller truncates `out`. Raw bytes are not looked into, so malformed
+    /// elements are an error for JSON only.
+    pub fn encode(&self, document: RawDoc<'_>, out: &mut Vec<u8>) -> Result<(), FormatError> {
+        match self.shape {
+            Shape::JsonText => json::write::<false>(document, out)?,
+            Shape::JsonLiteral { schemas_enable } => {
+                if schemas_enable {
+                    out.extend_from_slice(STRING_ENVELOPE);
+                }
+                out.push(b'"');
+                json::write::<true>(document, out)?;
+                out.extend_from_slice(if schemas_enable { b"\"}" } else { b"\"" });
+            }
+            Shape::BsonRaw => out.extend_from_slice(document.as_bytes()),
+            Shape::BsonBase64 { schemas_enable } => {
+                if schemas_enable {
+                    out.extend_from_slice(BYTES_ENVELOPE);
+                }
+                out.push(b'"');
+                write_base64(document.as_bytes(), out);
+                out.extend_from_slice(if schemas_enable { b"\"}" } else { b"\"" });
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes that [`Encoder::encode`] is likely to append: exact or one envelope too many for BSON, a guess on the
+    /// large side for JSON (text with many escapes takes up to six times as many).
+    pub fn size_hint(&self, document: RawDoc<'_>) -> usize {
+        let bytes = document.as_bytes().len();
+        match self.shape {
+            Shape::JsonText => bytes.saturating_mul(3) / 2,
+            Shape::JsonLiteral { .. } => bytes.saturating_mul(2).saturating_add(ENVELOPE_BYTES),
+            Shape::BsonRaw => bytes,
+            Shape::BsonBase64 { .. } => base64_len(bytes).saturating_add(ENVELOPE_BYTES),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::doc;
+    use proptest::prelude::*;
+
+    const ALL: [(OutputFormat, Converter); 6] = [
+        (OutputFormat::Json, Converter::String),
+        (OutputFormat::Json, Converter::Json { schemas_enable: false }),
+        (OutputFormat::Json, Converter::Json { schemas_enable: true }),
+        (OutputFormat::Bson, Converter::ByteArray),
+        (OutputFormat::Bson, Converter::Json { schemas_enable: false }),
+        (OutputFormat::Bson, Converter::Json { schemas_enable: true }),
+    ];
+
+    fn encode(
+        (format, converter): (OutputFormat, Converter),
+        document: &bson::Document,
+    ) -> Vec<u8> {
+        let bytes = document.to_vec().expect("a document has bytes");
+        let document = RawDoc::new(&bytes).expect("valid");
+        let encoder = Encoder::new(format, converter).expect("they go together");
+        let mut out = b"before".to_vec();
+        encoder.encode(document, &mut out).expect("valid");
+        out.split_off(6)
+    }
+
+    #[test]
+    fn every_pair_that_goes_together_has_its_shape() {
+        let document = doc! { "a": 1 };
+        let expected: [&[u8]; 6] = [
+            br#"{"a": 1}"#,
+            br#""{\"a\": 1}""#,
+            br#"{"schema":{"type":"string","optional":false},"payload":"{\"a\": 1}"}"#,
+            b"\x0c\0\0\0\x10a\0\x01\0\0\0\0",
+            br#""DAAAABBhAAEAAAAA""#,
+            br#"{"schema":{"type":"bytes","optional":false},"payload":"DAAAABBhAAEAAAAA"}"#,
+        ];
+        for (pair, expected) in ALL.into_iter().zip(expected) {
+            assert_eq!(encode(pair, &document), expected, "{pair:?}");
+        }
+    }
+
+    #[test]
+    fn pairs_that_cannot_work_are_refused_with_the_remedy() {
+        let error = Encoder::new(OutputFormat::Bson, Converter::String).expect_err("refused");
+        assert!(error.to_string().contains("ByteArrayConverter"));
+        let error = Encoder::new(OutputFormat::Json, Converter::ByteArray).expect_err("refused");
+        assert!(error.to_string().contains("StringConverter"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_literal_read_as_json_is_the_text(
+            texts in proptest::collection::vec(any::<String>(), 0..4),
+            code in "[\"\\\\\\\\a]{0,8}", id in any::<[u8; 12]>(), binary in any::<[u8; 5]>(),
+        ) {
+            let document = doc! {
+                "texts": texts, "code": bson::Bson::JavaScriptCode(code),
+                "id": bson::oid::ObjectId::from_bytes(id), "long": 5_i64, "double": 0.1,
+                "at": bson::DateTime::from_millis(7), "ts": bson::Timestamp { time: 1, increment: 2 },
+                "bin": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: binary.to_vec() },
+                "min": bson::Bson::MinKey, "max": bson::Bson::MaxKey, "u": bson::Bson::Undefined,
+            };
+            let text = String::from_utf8(encode(ALL[0], &document)).expect("UTF-8");
+            let literal: String = serde_json::from_slice(&encode(ALL[1], &document)).expect("JSON");
+            prop_assert_eq!(&literal, &text);
+            let envelope: serde_json::Value =
+                serde_json::from_slice(&encode(ALL[2], &document)).expect("JSON");
+            prop_assert_eq!(envelope["payload"].as_str(), Some(text.as_str()));
+        }
+    }
+}

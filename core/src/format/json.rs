@@ -1,0 +1,300 @@
+//! A document as the text of the connector's `DefaultJson` formatter: the legacy STRICT form of extended JSON.
+//!
+//! ```text
+//!  {"_id": {"$oid": "65…"}, "n": 1, "long": {"$numberLong": "5"}, "list": [1.0E10, NaN], "empty": {}}
+//! ```
+//!
+//! `", "` between members, `": "` after names, no line breaks. One pass over the BSON, straight into the output; nothing
+//! is sorted out: a name that occurs twice is written twice. Doubles that are not finite stand bare, so the text is not
+//! JSON then, which readers of such topics know.
+//!
+//! Source: `DefaultJson` of mongo-kafka-connect 2.0.1, `JsonWriter` and the converters of `org.bson.json` 4.7.2.
+
+use crate::format::binary::{write_base64, write_object_id, write_subtype};
+use crate::format::escape::write_escaped;
+use crate::format::fragment::{
+    BINARY, BINARY_TYPE, CODE, CODE_SCOPE, DATE, DB_POINTER, DB_POINTER_ID, DECIMAL128, FIRST_NAME,
+    Fragment, INT64, MAX_KEY, MIN_KEY, NAME_END, NEXT_NAME, OBJECT_ID, QUOTE, REGEX, REGEX_OPTIONS,
+    STRING_END_1, STRING_END_2, SYMBOL, TIMESTAMP, TIMESTAMP_INCREMENT, UNDEFINED,
+};
+use crate::format::{DEPTH_MAX, FormatError, decimal128, double};
+use crate::mongo::bson::{RawDoc, RawValue};
+
+/// Appends the text of `document`.
+///
+/// With `QUOTED` the text is escaped once more, to stand inside a JSON string; the quotes around it are the caller's.
+///
+/// # Errors
+/// [`FormatError`], with a part of the text written. [`DEPTH_MAX`] bounds the stack.
+pub fn write<const QUOTED: bool>(
+    document: RawDoc<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    write_document::<QUOTED>(document, DEPTH_MAX, out)
+}
+
+/// `depth_left` counts this document.
+fn write_document<const QUOTED: bool>(
+    document: RawDoc<'_>,
+    depth_left: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    let depth_left = depth_left.checked_sub(1).ok_or(FormatError::TooDeep)?;
+    let mut before = FIRST_NAME;
+    for element in document {
+        let element = element?;
+        before.write::<QUOTED>(out);
+        write_escaped::<QUOTED>(element.name, out);
+        NAME_END.write::<QUOTED>(out);
+        write_value::<QUOTED>(element.value, depth_left, out)?;
+        before = NEXT_NAME;
+    }
+    out.extend_from_slice(if document.is_empty() { b"{}" } else { b"}" });
+    Ok(())
+}
+
+fn write_array<const QUOTED: bool>(
+    array: RawDoc<'_>,
+    depth_left: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    let depth_left = depth_left.checked_sub(1).ok_or(FormatError::TooDeep)?;
+    out.push(b'[');
+    let mut first = true;
+    for element in array {
+        if !first {
+            out.extend_from_slice(b", ");
+        }
+        first = false;
+        write_value::<QUOTED>(element?.value, depth_left, out)?;
+    }
+    out.push(b']');
+    Ok(())
+}
+
+#[inline]
+fn write_value<const QUOTED: bool>(
+    value: RawValue<'_>,
+    depth_left: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    match value {
+        RawValue::Double(number) => double::write(number, out),
+        RawValue::String(text) => {
+            QUOTE.write::<QUOTED>(out);
+            write_escaped::<QUOTED>(text, out);
+            QUOTE.write::<QUOTED>(out);
+        }
+        RawValue::Document(document) => write_document::<QUOTED>(document, depth_left, out)?,
+        RawValue::Array(array) => write_array::<QUOTED>(array, depth_left, out)?,
+        RawValue::Binary { subtype, bytes } => {
+            BINARY.write::<QUOTED>(out);
+            write_base64(bytes, out);
+            BINARY_TYPE.write::<QUOTED>(out);
+            write_subtype(subtype, out);
+            STRING_END_1.write::<QUOTED>(out);
+        }
+        RawValue::Undefined => UNDEFINED.write::<QUOTED>(out),
+        RawValue::ObjectId(id) => {
+            OBJECT_ID.write::<QUOTED>(out);
+            write_object_id(id, out);
+            STRING_END_1.write::<QUOTED>(out);
+        }
+        RawValue::Boolean(true) => out.extend_from_slice(b"true"),
+        RawValue::Boolean(false) => out.extend_from_slice(b"false"),
+        RawValue::DateTime(unix_ms) => {
+            DATE.write::<QUOTED>(out);
+            write_integer(unix_ms, out);
+            out.push(b'}');
+        }
+        RawValue::Null => out.extend_from_slice(b"null"),
+        RawValue::Regex { pattern, options } => write_regex::<QUOTED>(pattern, options, out),
+        RawValue::DbPointer { namespace, id } => {
+            write_tagged::<QUOTED>(DB_POINTER, namespace, DB_POINTER_ID, out);
+            write_object_id(id, out);
+            STRING_END_2.write::<QUOTED>(out);
+        }
+        RawValue::JavaScript(code) => write_tagged::<QUOTED>(CODE, code, STRING_END_1, out),
+        RawValue::Symbol(name) => write_tagged::<QUOTED>(SYMBOL, name, STRING_END_1, out),
+        RawValue::JavaScriptWithScope { code, scope } => {
+            write_tagged::<QUOTED>(CODE, code, CODE_SCOPE, out);
+            write_document::<QUOTED>(scope, depth_left, out)?;
+            out.push(b'}');
+        }
+        RawValue::Int32(number) => write_integer(number, out),
+        RawValue::Timestamp { time, increment } => {
+            TIMESTAMP.write::<QUOTED>(out);
+            write_integer(time, out);
+            TIMESTAMP_INCREMENT.write::<QUOTED>(out);
+            write_integer(increment, out);
+            out.extend_from_slice(b"}}");
+        }
+        RawValue::Int64(number) => {
+            INT64.write::<QUOTED>(out);
+            write_integer(number, out);
+            STRING_END_1.write::<QUOTED>(out);
+        }
+        RawValue::Decimal128(bytes) => {
+            DECIMAL128.write::<QUOTED>(out);
+            decimal128::write(bytes, out);
+            STRING_END_1.write::<QUOTED>(out);
+        }
+        RawValue::MinKey => MIN_KEY.write::<QUOTED>(out),
+        RawValue::MaxKey => MAX_KEY.write::<QUOTED>(out),
+    }
+    Ok(())
+}
+
+#[inline]
+fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// Appends `before`, escaped `text` and `after`.
+fn write_tagged<const QUOTED: bool>(
+    before: Fragment,
+    text: &[u8],
+    after: Fragment,
+    out: &mut Vec<u8>,
+) {
+    before.write::<QUOTED>(out);
+    write_escaped::<QUOTED>(text, out);
+    after.write::<QUOTED>(out);
+}
+
+/// Appends a regular expression. Java sorts the options; other than ASCII ones, which no server accepts, go as they are.
+#[cold]
+fn write_regex<const QUOTED: bool>(pattern: &[u8], options: &[u8], out: &mut Vec<u8>) {
+    write_tagged::<QUOTED>(REGEX, pattern, REGEX_OPTIONS, out);
+    if options.is_ascii() && !options.is_sorted() {
+        for option in 1..=0x7f_u8 {
+            for _ in 0..memchr::memchr_iter(option, options).count() {
+                write_escaped::<QUOTED>(&[option], out);
+            }
+        }
+    } else {
+        write_escaped::<QUOTED>(options, out);
+    }
+    STRING_END_1.write::<QUOTED>(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bson::{Bson, doc};
+    use proptest::prelude::*;
+
+    fn text_of(bytes: &[u8]) -> Result<String, FormatError> {
+        let mut out = Vec::new();
+        write::<false>(RawDoc::new(bytes)?, &mut out)?;
+        Ok(String::from_utf8(out).expect("the text is UTF-8"))
+    }
+
+    fn bytes_of(document: &bson::Document) -> Vec<u8> {
+        document.to_vec().expect("a document has bytes")
+    }
+
+    fn nested(levels: u32) -> Vec<u8> {
+        let mut bytes = vec![5, 0, 0, 0, 0];
+        for _ in 1..levels {
+            let len = i32::try_from(bytes.len() + 8).expect("small");
+            let inner = std::mem::take(&mut bytes);
+            bytes.extend(len.to_le_bytes());
+            bytes.extend(b"\x03a\0");
+            bytes.extend(inner);
+            bytes.push(0);
+        }
+        bytes
+    }
+
+    #[test]
+    fn documents_and_arrays_have_the_layout_of_the_driver() {
+        let document = doc! {
+            "a": 1, "b": [1_i64, "x", doc! {}, []], "c": doc! { "d": Bson::Null }, "": true,
+        };
+        assert_eq!(
+            text_of(&bytes_of(&document)).expect("valid"),
+            r#"{"a": 1, "b": [{"$numberLong": "1"}, "x", {}, []], "c": {"d": null}, "": true}"#
+        );
+    }
+
+    #[test]
+    fn regex_options_are_sorted() {
+        let mut out = Vec::new();
+        write_regex::<false>(b"a/\"", b"xmxi", &mut out);
+        assert_eq!(out, br#"{"$regex": "a/\"", "$options": "imxx"}"#);
+    }
+
+    #[test]
+    fn nesting_is_written_up_to_the_bound_and_refused_beyond() {
+        assert!(text_of(&nested(DEPTH_MAX)).is_ok());
+        assert_eq!(text_of(&nested(DEPTH_MAX + 1)), Err(FormatError::TooDeep));
+        assert_eq!(text_of(&nested(4_000)), Err(FormatError::TooDeep));
+    }
+
+    #[test]
+    fn a_document_cut_at_any_byte_never_has_the_whole_text() {
+        let document = doc! {
+            "a": 1.5, "s": "text", "d": doc! { "l": [1, 2_i64] }, "o": bson::oid::ObjectId::new(),
+            "t": bson::Timestamp { time: 1, increment: 2 }, "n": Bson::Null, "b": true,
+        };
+        let whole = bytes_of(&document);
+        let text = text_of(&whole);
+        assert!(text.is_ok());
+        for len in 5..whole.len() {
+            let mut cut = whole[..len].to_vec();
+            cut[..4].copy_from_slice(&i32::try_from(len).expect("small").to_le_bytes());
+            cut[len - 1] = 0;
+            assert_ne!(text_of(&cut), text, "{len}");
+        }
+    }
+
+    /// Documents of the types whose text has a form of plain JSON.
+    fn json_value() -> impl Strategy<Value = Bson> {
+        let leaf = prop_oneof![
+            any::<i32>().prop_map(Bson::Int32),
+            any::<bool>().prop_map(Bson::Boolean),
+            Just(Bson::Null),
+            any::<String>().prop_map(Bson::String),
+            any::<f64>().prop_filter("finite", |value| value.is_finite()).prop_map(Bson::Double),
+            any::<i64>().prop_map(Bson::Int64),
+            any::<[u8; 12]>().prop_map(|id| Bson::ObjectId(id.into())),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Bson::Array),
+                proptest::collection::btree_map("[^\\x00]{0,8}", inner, 0..6)
+                    .prop_map(|map| Bson::Document(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn text_read_by_another_parser_is_the_document(value in json_value()) {
+            let document = doc! { "value": value };
+            let text = text_of(&bytes_of(&document)).expect("valid");
+            let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            let read = Bson::try_from(json).expect("extended JSON");
+            prop_assert_eq!(read, Bson::Document(document));
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_text_or_an_error(
+            body in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut bytes = i32::try_from(body.len() + 5).expect("small").to_le_bytes().to_vec();
+            bytes.extend(body);
+            bytes.push(0);
+            let _ = text_of(&bytes);
+        }
+
+        #[test]
+        fn one_wrong_byte_is_text_or_an_error(value in json_value(), at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = bytes_of(&doc! { "value": value });
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = text_of(&bytes);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Bytes received and not yet taken: a queue of segments, read ahead of the parser.
+//!
+//! ```text
+//!  current segment                          next segments             with the driver
+//! ┌────────┬─────────┬───────────────────┐ ┌────┬───────────────────┐ ┌────┬──────────────┐
+//! │ room   │ taken   │ unread ……………… tail │ │room│ received          │ │room│ being filled │
+//! └────────┴─────────┴───────────────────┘ └────┴───────────────────┘ └────┴──────────────┘
+//!                              tail moves into ───► room: the only bytes that are ever moved
+//! ```
+//!
+//! A reply of MongoDB has up to 16 MB and is sent in one go after the server has worked on it. Whoever reads it only as
+//! fast as it is worked on makes the server wait, so the inbox takes it in at the speed of the socket, up to
+//! `read_ahead_bytes_max`. Segments are recycled; an event larger than a segment makes the current one grow, and that
+//! growth is given back when the event is taken.
+//!
+//! The inbox does not read: the driver takes a [`Space`], fills it and gives it back.
+
+use std::collections::VecDeque;
+
+/// Free bytes at the front of each segment, for the tail of the one before. Bytes.
+const ROOM_BYTES: usize = 16 * 1024;
+
+/// A buffer on its way to a socket and back: the driver writes at `filled` and reports how many bytes it wrote.
+#[derive(Debug)]
+pub struct Space {
+    /// The whole buffer. The driver writes into `bytes[filled..]`.
+    pub bytes: Vec<u8>,
+    /// Bytes at the front that are not the driver's.
+    pub filled: usize,
+}
+
+#[derive(Debug)]
+struct Segment {
+    bytes: Vec<u8>,
+    /// Invariant: `start <= end <= bytes.len()`.
+    start: usize,
+    end: usize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Inbox {
+    current: Segment,
+    next: VecDeque<Segment>,
+    spare: Vec<Vec<u8>>,
+    segment_bytes: usize,
+    read_ahead_bytes_max: usize,
+    /// Received bytes in `next`.
+    queued_bytes: usize,
+    lent: bool,
+}
+
+impl Inbox {
+    /// An inbox that reads into segments of `segment_bytes` and stops when `read_ahead_bytes_max` are unread.
+    /// Memory is taken as it is needed: at most `read_ahead_bytes_max` and two segments, and an event larger than that.
+    pub fn new(segment_bytes: usize, read_ahead_bytes_max: usize) -> Self {
+        Self {
+            current: Segment { bytes: Vec::new(), start: 0, end: 0 },
+            next: VecDeque::new(),
+            spare: Vec::new(),
+            segment_bytes,
+            read_ahead_bytes_max,
+            queued_bytes: 0,
+            lent: false,
+        }
+    }
+
+    /// The unread bytes that lie together. More may follow after [`Inbox::join_next`].
+    pub fn bytes(&self) -> &[u8] {
+        self.current.bytes.get(self.current.start..self.current.end).unwrap_or_default()
+    }
+
+    /// All unread bytes, joined or not.
+    pub fn unread_bytes(&self) -> usize {
+        self.current.end - self.current.start + self.queued_bytes
+    }
+
+    /// Takes `count` bytes off the front of [`Inbox::bytes`]; never more than there are.
+    pub fn consume(&mut self, count: usize) {
+        self.current.start = self.current.end.min(self.current.start.saturating_add(count));
+    }
+
+    /// Puts more bytes behind [`Inbox::bytes`], so that at least `wanted` lie together if that many were received.
+    /// `false` if nothing could be added: wait for the socket.
+    pub fn join_next(&mut self, wanted: usize) -> bool {
+        let mut joined = false;
+        while let Some(next) = self.next.pop_front() {
+            self.queued_bytes -= next.end - next.start;
+            self.join(next, wanted);
+            joined = true;
+            if wanted <= self.bytes().len() {
+                break;
+            }
+        }
+        joined
+    }
+
+    fn join(&mut self, mut next: Segment, wanted: usize) {
+        let tail_bytes = self.current.end - self.current.start;
+        if tail_bytes <= next.start {
+            let start = next.start - tail_bytes;
+            if let Some(room) = next.bytes.get_mut(start..next.start) {
+                room.copy_from_slice(self.bytes());
+            }
+            next.start = start;
+            let old = std::mem::replace(&mut self.current, next);
+            self.recycle(old.bytes);
+            return;
+        }
+        // The event is larger than the room: bring it together in a buffer that holds all of it.
+        let received = next.bytes.get(next.start..next.end).unwrap_or_default();
+        let mut bytes = if self.current.start == 0 && self.current.end == self.current.bytes.len() {
+            std::mem::take(&mut self.current.bytes)
+        } else {
+            let mut bytes = Vec::with_capacity(wanted.max(tail_bytes + received.len()));
+            bytes.extend_from_slice(self.bytes());
+            bytes
+        };
+        bytes.extend_from_slice(received);
+        let end = bytes.len();
+        let old = std::mem::replace(&mut self.current, Segment { bytes, start: 0, end });
+        self.recycle(old.bytes);
+        self.recycle(next.bytes);
+    }
+
+    /// A buffer for the socket to fill; `None` while one is out or when enough is read ahead.
+    pub fn take_space(&mut self) -> Option<Space> {
+        if self.lent || self.read_ahead_bytes_max <= self.unread_bytes() {
+            return None;
+        }
+        self.lent = true;
+        let bytes = self
+            .spare
+            .pop()
+            .unwrap_or_else(|| vec![0; ROOM_BYTES.saturating_add(self.segment_bytes)]);
+        Some(Space { bytes, filled: ROOM_BYTES })
+    }
+
+    /// Takes the buffer back with `received` new bytes behind what was filled.
+    pub fn give_back(&mut self, space: Space, received: usize) {
+        self.lent = false;
+        let end = space.filled.saturating_add(received).min(space.bytes.len());
+        let start = space.filled.min(end);
+        if start == end {
+            self.recycle(space.bytes);
+            return;
+        }
+        self.queued_bytes += end - start;
+        self.next.push_back(Segment { bytes: space.bytes, start, end });
+    }
+
+    /// Forgets everything received, as after a lost connection. A space that is out is not expected back.
+    pub fn clear(&mut self) {
+        self.current.start = self.current.end;
+        while let Some(segment) = self.next.pop_front() {
+            self.recycle(segment.bytes);
+        }
+        self.queued_bytes = 0;
+        self.lent = false;
+    }
+
+    fn recycle(&mut self, bytes: Vec<u8>) {
+        let segments_max = self.read_ahead_bytes_max / self.segment_bytes.max(1) + 2;
+        if bytes.len() == ROOM_BYTES + self.segment_bytes && self.spare.len() < segments_max {
+            self.spare.push(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn receive(inbox: &mut Inbox, data: &[u8]) {
+        let mut space = inbox.take_space().expect("room to read");
+        space.bytes[space.filled..space.filled + data.len()].copy_from_slice(data);
+        inbox.give_back(space, data.len());
+    }
+
+    #[test]
+    fn reading_stops_at_the_bound_and_goes_on_after_taking() {
+        let mut inbox = Inbox::new(8, 16);
+        receive(&mut inbox, &[1; 8]);
+        receive(&mut inbox, &[2; 8]);
+        assert!(inbox.take_space().is_none());
+        assert!(inbox.join_next(1));
+        inbox.consume(1);
+        assert!(inbox.take_space().is_some());
+        assert!(inbox.take_space().is_none(), "one buffer is out at a time");
+    }
+
+    #[test]
+    fn an_event_larger_than_a_segment_grows_only_for_itself() {
+        let mut inbox = Inbox::new(32 * 1024, 1 << 20);
+        let event: Vec<u8> = (0..200_000_u32).map(|i| i as u8).collect();
+        for part in event.chunks(32 * 1024) {
+            receive(&mut inbox, part);
+        }
+        assert!(inbox.join_next(event.len()));
+        assert_eq!(inbox.bytes(), event);
+        inbox.consume(event.len());
+        receive(&mut inbox, b"after");
+        assert!(inbox.join_next(5));
+        assert_eq!(inbox.bytes(), b"after");
+        assert_eq!(inbox.current.bytes.len(), ROOM_BYTES + 32 * 1024);
+    }
+
+    #[test]
+    fn clearing_forgets_every_byte() {
+        let mut inbox = Inbox::new(8, 64);
+        receive(&mut inbox, b"abc");
+        inbox.join_next(1);
+        receive(&mut inbox, b"def");
+        inbox.clear();
+        assert_eq!(inbox.unread_bytes(), 0);
+        assert!(!inbox.join_next(1));
+        receive(&mut inbox, b"new");
+        assert!(inbox.join_next(3));
+        assert_eq!(inbox.bytes(), b"new");
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_come_out_as_they_went_in_however_they_are_cut(
+            data in proptest::collection::vec(any::<u8>(), 0..60_000),
+            cuts in proptest::collection::vec((1_usize..20_000, 1_usize..40_000), 1..40),
+        ) {
+            let mut inbox = Inbox::new(20_000, usize::MAX);
+            let (mut sent, mut taken) = (0, Vec::new());
+            for (receive_bytes, take_bytes) in cuts.iter().copied().cycle().take(10_000) {
+                if sent == data.len() && inbox.unread_bytes() == 0 { break; }
+                let part = &data[sent..data.len().min(sent + receive_bytes)];
+                sent += part.len();
+                if !part.is_empty() { receive(&mut inbox, part); }
+                let take_bytes = take_bytes.min(inbox.unread_bytes());
+                if inbox.bytes().len() < take_bytes { inbox.join_next(take_bytes); }
+                prop_assert!(take_bytes <= inbox.bytes().len());
+                taken.extend_from_slice(&inbox.bytes()[..take_bytes]);
+                inbox.consume(take_bytes);
+            }
+            prop_assert!(taken == data);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! DescribeConfigs v4: what a topic takes and how it is cleaned.
+//!
+//! ```text
+//! request    [type i8, name, settings [name], tags] │ synonyms │ documentation │ tags
+//! answer     throttle i32 │ [error i16, message, type i8, name, [name, value, read only, source i8, sensitive,
+//!              synonyms [name, value, source i8, tags], type i8, documentation, tags], tags] │ tags
+//! ```
+
+use crate::kafka::errors::ErrorCode;
+use crate::kafka::wire::{
+    Reader, WireError, put_bool, put_compact_length, put_compact_string, put_i8, put_no_tags,
+};
+
+const RESOURCE_TOPIC: i8 = 2;
+const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
+const CLEANUP_POLICY: &str = "cleanup.policy";
+
+/// Appends the body of a request for one topic.
+pub fn write_request(out: &mut Vec<u8>, topic: &str) {
+    put_compact_length(out, 1);
+    put_i8(out, RESOURCE_TOPIC);
+    put_compact_string(out, topic);
+    put_compact_length(out, 2);
+    put_compact_string(out, MAX_MESSAGE_BYTES);
+    put_compact_string(out, CLEANUP_POLICY);
+    put_no_tags(out);
+    put_bool(out, false);
+    put_bool(out, false);
+    put_no_tags(out);
+}
+
+/// The settings of a topic that matter here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// Why there are none.
+    pub error: ErrorCode,
+    /// The largest batch that the topic takes, in bytes.
+    pub max_message_bytes: Option<usize>,
+    /// `delete`, `compact`, or both with a comma between.
+    pub cleanup_policy: Option<String>,
+}
+
+impl TopicSettings {
+    /// Reads the answer for the one topic.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let _throttle_ms = reader.i32()?;
+        let mut answer = None;
+        for _ in 0..reader.compact_array()? {
+            answer = Some(Self::read_topic(reader)?);
+        }
+        reader.skip_tags()?;
+        answer.ok_or(WireError::Incomplete)
+    }
+
+    fn read_topic(reader: &mut Reader<'_>) -> Result<Self, WireError> {
+        let error = ErrorCode(reader.i16()?);
+        let mut settings = Self { error, max_message_bytes: None, cleanup_policy: None };
+        let _message = reader.compact_string()?;
+        let _type = reader.i8()?;
+        let _name = reader.compact_name()?;
+        for _ in 0..reader.compact_array()? {
+            let name = reader.compact_name()?;
+            let value = reader.compact_string()?;
+            let _read_only_source_sensitive = reader.take(3)?;
+            for _ in 0..reader.compact_array()? {
+                let _name = reader.compact_name()?;
+                let _value = reader.compact_string()?;
+                let _source = reader.i8()?;
+                reader.skip_tags()?;
+            }
+            let _type = reader.i8()?;
+            let _documentation = reader.compact_string()?;
+            reader.skip_tags()?;
+            match name {
+                MAX_MESSAGE_BYTES => {
+                    settings.max_message_bytes = value.and_then(|value| value.parse().ok());
+                }
+                CLEANUP_POLICY => settings.cleanup_policy = value.map(str::to_owned),
+                _ => {}
+            }
+        }
+        reader.skip_tags()?;
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::kafka::api::cut;
+    use crate::kafka::wire::{put_compact_null, put_i16, put_i32};
+
+    /// An answer as a broker writes it.
+    pub(crate) fn write(topic: &str, error: ErrorCode, max_message_bytes: usize) -> Vec<u8> {
+        let out = &mut Vec::new();
+        put_i32(out, 0);
+        put_compact_length(out, 1);
+        put_i16(out, error.0);
+        put_compact_null(out);
+        put_i8(out, RESOURCE_TOPIC);
+        put_compact_string(out, topic);
+        let settings = [(MAX_MESSAGE_BYTES, max_message_bytes.to_string())];
+        put_compact_length(out, 2);
+        for (name, value) in settings.into_iter().chain([(CLEANUP_POLICY, "compact".into())]) {
+            put_compact_string(out, name);
+            put_compact_string(out, &value);
+            out.extend_from_slice(&[0, 5, 0]);
+            put_compact_length(out, 1);
+            put_compact_string(out, "synonym");
+            put_compact_null(out);
+            put_i8(out, 5);
+            put_no_tags(out);
+            put_i8(out, 3);
+            put_compact_null(out);
+            put_no_tags(out);
+        }
+        put_no_tags(out);
+        put_no_tags(out);
+        out.clone()
+    }
+
+    #[test]
+    fn an_answer_is_read_whole_and_refused_when_cut() {
+        let settings =
+            cut::at_every_byte(&write("t", ErrorCode::NONE, 1_048_588), TopicSettings::read);
+        assert_eq!(settings.max_message_bytes, Some(1_048_588));
+        assert_eq!(settings.cleanup_policy.as_deref(), Some("compact"));
+    }
+
+    #[test]
+    fn a_request_names_the_topic_and_two_settings() {
+        let mut out = Vec::new();
+        write_request(&mut out, "t");
+        let mut wanted = vec![2, 2, 2, b't', 3, 18];
+        wanted.extend_from_slice(b"max.message.bytes\x0fcleanup.policy\0\0\0\0");
+        assert_eq!(out, wanted);
+    }
+}

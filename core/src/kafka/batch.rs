@@ -1,0 +1,508 @@
+//! Builds Kafka record batches (format 2) in memory that is used again.
+//!
+//! ```text
+//! byte 0         8        12           16    17    21                                    61
+//!      base       length   leader       magic crc   attributes i16, last offset delta i32, records …
+//!      offset i64 i32      epoch i32    i8    u32   base and max timestamp i64, producer id
+//!                          │                  │     i64 and epoch i16, base sequence i32, count i32
+//!                          └── length counts from here to the end
+//!                                             └── crc32c covers from behind itself to the end
+//! record         length │ attributes │ timestamp delta │ offset delta │ key length │ key
+//!                       │ value length │ value │ header count      (lengths and deltas are varints)
+//! ```
+//!
+//! A value is written straight into the batch by who makes it, so its length is known only afterwards: the width of the
+//! two lengths before it is predicted from a hint, and the value is moved only where the prediction was wrong. The
+//! first 61 bytes stay blank until [`BatchBuilder::seal`]. Times are milliseconds since the Unix epoch.
+//!
+//! [`BatchBuilder`] -> seal -> [`SealedBatch`] (shared with the socket) -> recycle -> [`BatchBuilder`]. Nothing is
+//! compressed here, and record headers are not written.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::kafka::batch_reader::{BatchError, RecordBatches};
+use crate::kafka::wire::{put_varint, set_varint, varint_bytes};
+
+/// Bytes of a batch before its first record.
+pub const HEADER_BYTES: usize = 61;
+
+/// Where the bytes that the length counts begin.
+pub(super) const LENGTH_COUNTS_FROM: usize = 12;
+
+/// Where the bytes that the checksum covers begin.
+pub(super) const CRC_COVERS_FROM: usize = 21;
+
+const MAGIC: u8 = 2;
+
+/// Who produces a batch, and where it stands among that producer's records of the partition (KIP-98).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Given by a broker; -1 without idempotence.
+    pub producer_id: i64,
+    /// Raised when sequences start again from 0; -1 without idempotence.
+    pub epoch: i16,
+    /// Sequence of the first record; -1 without idempotence.
+    pub sequence: i32,
+}
+
+impl Stamp {
+    /// The stamp of a producer that is not idempotent.
+    pub const NONE: Self = Self { producer_id: -1, epoch: -1, sequence: -1 };
+
+    /// The stamp of the batch behind one of `count` records. Sequences start again from 0 behind `i32::MAX`, as in
+    /// Kafka's `DefaultRecordBatch.incrementSequence`.
+    pub fn after(self, count: u32) -> Self {
+        if self.sequence < 0 {
+            return self;
+        }
+        let sequence = (i64::from(self.sequence) + i64::from(count)) % (i64::from(i32::MAX) + 1);
+        Self { sequence: sequence as i32, ..self }
+    }
+}
+
+/// Where the parts of the last record lie, for taking it back.
+#[derive(Clone, Debug, Default)]
+struct LastRecord {
+    start: usize,
+    key: Option<Range<usize>>,
+    value: Option<Range<usize>>,
+    timestamp_ms: i64,
+    max_timestamp_ms_before: i64,
+}
+
+/// A batch that is being filled.
+#[derive(Debug)]
+pub struct BatchBuilder {
+    bytes: Vec<u8>,
+    count: u32,
+    base_timestamp_ms: i64,
+    max_timestamp_ms: i64,
+    last: LastRecord,
+}
+
+impl BatchBuilder {
+    /// An empty batch in the memory of `memory`, whose content is dropped.
+    pub fn new(mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        memory.resize(HEADER_BYTES, 0);
+        Self {
+            bytes: memory,
+            count: 0,
+            base_timestamp_ms: 0,
+            max_timestamp_ms: 0,
+            last: LastRecord::default(),
+        }
+    }
+
+    /// Bytes of the batch as it is now, header included: what Kafka holds against `max.message.bytes`.
+    pub fn size_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Records in the batch.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Appends a record whose value `write_value` appends to the buffer that it is given. `size_hint` is the expected
+    /// length of the value; a wrong one costs a move of the value, nothing else.
+    pub fn append(
+        &mut self,
+        key: Option<&[u8]>,
+        timestamp_ms: i64,
+        size_hint: usize,
+        write_value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let start = self.bytes.len();
+        let head_bytes = self.head_bytes(key, timestamp_ms);
+        let value_width = varint_bytes(size_hint as i64);
+        let body_width = varint_bytes((head_bytes + value_width + size_hint + 1) as i64);
+        self.bytes.resize(start + body_width, 0);
+        let key = self.put_head(key, timestamp_ms);
+        let head_end = self.bytes.len();
+        let value_start = head_end + value_width;
+        self.bytes.resize(value_start, 0);
+        write_value(&mut self.bytes);
+        debug_assert!(value_start <= self.bytes.len(), "the writer of a value only appends");
+        let value_bytes = self.bytes.len().saturating_sub(value_start);
+
+        let real_value_width = varint_bytes(value_bytes as i64);
+        let body_bytes = head_bytes + real_value_width + value_bytes + 1;
+        let real_body_width = varint_bytes(body_bytes as i64);
+        move_tail(&mut self.bytes, value_start, head_end + real_value_width);
+        move_tail(&mut self.bytes, start + body_width, start + real_body_width);
+        self.set_varint(start, real_body_width, body_bytes as i64);
+        let value_length_at = start + real_body_width + head_bytes;
+        self.set_varint(value_length_at, real_value_width, value_bytes as i64);
+
+        let key_shift = start + real_body_width;
+        let key = key.map(|key| {
+            key.start - body_width - start + key_shift..key.end - body_width - start + key_shift
+        });
+        let value_start = value_length_at + real_value_width;
+        self.finish_record(start, key, Some(value_start..value_start + value_bytes), timestamp_ms);
+    }
+
+    /// Appends a record with a null value: a tombstone where the topic is compacted.
+    pub fn append_null(&mut self, key: Option<&[u8]>, timestamp_ms: i64) {
+        let start = self.bytes.len();
+        let body_bytes = self.head_bytes(key, timestamp_ms) + 2;
+        put_varint(&mut self.bytes, body_bytes as i64);
+        let key = self.put_head(key, timestamp_ms);
+        put_varint(&mut self.bytes, -1);
+        self.finish_record(start, key, None, timestamp_ms);
+    }
+
+    /// Bytes of a record between its length and the length of its value.
+    fn head_bytes(&self, key: Option<&[u8]>, timestamp_ms: i64) -> usize {
+        let key_bytes = key.map_or(1, |key| varint_bytes(key.len() as i64) + key.len());
+        let delta_ms = self.timestamp_delta_ms(timestamp_ms);
+        1 + varint_bytes(delta_ms) + varint_bytes(i64::from(self.count)) + key_bytes
+    }
+
+    fn timestamp_delta_ms(&self, timestamp_ms: i64) -> i64 {
+        if self.count == 0 { 0 } else { timestamp_ms.wrapping_sub(self.base_timestamp_ms) }
+    }
+
+    fn put_head(&mut self, key: Option<&[u8]>, timestamp_ms: i64) -> Option<Range<usize>> {
+        let delta_ms = self.timestamp_delta_ms(timestamp_ms);
+        self.bytes.push(0);
+        put_varint(&mut self.bytes, delta_ms);
+        put_varint(&mut self.bytes, i64::from(self.count));
+        let Some(key) = key else {
+            put_varint(&mut self.bytes, -1);
+            return None;
+        };
+        put_varint(&mut self.bytes, key.len() as i64);
+        let key_start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        Some(key_start..self.bytes.len())
+    }
+
+    fn set_varint(&mut self, at: usize, width: usize, value: i64) {
+        if let Some(place) = self.bytes.get_mut(at..at + width) {
+            set_varint(place, value);
+        }
+    }
+
+    fn finish_record(
+        &mut self,
+        start: usize,
+        key: Option<Range<usize>>,
+        value: Option<Range<usize>>,
+        timestamp_ms: i64,
+    ) {
+        self.bytes.push(0);
+        if self.count == 0 {
+            self.base_timestamp_ms = timestamp_ms;
+            self.max_timestamp_ms = timestamp_ms;
+        }
+        let max_timestamp_ms_before = self.max_timestamp_ms;
+        self.max_timestamp_ms = self.max_timestamp_ms.max(timestamp_ms);
+        self.last = LastRecord { start, key, value, timestamp_ms, max_timestamp_ms_before };
+        self.count += 1;
+    }
+
+    /// Moves the record that was appended last to the end of `other`, for when it turned out not to fit. To be called at
+    /// most once after each append; copies the record.
+    pub fn move_last_to(&mut self, other: &mut Self) {
+        let last = std::mem::take(&mut self.last);
+        let part = |range: Option<Range<usize>>| range.and_then(|range| self.bytes.get(range));
+        let key = part(last.key);
+        match part(last.value) {
+            Some(value) => other.append(key, last.timestamp_ms, value.len(), |out| {
+                out.extend_from_slice(value);
+            }),
+            None => other.append_null(key, last.timestamp_ms),
+        }
+        self.bytes.truncate(last.start);
+        self.count = self.count.saturating_sub(1);
+        self.max_timestamp_ms = last.max_timestamp_ms_before;
+    }
+
+    /// Forgets the record that was appended last. To be called at most once after each append.
+    pub fn drop_last(&mut self) {
+        let last = std::mem::take(&mut self.last);
+        self.bytes.truncate(last.start);
+        self.count = self.count.saturating_sub(1);
+        self.max_timestamp_ms = last.max_timestamp_ms_before;
+    }
+
+    /// Fills in the header.
+    pub fn seal(mut self, stamp: Stamp) -> SealedBatch {
+        let length = (self.bytes.len() - LENGTH_COUNTS_FROM) as u32;
+        self.put(8, length.to_be_bytes());
+        self.put(12, (-1_i32).to_be_bytes());
+        self.put(16, [MAGIC]);
+        self.put(21, 0_i16.to_be_bytes());
+        self.put(23, self.count.wrapping_sub(1).to_be_bytes());
+        self.put(27, self.base_timestamp_ms.to_be_bytes());
+        self.put(35, self.max_timestamp_ms.to_be_bytes());
+        self.put(57, self.count.to_be_bytes());
+        put_stamp(&mut self.bytes, stamp);
+        SealedBatch { bytes: Bytes::from(self.bytes), count: self.count, stamp }
+    }
+
+    fn put<const N: usize>(&mut self, at: usize, value: [u8; N]) {
+        put_at(&mut self.bytes, at, value);
+    }
+
+    /// The memory of a batch that is not needed any more.
+    pub fn recycle(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+fn put_at<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
+    if let Some(place) = bytes.get_mut(at..at + N) {
+        place.copy_from_slice(&value);
+    }
+}
+
+fn put_stamp(bytes: &mut [u8], stamp: Stamp) {
+    put_at(bytes, 43, stamp.producer_id.to_be_bytes());
+    put_at(bytes, 51, stamp.epoch.to_be_bytes());
+    put_at(bytes, 53, stamp.sequence.to_be_bytes());
+    let crc = crc32c::crc32c(bytes.get(CRC_COVERS_FROM..).unwrap_or_default());
+    put_at(bytes, 17, crc.to_be_bytes());
+}
+
+/// Moves everything behind `from` so that it begins at `to`.
+fn move_tail(bytes: &mut Vec<u8>, from: usize, to: usize) {
+    let end = bytes.len();
+    if from < to {
+        bytes.resize(end + (to - from), 0);
+    }
+    if from != to {
+        bytes.copy_within(from..end, to);
+        bytes.truncate(to + (end - from));
+    }
+}
+
+/// A finished batch: its bytes are sent as often as needed and do not change.
+#[derive(Clone, Debug)]
+pub struct SealedBatch {
+    bytes: Bytes,
+    count: u32,
+    stamp: Stamp,
+}
+
+impl SealedBatch {
+    /// The batch as it goes over the wire; a clone shares the memory.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Records in the batch.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Producer and sequence.
+    pub fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Gives the batch another stamp, as after a new epoch. Copies it if the socket still has a share.
+    pub fn restamp(self, stamp: Stamp) -> Self {
+        let mut bytes = Vec::from(self.bytes);
+        put_stamp(&mut bytes, stamp);
+        Self { bytes: Bytes::from(bytes), count: self.count, stamp }
+    }
+
+    /// Cuts the batch in two at half its records, with the sequences that the records had. `None` for a single record.
+    /// Copies both halves.
+    pub fn split(&self) -> Result<Option<(Self, Self)>, BatchError> {
+        if self.count < 2 {
+            return Ok(None);
+        }
+        let Some(batch) = RecordBatches::new(&self.bytes).next().transpose()? else {
+            return Ok(None);
+        };
+        let first_count = self.count / 2;
+        let mut first = BatchBuilder::new(Vec::with_capacity(self.bytes.len() / 2));
+        let mut second = BatchBuilder::new(Vec::with_capacity(self.bytes.len() / 2));
+        for record in batch.records()? {
+            let record = record?;
+            let half = if first.count < first_count { &mut first } else { &mut second };
+            match record.value {
+                Some(value) => half.append(record.key, record.timestamp_ms, value.len(), |out| {
+                    out.extend_from_slice(value);
+                }),
+                None => half.append_null(record.key, record.timestamp_ms),
+            }
+        }
+        Ok(Some((first.seal(self.stamp), second.seal(self.stamp.after(first_count)))))
+    }
+
+    /// The memory of the batch, if nobody else has a share of it.
+    pub fn recycle(mut self) -> Option<Vec<u8>> {
+        if !self.bytes.is_unique() {
+            return None;
+        }
+        // Taking the memory of a `Bytes` moves its content to the front; of nothing, nothing is moved.
+        self.bytes.truncate(0);
+        Some(Vec::from(self.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn put(builder: &mut BatchBuilder, key: Option<&[u8]>, time_ms: i64, hint: usize, value: &[u8]) {
+        builder.append(key, time_ms, hint, |out| out.extend_from_slice(value));
+    }
+
+    #[test]
+    fn a_batch_is_the_bytes_of_the_format() {
+        let mut builder = BatchBuilder::new(vec![9; 100]);
+        put(&mut builder, Some(b"k"), 1_000, 5, b"hello");
+        builder.append_null(None, 1_003);
+        let batch = builder.seal(Stamp { producer_id: 7, epoch: 1, sequence: 40 });
+
+        let mut wanted = Vec::new();
+        wanted.extend_from_slice(&0_i64.to_be_bytes()); // base offset
+        wanted.extend_from_slice(&69_i32.to_be_bytes()); // length: 49 + 13 + 7
+        wanted.extend_from_slice(&(-1_i32).to_be_bytes()); // leader epoch
+        wanted.push(2); // magic
+        wanted.extend_from_slice(&[0; 4]); // crc, below
+        wanted.extend_from_slice(&0_i16.to_be_bytes()); // attributes
+        wanted.extend_from_slice(&1_i32.to_be_bytes()); // last offset delta
+        wanted.extend_from_slice(&1_000_i64.to_be_bytes());
+        wanted.extend_from_slice(&1_003_i64.to_be_bytes());
+        wanted.extend_from_slice(&7_i64.to_be_bytes());
+        wanted.extend_from_slice(&1_i16.to_be_bytes());
+        wanted.extend_from_slice(&40_i32.to_be_bytes());
+        wanted.extend_from_slice(&2_i32.to_be_bytes());
+        wanted.extend_from_slice(&[24, 0, 0, 0, 2, b'k', 10, b'h', b'e', b'l', b'l', b'o', 0]);
+        wanted.extend_from_slice(&[12, 0, 6, 2, 1, 1, 0]);
+        let crc = crc32c::crc32c(&wanted[21..]);
+        wanted[17..21].copy_from_slice(&crc.to_be_bytes());
+        assert_eq!(batch.bytes(), &wanted);
+    }
+
+    #[test]
+    fn the_checksum_is_castagnoli() {
+        assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
+    }
+
+    #[test]
+    fn a_record_taken_back_leaves_the_batch_as_it_was() {
+        let mut builder = BatchBuilder::new(Vec::new());
+        put(&mut builder, None, 1, 3, b"one");
+        let before = builder.bytes.clone();
+        put(&mut builder, Some(b"k"), 2, 9, b"two");
+        builder.drop_last();
+        assert_eq!((builder.bytes, builder.count, builder.max_timestamp_ms), (before, 1, 1));
+    }
+
+    #[test]
+    fn sequences_start_again_behind_the_largest() {
+        let stamp = Stamp { producer_id: 1, epoch: 0, sequence: i32::MAX - 1 };
+        assert_eq!(stamp.after(1).sequence, i32::MAX);
+        assert_eq!(stamp.after(2).sequence, 0);
+        assert_eq!(stamp.after(5).sequence, 3);
+        assert_eq!(Stamp::NONE.after(5), Stamp::NONE);
+    }
+
+    #[test]
+    fn memory_comes_back_whole_once_nobody_shares_it() {
+        let mut builder = BatchBuilder::new(Vec::with_capacity(4_096));
+        put(&mut builder, None, 1, 3, b"one");
+        let batch = builder.seal(Stamp::NONE);
+        let share = batch.bytes().clone();
+        assert!(batch.clone().recycle().is_none());
+        drop(share);
+        assert_eq!(batch.recycle().unwrap().capacity(), 4_096);
+    }
+
+    #[test]
+    fn a_restamped_batch_differs_in_stamp_and_checksum_only() {
+        let mut builder = BatchBuilder::new(Vec::new());
+        put(&mut builder, Some(b"k"), 5, 1, b"v");
+        let old = builder.seal(Stamp { producer_id: 1, epoch: 2, sequence: 3 });
+        let stamp = Stamp { producer_id: 1, epoch: 3, sequence: 0 };
+        let new = old.clone().restamp(stamp);
+        let batch = RecordBatches::new(new.bytes()).next().unwrap().unwrap();
+        assert_eq!((batch.producer_id, batch.epoch, batch.sequence), (1, 3, 0));
+        assert_eq!(old.bytes()[..17], new.bytes()[..17]);
+        assert_eq!(old.bytes()[21..43], new.bytes()[21..43]);
+        assert_eq!(old.bytes()[57..], new.bytes()[57..]);
+    }
+
+    type Content = (Option<Vec<u8>>, Option<Vec<u8>>, i64);
+
+    fn contents(batch: &SealedBatch) -> Vec<Content> {
+        let read = RecordBatches::new(batch.bytes()).next().unwrap().unwrap();
+        read.records()
+            .unwrap()
+            .map(Result::unwrap)
+            .map(|r| (r.key.map(Vec::from), r.value.map(Vec::from), r.timestamp_ms))
+            .collect()
+    }
+
+    fn any_record() -> impl Strategy<Value = (Content, usize)> {
+        let bytes = proptest::collection::vec(any::<u8>(), 0..300);
+        let key = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..80));
+        let time = -1_000_i64..3_000_000_000_000;
+        ((key, proptest::option::of(bytes), time), 0_usize..40_000)
+    }
+
+    fn build(records: &[(Content, usize)]) -> BatchBuilder {
+        let mut builder = BatchBuilder::new(Vec::new());
+        for ((key, value, time_ms), hint) in records {
+            match value {
+                Some(value) => put(&mut builder, key.as_deref(), *time_ms, *hint, value),
+                None => builder.append_null(key.as_deref(), *time_ms),
+            }
+        }
+        builder
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back_as_they_went_in_whatever_the_hints(
+            records in proptest::collection::vec(any_record(), 1..80),
+        ) {
+            let wanted: Vec<_> = records.iter().map(|(content, _)| content.clone()).collect();
+            let exact: Vec<_> = records
+                .iter()
+                .map(|(c, _)| (c.clone(), c.1.as_ref().map_or(0, Vec::len)))
+                .collect();
+            let batch = build(&records).seal(Stamp::NONE);
+            let exact = build(&exact).seal(Stamp::NONE);
+            prop_assert_eq!(batch.bytes(), exact.bytes());
+            prop_assert_eq!(contents(&batch), wanted);
+        }
+
+        #[test]
+        fn a_record_moved_on_leaves_no_trace_and_arrives_whole(
+            records in proptest::collection::vec(any_record(), 2..20),
+        ) {
+            let (last, rest) = records.split_last().unwrap();
+            let mut builder = build(&records);
+            let mut other = BatchBuilder::new(Vec::new());
+            builder.move_last_to(&mut other);
+            let (left, wanted) = (builder.seal(Stamp::NONE), build(rest).seal(Stamp::NONE));
+            prop_assert_eq!(left.bytes(), wanted.bytes());
+            prop_assert_eq!(contents(&other.seal(Stamp::NONE)), vec![last.0.clone()]);
+        }
+
+        #[test]
+        fn halves_of_a_batch_hold_its_records_and_sequences(
+            records in proptest::collection::vec(any_record(), 2..40),
+        ) {
+            let whole = build(&records).seal(Stamp { producer_id: 1, epoch: 0, sequence: 10 });
+            let (first, second) = whole.split().unwrap().unwrap();
+            prop_assert_eq!(first.stamp(), whole.stamp());
+            prop_assert_eq!(second.stamp(), whole.stamp().after(first.count()));
+            let mut joined = contents(&first);
+            joined.extend(contents(&second));
+            prop_assert_eq!(joined, contents(&whole));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The Kafka side: an idempotent producer as a state machine without I/O.
+//!
+//! ```text
+//!  client ──┬─► cluster ──► connection      brokers, links, open calls        api/, wire    requests and answers
+//!  dispatch ┤                                                                 errors        codes of brokers
+//!           ├─► topics, refresh             what exists, who leads
+//!           └─► producer ─► partition ──► batch                               batch_reader  what a log holds
+//!               delivery ──┘    └► tail     order, retries, doubts            partitioner   key to partition
+//! ```
+//!
+//! The kinds of request and the one version of each are in [`api`]. Kafka 2.8 to 4.1 are spoken to. Not done here: TLS and
+//! SASL, compression, transactions, consumer groups.
+
+pub mod api;
+pub mod batch;
+pub mod batch_reader;
+pub mod errors;
+pub mod partitioner;
+pub mod wire;
+
+mod client;
+mod client_error;
+mod cluster;
+mod config;
+mod connection;
+mod delivery;
+mod dispatch;
+mod partition;
+mod producer;
+mod refresh;
+mod status;
+mod tail;
+mod topics;
+
+#[cfg(test)]
+mod fake_broker;
+#[cfg(test)]
+mod simulation;
+
+pub use api::create_topics::NewTopic;
+pub use client::Client;
+pub use client_error::ClientError;
+pub use config::{Acks, ClientConfig};
+pub use errors::{ErrorClass, ErrorCode};
+pub use partition::BatchId;
+pub use producer::{AppendError, Appended};
+pub use status::{ClientState, Notice, Stats};
+pub use topics::{TopicFacts, TopicId};

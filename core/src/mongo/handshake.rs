@@ -1,0 +1,190 @@
+//! From a fresh connection to one that may watch: hello, then the password.
+//!
+//! ```text
+//!  Hello ──► refused (standalone, secondary, other set, too old)
+//!    │
+//!    ├── credentials? ──► saslStart ──► saslContinue ──► Ready
+//!    └── none ──────────────────────────────────────────► Ready
+//! ```
+//!
+//! Knows no link and no time: the session sends what [`Handshake::write_command`] writes and gives
+//! each reply to [`Handshake::handle_reply`].
+
+use super::bson::RawDoc;
+use super::bson_write::DocWriter;
+use super::error_codes::{CodeClass, ServerError};
+use super::hello::{Hello, Role, write_hello};
+use super::reply::{Reply, ReplyError};
+use super::scram::{self, Answer, Credentials, Scram};
+use super::session::SessionConfig;
+use super::session_error::SessionError;
+use super::topology::Topology;
+use crate::link::Address;
+
+/// MongoDB 4.4: the oldest that knows `hello` and `startAfter`.
+const WIRE_VERSION_MIN: i64 = 9;
+/// MongoDB 7.1: the first mongos that goes on replying unasked.
+const EXHAUST_MONGOS_WIRE_VERSION_MIN: i64 = 22;
+
+#[derive(Debug)]
+pub(super) struct Handshake {
+    nonce: [u8; 24],
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Hello,
+    Start { scram: Scram, exhaust: bool },
+    Continue { scram: Scram, exhaust: bool, conversation_id: i32, payload: Vec<u8> },
+}
+
+/// What follows a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Send the next command.
+    Send,
+    /// The connection may be used. `exhaust`: the server can go on replying unasked.
+    Ready { exhaust: bool },
+}
+
+impl Handshake {
+    pub(super) fn new(nonce: [u8; 24]) -> Self {
+        Self { nonce, stage: Stage::Hello }
+    }
+
+    /// Writes the command that is due.
+    pub(super) fn write_command(&self, config: &SessionConfig, doc: &mut DocWriter<'_>) {
+        let credentials = config.credentials.as_ref();
+        let source = credentials.map_or("admin", |credentials| &credentials.source);
+        match &self.stage {
+            Stage::Hello => write_hello(&config.app_name, credentials, doc),
+            Stage::Start { scram, .. } => scram.write_start(source, doc),
+            Stage::Continue { conversation_id, payload, .. } => {
+                scram::write_continue(source, *conversation_id, payload, doc);
+            }
+        }
+    }
+
+    /// Takes the reply of `address` to that command. What the server says of its set goes into
+    /// `topology`.
+    ///
+    /// # Errors
+    /// Why this server cannot be used.
+    pub(super) fn handle_reply(
+        &mut self,
+        config: &SessionConfig,
+        address: &Address,
+        body: RawDoc<'_>,
+        topology: &mut Topology,
+    ) -> Result<Next, SessionError> {
+        let malformed = |error| SessionError::Reply {
+            address: address.clone(),
+            error: ReplyError::Bson(error),
+        };
+        let (reply, _) = Reply::peek(body).map_err(malformed)?;
+        if !reply.ok {
+            return Err(self.refused(config, address, reply.error));
+        }
+        match (&mut self.stage, &config.credentials) {
+            (Stage::Hello, credentials) => {
+                let hello = Hello::read(body).map_err(malformed)?;
+                let by_primary = hello.role == Role::Primary;
+                topology.learn(&hello.hosts, hello.primary.clone(), by_primary);
+                let exhaust = check(&hello, config, address)?;
+                let Some(credentials) = credentials else { return Ok(Next::Ready { exhaust }) };
+                let scram = start_scram(&hello, credentials, self.nonce, address)?;
+                self.stage = Stage::Start { scram, exhaust };
+                Ok(Next::Send)
+            }
+            (Stage::Start { .. } | Stage::Continue { .. }, _) => self.continue_scram(address, body),
+        }
+    }
+
+    fn continue_scram(
+        &mut self,
+        address: &Address,
+        body: RawDoc<'_>,
+    ) -> Result<Next, SessionError> {
+        let (mut scram, exhaust) = match std::mem::replace(&mut self.stage, Stage::Hello) {
+            Stage::Start { scram, exhaust } | Stage::Continue { scram, exhaust, .. } => {
+                (scram, exhaust)
+            }
+            Stage::Hello => return Ok(Next::Send),
+        };
+        let answer = scram.answer(body);
+        match answer.map_err(|error| SessionError::Scram { address: address.clone(), error })? {
+            Answer::Done => Ok(Next::Ready { exhaust }),
+            Answer::Continue { conversation_id, payload } => {
+                self.stage = Stage::Continue { scram, exhaust, conversation_id, payload };
+                Ok(Next::Send)
+            }
+        }
+    }
+
+    fn refused(
+        &self,
+        config: &SessionConfig,
+        address: &Address,
+        error: ServerError,
+    ) -> SessionError {
+        let address = address.clone();
+        let error = Box::new(error);
+        match (&self.stage, &config.credentials) {
+            (Stage::Hello, _) | (_, None) => {
+                if error.class(false) == CodeClass::BadRequest {
+                    SessionError::TooOld { address, wire_version: 0 }
+                } else {
+                    SessionError::Hello { address, error }
+                }
+            }
+            (Stage::Start { .. } | Stage::Continue { .. }, Some(credentials)) => {
+                if error.class(false) == CodeClass::Retry {
+                    return SessionError::Hello { address, error };
+                }
+                let Credentials { username, source, password: _ } = credentials.clone();
+                SessionError::Authentication { address, username, source, error }
+            }
+        }
+    }
+}
+
+/// Whether a server can be watched, and if so whether it can go on replying unasked.
+fn check(hello: &Hello, config: &SessionConfig, address: &Address) -> Result<bool, SessionError> {
+    let address = address.clone();
+    if hello.max_wire_version < WIRE_VERSION_MIN {
+        return Err(SessionError::TooOld { address, wire_version: hello.max_wire_version });
+    }
+    if let (Some(wanted), Role::Primary | Role::Secondary | Role::OtherMember) =
+        (&config.replica_set, hello.role)
+        && hello.set_name.as_ref() != Some(wanted)
+    {
+        let found = hello.set_name.clone().unwrap_or_default();
+        return Err(SessionError::OtherReplicaSet { address, wanted: wanted.clone(), found });
+    }
+    match hello.role {
+        Role::Primary => Ok(true),
+        Role::Mongos => Ok(EXHAUST_MONGOS_WIRE_VERSION_MIN <= hello.max_wire_version),
+        Role::Standalone => Err(SessionError::Standalone { address }),
+        Role::Uninitiated => Err(SessionError::NotInitiated { address }),
+        Role::Secondary | Role::OtherMember => {
+            Err(SessionError::NotPrimary { address, primary: hello.primary.clone() })
+        }
+    }
+}
+
+fn start_scram(
+    hello: &Hello,
+    credentials: &Credentials,
+    nonce: [u8; 24],
+    address: &Address,
+) -> Result<Scram, SessionError> {
+    if let Some(offered) = &hello.mechanisms
+        && offered.iter().all(|mechanism| mechanism != scram::MECHANISM)
+    {
+        let Credentials { username, source, password: _ } = credentials.clone();
+        return Err(SessionError::Mechanism { username, source, offered: offered.clone() });
+    }
+    Scram::new(credentials, nonce)
+        .map_err(|error| SessionError::Scram { address: address.clone(), error })
+}

@@ -1,0 +1,28 @@
+//! The part of MongoDB's wire protocol that a change stream needs, from bytes to events that
+//! survive every fault.
+//!
+//! ```text
+//!  session      which server, what to ask, where to resume
+//!    ├ topology   which servers there are          ├ handshake   hello, then scram
+//!    ├ quiet      is the server dead               └ watch       the commands of a change stream
+//!    └ reply      events out of a reply ── message   one OP_MSG ── bson   one document
+//! ```
+//!
+//! Spoken are `hello`, SCRAM-SHA-256, `aggregate` and `getMore`, in OP_MSG. Not spoken are
+//! compression, server sessions, reads from secondaries and every write: other commands belong to
+//! the control plane, which uses the official driver.
+
+pub mod bson;
+mod bson_partial;
+pub mod bson_write;
+pub mod error_codes;
+mod handshake;
+mod hello;
+pub mod message;
+mod quiet;
+pub mod reply;
+pub mod scram;
+pub mod session;
+pub mod session_error;
+mod topology;
+pub mod watch;

@@ -1,0 +1,400 @@
+//! Why a session was interrupted or has stopped, and what to do about it.
+//!
+//! ```text
+//!  Retry   one server or connection failed: another try may succeed, nothing is lost
+//!  Stop    trying again would fail again, or would skip events
+//! ```
+//!
+//! The text of an error that stops names the remedy. Secrets are in none.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::error_codes::{CodeClass, ServerError};
+use super::reply::ReplyError;
+use super::scram::ScramError;
+use super::watch::{ResumePosition, Scope};
+use crate::link::Address;
+use crate::recovery::Recovery;
+
+/// What a session was doing when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Opening the connection.
+    Connecting,
+    /// Saying hello or authenticating.
+    Handshaking,
+    /// Opening the change stream.
+    Opening,
+    /// Reading events.
+    Streaming,
+}
+
+impl fmt::Display for Doing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "connecting",
+            Self::Handshaking => "saying hello",
+            Self::Opening => "opening the change stream",
+            Self::Streaming => "reading the change stream",
+        })
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionError {
+    /// The connection ended.
+    Closed {
+        /// To whom.
+        address: Address,
+        /// Meanwhile.
+        doing: Doing,
+        /// As the driver says.
+        reason: String,
+    },
+    /// Nothing came for too long.
+    Silent {
+        /// From whom.
+        address: Address,
+        /// Meanwhile.
+        doing: Doing,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Bytes that are no reply.
+    Reply {
+        /// From whom.
+        address: Address,
+        /// What is wrong.
+        error: ReplyError,
+    },
+    /// A reply to something else than was asked.
+    WrongReply {
+        /// From whom.
+        address: Address,
+        /// The request that waits for a reply.
+        asked: i32,
+        /// The request that was answered.
+        answered: i32,
+    },
+    /// The server refused the first exchange for the time being.
+    Hello {
+        /// Who.
+        address: Address,
+        /// Its words.
+        error: Box<ServerError>,
+    },
+    /// A secondary, or a member in another state.
+    NotPrimary {
+        /// Who.
+        address: Address,
+        /// Whom it takes for the primary.
+        primary: Option<Address>,
+    },
+    /// Started for a replica set that was not initiated.
+    NotInitiated {
+        /// Who.
+        address: Address,
+    },
+    /// A member of another replica set than the one asked for.
+    OtherReplicaSet {
+        /// Who.
+        address: Address,
+        /// The name that was asked for.
+        wanted: String,
+        /// Its own name.
+        found: String,
+    },
+    /// The server ended the cursor without an event, or while the next batch was already asked for.
+    CursorClosed {
+        /// Who.
+        address: Address,
+    },
+    /// No primary was found in time after the start.
+    Unreachable {
+        /// How long it was looked for.
+        timeout: Duration,
+        /// Every address with the last reason.
+        tried: Vec<(Address, Option<String>)>,
+    },
+    /// No member of a replica set.
+    Standalone {
+        /// Who.
+        address: Address,
+    },
+    /// Before MongoDB 4.4.
+    TooOld {
+        /// Who.
+        address: Address,
+        /// As announced; 0 if it does not even know `hello`.
+        wire_version: i64,
+    },
+    /// The user has no SCRAM-SHA-256 credentials.
+    Mechanism {
+        /// User.
+        username: String,
+        /// Its database.
+        source: String,
+        /// What the user has.
+        offered: Vec<String>,
+    },
+    /// The SCRAM conversation failed on our side.
+    Scram {
+        /// With whom.
+        address: Address,
+        /// Why.
+        error: ScramError,
+    },
+    /// The server refused user and password.
+    Authentication {
+        /// Who.
+        address: Address,
+        /// User.
+        username: String,
+        /// Its database.
+        source: String,
+        /// The server's words.
+        error: Box<ServerError>,
+    },
+    /// The server answered `aggregate` or `getMore` with an error.
+    Command {
+        /// Who.
+        address: Address,
+        /// [`Doing::Opening`] or [`Doing::Streaming`].
+        doing: Doing,
+        /// Its words.
+        error: Box<ServerError>,
+        /// What is watched.
+        scope: Scope,
+        /// Seconds since 1970 of the position behind the last event handed out, if known.
+        cluster_time: Option<u32>,
+    },
+    /// An event without a document `_id`, which is its resume token.
+    NoToken {
+        /// What is watched.
+        scope: Scope,
+    },
+}
+
+impl SessionError {
+    pub(super) fn command(
+        address: Address,
+        doing: Doing,
+        error: ServerError,
+        scope: &Scope,
+        position: &ResumePosition,
+    ) -> Self {
+        let cluster_time = position.cluster_time();
+        let error = Box::new(error);
+        Self::Command { address, doing, error, scope: scope.clone(), cluster_time }
+    }
+
+    /// What the session does next. Every variant is listed, so a new one must choose.
+    pub fn recovery(&self) -> Recovery {
+        match self {
+            Self::Closed { .. }
+            | Self::Silent { .. }
+            | Self::Reply { .. }
+            | Self::WrongReply { .. }
+            | Self::Hello { .. }
+            | Self::NotPrimary { .. }
+            | Self::NotInitiated { .. }
+            | Self::OtherReplicaSet { .. }
+            | Self::CursorClosed { .. } => Recovery::Retry,
+            Self::Unreachable { .. }
+            | Self::Standalone { .. }
+            | Self::TooOld { .. }
+            | Self::Mechanism { .. }
+            | Self::Scram { .. }
+            | Self::Authentication { .. }
+            | Self::NoToken { .. } => Recovery::Stop,
+            Self::Command { doing, error, .. } => match error.class(*doing == Doing::Opening) {
+                CodeClass::Retry => Recovery::Retry,
+                CodeClass::PositionLost
+                | CodeClass::EventTooLarge
+                | CodeClass::AuthenticationFailed
+                | CodeClass::Unauthorized
+                | CodeClass::NotReplicaSet
+                | CodeClass::BadRequest
+                | CodeClass::Unknown => Recovery::Stop,
+            },
+        }
+    }
+
+    /// The one server that it concerns, if it is one.
+    pub fn address(&self) -> Option<&Address> {
+        match self {
+            Self::Closed { address, .. }
+            | Self::Silent { address, .. }
+            | Self::Reply { address, .. }
+            | Self::WrongReply { address, .. }
+            | Self::Hello { address, .. }
+            | Self::NotPrimary { address, .. }
+            | Self::NotInitiated { address }
+            | Self::OtherReplicaSet { address, .. }
+            | Self::CursorClosed { address }
+            | Self::Standalone { address }
+            | Self::TooOld { address, .. }
+            | Self::Scram { address, .. }
+            | Self::Authentication { address, .. }
+            | Self::Command { address, .. } => Some(address),
+            Self::Unreachable { .. } | Self::Mechanism { .. } | Self::NoToken { .. } => None,
+        }
+    }
+
+    /// Whether the server no longer knows the resume position: going on would be a gap.
+    pub fn is_position_lost(&self) -> bool {
+        matches!(self, Self::Command { doing, error, .. }
+            if error.class(*doing == Doing::Opening) == CodeClass::PositionLost)
+    }
+}
+
+impl std::error::Error for SessionError {}
+
+impl fmt::Display for SessionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed { address, doing, reason } => fmt_closed(f, address, *doing, reason),
+            Self::Silent { address, doing, waited } => {
+                write!(f, "nothing came from {address} for {waited:?} while {doing}")
+            }
+            Self::Reply { address, error } => {
+                write!(
+                    f,
+                    "{address} sent no valid reply: {error}; is it a MongoDB server without TLS?"
+                )
+            }
+            Self::WrongReply { address, asked, answered } => {
+                write!(f, "{address} answered request {answered} where {asked} was asked")
+            }
+            Self::Hello { address, error } => write!(f, "{address} refused: {error}"),
+            Self::NotPrimary { address, primary: Some(primary) } => {
+                write!(f, "{address} is not the primary, it names {primary}")
+            }
+            Self::NotPrimary { address, primary: None } => {
+                write!(f, "{address} is not the primary and knows none")
+            }
+            Self::NotInitiated { address } => write!(
+                f,
+                "the replica set of {address} is not initiated: run rs.initiate() in mongosh"
+            ),
+            Self::OtherReplicaSet { address, wanted, found } => {
+                write!(f, "{address} belongs to replica set '{found}', not to '{wanted}'")
+            }
+            Self::CursorClosed { address } => write!(f, "{address} closed the change stream"),
+            Self::Unreachable { timeout, tried } => fmt_unreachable(f, *timeout, tried),
+            Self::Standalone { address } => write!(
+                f,
+                "{address} is a standalone server and has no change streams: restart mongod with \
+                 --replSet rs0 and run rs.initiate() once in mongosh"
+            ),
+            Self::TooOld { address, wire_version } => write!(
+                f,
+                "{address} is too old (wire version {wire_version}): MongoDB 4.4 or later is needed"
+            ),
+            Self::Mechanism { username, source, offered } => write!(
+                f,
+                "user '{username}' of '{source}' has no SCRAM-SHA-256 credentials, only [{}]: set \
+                 the password again with db.updateUser and mechanisms ['SCRAM-SHA-256']",
+                offered.join(", ")
+            ),
+            Self::Scram { address, error } => {
+                write!(f, "cannot authenticate at {address}: {error}")
+            }
+            Self::Authentication { address, username, source, error } => write!(
+                f,
+                "{address} refused user '{username}' of '{source}': {error}; check user, password \
+                 and authSource in connection.uri"
+            ),
+            Self::Command { address, doing, error, scope, cluster_time } => {
+                write!(f, "{address} failed while {doing} on {scope}: {error}")?;
+                fmt_remedy(f, error.class(*doing == Doing::Opening), scope, *cluster_time)
+            }
+            Self::NoToken { scope } => write!(
+                f,
+                "an event of {scope} has no _id: the pipeline must keep _id, it is the resume token"
+            ),
+        }
+    }
+}
+
+fn fmt_closed(
+    f: &mut fmt::Formatter<'_>,
+    address: &Address,
+    doing: Doing,
+    reason: &str,
+) -> fmt::Result {
+    match doing {
+        Doing::Connecting => write!(f, "cannot connect to {address}: {reason}"),
+        Doing::Handshaking => write!(
+            f,
+            "{address} closed the connection while {doing}: {reason}; a server that requires TLS does \
+             so"
+        ),
+        Doing::Opening | Doing::Streaming => {
+            write!(f, "the connection to {address} was lost while {doing}: {reason}")
+        }
+    }
+}
+
+fn fmt_unreachable(
+    f: &mut fmt::Formatter<'_>,
+    timeout: Duration,
+    tried: &[(Address, Option<String>)],
+) -> fmt::Result {
+    write!(f, "no primary found within {timeout:?}; tried")?;
+    for (index, (address, reason)) in tried.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let reason = reason.as_deref().unwrap_or("no answer yet");
+        write!(f, "{comma} {address} ({reason})")?;
+    }
+    f.write_str("; check the hosts in connection.uri and that the servers run and can be reached")
+}
+
+fn fmt_remedy(
+    f: &mut fmt::Formatter<'_>,
+    class: CodeClass,
+    scope: &Scope,
+    cluster_time: Option<u32>,
+) -> fmt::Result {
+    match class {
+        CodeClass::Retry | CodeClass::Unknown => Ok(()),
+        CodeClass::PositionLost => {
+            f.write_str("; this position")?;
+            if let Some(seconds) = cluster_time {
+                write!(f, " (cluster time {seconds} s)")?;
+            }
+            f.write_str(
+                " can no longer be resumed, the stream is stopped and nothing was skipped: store \
+                 an offset that is still in the oplog, or set offset.partition.name to a new name to \
+                 begin afresh and accept the gap",
+            )
+        }
+        CodeClass::EventTooLarge => f.write_str(
+            "; a change event is larger than 16 MB: leave out large fields with a $project stage \
+             in pipeline, or set change.stream.full.document and \
+             change.stream.full.document.before.change so that less comes with it",
+        ),
+        CodeClass::AuthenticationFailed => {
+            f.write_str("; check user, password and authSource in connection.uri")
+        }
+        CodeClass::Unauthorized => {
+            f.write_str(
+                "; connection.uri must name a user with the actions find and changeStream",
+            )?;
+            write!(f, " on {scope}")?;
+            f.write_str(match scope {
+                Scope::Deployment => ", as role readAnyDatabase grants them",
+                Scope::Database(_) | Scope::Collection { .. } => ", as role read grants them",
+            })
+        }
+        CodeClass::NotReplicaSet => {
+            f.write_str("; restart mongod with --replSet rs0 and run rs.initiate() once in mongosh")
+        }
+        CodeClass::BadRequest => f.write_str(
+            "; check pipeline, database, collection and the change.stream properties against what \
+             this version of the server knows",
+        ),
+    }
+}

@@ -1,0 +1,373 @@
+//! Owns every machine of one replication stream and joins them; the only file that sees both peers.
+//!
+//! ```text
+//!              Session ── event ──► RecordMaker ── key, value ──► Client (open batch)
+//!                 │                                                 │
+//!                 └── position ──► Progress ◄──── acknowledged ─────┘
+//!                                     │
+//!                                  SafeToken ──► Storing: the driver's file or the offset topic
+//! ```
+//!
+//! The driver tells what happened (`handle_*`), calls [`Pipeline::work`] while that returns `true`
+//! and [`Pipeline::poll`] until that returns `None`, then waits for a completion or for
+//! [`Pipeline::deadline`].
+//!
+//! Back-pressure is bytes: while the client has no room, no event is taken, the inbox fills and the
+//! socket is not read.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::inbox::Space;
+use crate::kafka::{Client, ClientConfig, NewTopic, Notice, partitioner};
+use crate::link::{LinkCommand, LinkId, LinkIds};
+use crate::mongo::session::{Item, ResumePosition, Session, SessionConfig};
+use crate::progress::SafeToken;
+
+mod error;
+mod outbound;
+mod records;
+mod storing;
+
+pub use error::PipelineError;
+pub use records::{Publish, RecordConfig};
+pub use storing::OffsetTopic;
+
+use outbound::{Outbound, Taken};
+use records::RecordMaker;
+use storing::{Storing, Writing};
+
+/// Events taken before the driver gets to look at its sockets again: about 0.1 ms of work.
+const EVENTS_PER_SLICE: usize = 128;
+/// Events between two marks under load; a mark copies the token.
+const EVENTS_PER_MARK: u64 = 64;
+
+/// What one pipeline is made of.
+#[derive(Debug)]
+pub struct PipelineConfig {
+    /// The MongoDB side.
+    pub session: SessionConfig,
+    /// Where the stream begins.
+    pub start: ResumePosition,
+    /// The Kafka side.
+    pub client: ClientConfig,
+    /// How events become records.
+    pub records: RecordConfig,
+    /// How missing topics are created; `None`: by the broker, with its defaults.
+    pub create_topics: Option<NewTopic>,
+    /// Where positions are stored; `None`: the driver does it.
+    pub offset_topic: Option<OffsetTopic>,
+    /// The least time between two stored positions.
+    pub store_interval: Duration,
+}
+
+/// What a pipeline wants.
+#[derive(Debug)]
+pub enum Output {
+    /// Do this on the network.
+    Link(LinkCommand),
+    /// Store this position, then call [`Pipeline::handle_stored`].
+    Store(SafeToken),
+    /// The stream is open and its opening position stored. Said once.
+    Running,
+    /// Something that an operator should know went wrong and was dealt with.
+    Warning(String),
+    /// Something that an operator may want to know.
+    Notice(String),
+}
+
+/// Counters since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PipelineStats {
+    /// Events taken from the stream.
+    pub events: u64,
+    /// Records acknowledged, positions in the offset topic included.
+    pub records: u64,
+    /// Batches acknowledged.
+    pub batches: u64,
+    /// Bytes of the acknowledged batches.
+    pub acknowledged_bytes: u64,
+    /// Batches sent again.
+    pub retries: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The stream is not open, or its opening position is not stored.
+    Opening { opened: bool },
+    Running,
+    Stopping,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Pipeline {
+    ids: LinkIds,
+    session: Session,
+    outbound: Outbound,
+    storing: Storing,
+    phase: Phase,
+    /// Whether a task killed now would begin at the same place again without a stored position.
+    start_is_kept: bool,
+    /// Events taken when the last mark was set.
+    marked_event: u64,
+    said: VecDeque<Output>,
+}
+
+impl Pipeline {
+    /// A pipeline that has done nothing yet.
+    pub fn new(config: PipelineConfig, now: Instant) -> Self {
+        let mut client = Client::new(config.client, now);
+        let offset_topic = config.offset_topic.map(|topic| {
+            let id = client.topic(&topic.name, Some(&topic.create));
+            (id, topic)
+        });
+        let start_is_kept = match config.start {
+            ResumePosition::Now => false,
+            ResumePosition::AtOperationTime { .. } | ResumePosition::After(_) => true,
+        };
+        let maker = RecordMaker::new(config.records);
+        Self {
+            ids: LinkIds::default(),
+            session: Session::new(config.session, config.start, now),
+            outbound: Outbound::new(client, maker, config.create_topics),
+            storing: Storing::new(offset_topic, config.store_interval, now),
+            phase: Phase::Opening { opened: false },
+            start_is_kept,
+            marked_event: 0,
+            said: VecDeque::new(),
+        }
+    }
+
+    /// Takes a bounded slice of what was received. `true`: there is more, call again.
+    ///
+    /// `unix_ms` becomes the timestamp of the records.
+    pub fn work(&mut self, now: Instant, unix_ms: i64) -> Result<bool, PipelineError> {
+        if self.phase == Phase::Stopping
+            || self.outbound.retry_waiting(unix_ms)? == Taken::TopicNotReady
+        {
+            self.outbound.client.set_starving(true);
+            return Ok(false);
+        }
+        for _ in 0..EVENTS_PER_SLICE {
+            if !self.outbound.client.has_room() {
+                // Many half-full batches may hold the room: they must go out to make some.
+                self.outbound.client.set_starving(true);
+                return Ok(false);
+            }
+            match self.session.next_item(now)? {
+                Some(Item::Event(event)) => match self.outbound.take(event, unix_ms)? {
+                    Taken::Done => self.mark_sometimes(EVENTS_PER_MARK),
+                    Taken::TopicNotReady => break,
+                },
+                Some(Item::BatchEnd) => self.mark(),
+                Some(Item::Opened) => self.opened(),
+                Some(Item::Interrupted { reason, attempt }) => {
+                    let text = format!("MongoDB: {reason}; attempt {attempt} to go on");
+                    self.said.push_back(Output::Warning(text));
+                }
+                None => {
+                    self.mark_sometimes(1);
+                    self.outbound.client.set_starving(true);
+                    return Ok(false);
+                }
+            }
+        }
+        self.outbound.client.set_starving(false);
+        Ok(true)
+    }
+
+    /// The next wish; `None`: nothing until something happens or [`Pipeline::deadline`] passes.
+    pub fn poll(&mut self, now: Instant, unix_ms: i64) -> Result<Option<Output>, PipelineError> {
+        if let Some(said) = self.said.pop_front() {
+            return Ok(Some(said));
+        }
+        self.settle_acknowledged();
+        if let Some(output) = self.store(now, unix_ms)? {
+            return Ok(Some(output));
+        }
+        if let Phase::Opening { opened: true } = self.phase
+            && (self.start_is_kept || self.storing.has_stored())
+        {
+            self.phase = Phase::Running;
+            return Ok(Some(Output::Running));
+        }
+        if let Some(notice) = self.outbound.client.next_notice() {
+            return Ok(Some(match notice {
+                Notice::Warning(text) => Output::Warning(format!("Kafka: {text}")),
+                Notice::Info(text) => Output::Notice(format!("Kafka: {text}")),
+            }));
+        }
+        if let Some(command) = self.session.poll(&mut self.ids, now) {
+            return Ok(Some(Output::Link(command)));
+        }
+        Ok(self.outbound.client.poll(&mut self.ids, now).map(Output::Link))
+    }
+
+    /// When [`Pipeline::handle_timeout`] is due.
+    pub fn deadline(&self) -> Option<Instant> {
+        let progress = &self.outbound.progress;
+        let storing = self.storing.deadline(progress.has_safe_token());
+        [self.session.deadline(), self.outbound.client.deadline(), storing]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// A connection is open. `nonce` is random; authentication uses it.
+    pub fn handle_connected(
+        &mut self,
+        link: LinkId,
+        nonce: [u8; 24],
+        now: Instant,
+    ) -> Result<(), PipelineError> {
+        if self.session.inbox(link).is_some() {
+            self.session.handle_connected(link, nonce, now)?;
+        } else {
+            self.outbound.client.handle_connected(link, now);
+        }
+        Ok(())
+    }
+
+    /// A connection was lost or never came to be.
+    pub fn handle_closed(
+        &mut self,
+        link: LinkId,
+        reason: &str,
+        now: Instant,
+    ) -> Result<(), PipelineError> {
+        if self.session.inbox(link).is_some() {
+            self.session.handle_closed(link, reason, now)?;
+        } else {
+            self.outbound.client.handle_closed(link, reason, now)?;
+        }
+        Ok(())
+    }
+
+    /// A buffer to read into; `None`: the link is unknown, or enough is read ahead.
+    pub fn take_space(&mut self, link: LinkId) -> Option<Space> {
+        if let Some(inbox) = self.session.inbox(link) {
+            return inbox.take_space();
+        }
+        self.outbound.client.inbox(link)?.take_space()
+    }
+
+    /// The buffer comes back with `count` new bytes.
+    pub fn handle_received(
+        &mut self,
+        link: LinkId,
+        space: Space,
+        count: usize,
+        now: Instant,
+    ) -> Result<(), PipelineError> {
+        if let Some(inbox) = self.session.inbox(link) {
+            inbox.give_back(space, count);
+        } else if let Some(inbox) = self.outbound.client.inbox(link) {
+            inbox.give_back(space, count);
+            self.outbound.client.handle_received(link, now)?;
+        }
+        Ok(())
+    }
+
+    /// The deadline has passed.
+    pub fn handle_timeout(&mut self, now: Instant) -> Result<(), PipelineError> {
+        self.session.handle_timeout(now)?;
+        self.outbound.client.handle_timeout(now)?;
+        Ok(())
+    }
+
+    /// The position last asked for is stored, or could not be.
+    pub fn handle_stored(&mut self, result: Result<(), String>) -> Result<(), PipelineError> {
+        self.storing.ended(result.is_ok());
+        result.map_err(PipelineError::Store)
+    }
+
+    /// Takes no further events; what was taken is sent, acknowledged and its position stored.
+    pub fn stop(&mut self) {
+        if !self.outbound.forget_waiting() && self.phase != Phase::Stopping {
+            self.mark_sometimes(1);
+        }
+        self.phase = Phase::Stopping;
+        self.outbound.client.flush();
+    }
+
+    /// Whether a stopping pipeline has nothing left to do.
+    pub fn is_settled(&self) -> bool {
+        self.phase == Phase::Stopping
+            && self.outbound.client.is_idle()
+            && !self.storing.is_writing()
+            && !self.outbound.progress.has_safe_token()
+    }
+
+    /// Counters since the start.
+    pub fn stats(&self) -> PipelineStats {
+        let client = self.outbound.client.stats();
+        PipelineStats {
+            events: self.outbound.progress.events(),
+            records: client.records,
+            batches: client.batches,
+            acknowledged_bytes: client.bytes,
+            retries: client.retries,
+        }
+    }
+
+    fn opened(&mut self) {
+        if let Phase::Opening { opened } = &mut self.phase {
+            *opened = true;
+            self.mark();
+        }
+    }
+
+    /// Notes where the stream stands, behind everything taken so far.
+    fn mark(&mut self) {
+        if let Some(token) = self.session.token() {
+            self.outbound.progress.mark(token);
+            self.marked_event = self.outbound.progress.events();
+        }
+    }
+
+    /// Marks if `events` were taken since the last mark.
+    fn mark_sometimes(&mut self, events: u64) {
+        if self.marked_event + events <= self.outbound.progress.events() {
+            self.mark();
+        }
+    }
+
+    fn settle_acknowledged(&mut self) {
+        while let Some(batch) = self.outbound.client.next_acknowledged() {
+            if !self.storing.acknowledged(batch) {
+                self.outbound.progress.acknowledged(batch);
+            }
+        }
+    }
+
+    /// Begins to store the newest safe position, if it is time to.
+    fn store(&mut self, now: Instant, unix_ms: i64) -> Result<Option<Output>, PipelineError> {
+        let at_once = self.phase != Phase::Running;
+        if !self.storing.may_begin(now, at_once) {
+            return Ok(None);
+        }
+        let Some((topic, key)) = self.storing.topic_and_key() else {
+            let Some(token) = self.outbound.progress.take_safe_token() else { return Ok(None) };
+            self.storing.begun(Writing::ByDriver, now);
+            return Ok(Some(Output::Store(token)));
+        };
+        let Some(facts) = self.outbound.client.topic_ready(topic) else {
+            self.storing.postpone(now);
+            return Ok(None);
+        };
+        let Some(token) = self.outbound.progress.take_safe_token() else { return Ok(None) };
+        let value = storing::offset_value(&token)?;
+        let partition = partitioner::partition_for_key(key, facts.partitions);
+        let client = &mut self.outbound.client;
+        let batch = client
+            .append(topic, partition, Some(key), unix_ms, value.len(), |out| {
+                out.extend_from_slice(&value);
+            })
+            .map_err(|error| PipelineError::Store(error.to_string()))?
+            .batch;
+        client.seal(batch);
+        self.storing.begun(Writing::Batch(batch), now);
+        Ok(None)
+    }
+}

@@ -1,0 +1,95 @@
+//! Why a pipeline stopped.
+
+use std::fmt;
+
+use crate::format::FormatError;
+use crate::kafka::ClientError;
+use crate::mongo::bson::BsonError;
+use crate::mongo::session::SessionError;
+use crate::route::RouteError;
+
+/// Why a pipeline stopped. Whatever passes by itself is retried and never gets here.
+#[derive(Debug)]
+pub enum PipelineError {
+    /// MongoDB: the position is lost, a right is missing, the address is wrong, …
+    Session(SessionError),
+    /// Kafka: a topic may not be written, no broker was ever reached, …
+    Client(ClientError),
+    /// The server sent an event that is no BSON document.
+    Event(BsonError),
+    /// An event could not be written in the configured format.
+    Format(FormatError),
+    /// The namespace of an event gives a topic name that Kafka refuses.
+    Route(RouteError),
+    /// A record is larger than its topic takes.
+    RecordTooLarge {
+        /// The topic.
+        topic: String,
+        /// Size of the batch with this record alone, in bytes.
+        record_bytes: usize,
+        /// The topic's `max.message.bytes`, or the producer's `max.request.size` if that is less.
+        bytes_max: usize,
+        /// Key of the record, as far as it is text.
+        key: String,
+    },
+    /// A key was given a partition that the topic does not have. A mistake of ours.
+    UnknownPartition {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+    },
+    /// The position could not be stored.
+    Store(String),
+}
+
+impl fmt::Display for PipelineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(error) => error.fmt(f),
+            Self::Client(error) => error.fmt(f),
+            Self::Event(error) => {
+                write!(f, "the server sent a change event that is not valid BSON: {error}; nothing was skipped")
+            }
+            Self::Format(error) => {
+                write!(f, "a change event cannot be written in the configured output format: {error}; nothing was skipped")
+            }
+            Self::Route(error) => error.fmt(f),
+            Self::RecordTooLarge { topic, record_bytes, bytes_max, key } => write!(
+                f,
+                "the record with key {key} for topic {topic} needs {record_bytes} bytes and the topic takes \
+                 {bytes_max}; raise max.message.bytes of the topic (and producer.override.max.request.size where it \
+                 is set), then restart: the task goes on with this record, nothing was skipped"
+            ),
+            Self::UnknownPartition { topic, partition } => write!(
+                f,
+                "a record for topic {topic} was given partition {partition}, which the topic does not have; \
+                 this is a mistake of Millrace, please report it; nothing was skipped"
+            ),
+            Self::Store(reason) => write!(
+                f,
+                "the position cannot be stored: {reason}; events after the last stored position will be sent again"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PipelineError {}
+
+impl From<SessionError> for PipelineError {
+    fn from(error: SessionError) -> Self {
+        Self::Session(error)
+    }
+}
+
+impl From<ClientError> for PipelineError {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+impl From<RouteError> for PipelineError {
+    fn from(error: RouteError) -> Self {
+        Self::Route(error)
+    }
+}

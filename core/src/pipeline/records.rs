@@ -1,0 +1,130 @@
+//! The record that an event makes: topic, key and value by the connector's rules.
+//!
+//! | setting | insert, replace, update with document | update without, delete, other |
+//! |---|---|---|
+//! | [`Publish::Event`] | the whole event | the whole event |
+//! | [`Publish::FullDocument`] | `fullDocument` | nothing, or a tombstone where there is no such field |
+//!
+//! The key is `documentKey`, or `{_id: <resume token>}` where there is none or where it is not
+//! wanted. An event without `ns.db` has no topic and makes no record. Facts: the connector's
+//! `StartedMongoSourceTask.createSourceRecord`.
+
+use crate::event::ChangeEvent;
+use crate::format::{Encoder, FormatError};
+use crate::mongo::bson::{RawDoc, RawValue};
+use crate::mongo::bson_write::write_document;
+use crate::pipeline::PipelineError;
+use crate::route::{Router, TopicIndex};
+
+/// What of an event becomes the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Publish {
+    /// The event as the server sent it.
+    Event,
+    /// Its `fullDocument` (`publish.full.document.only`).
+    FullDocument {
+        /// A null value where the event has no `fullDocument` field at all.
+        tombstone_on_delete: bool,
+    },
+}
+
+/// How events become records.
+#[derive(Debug)]
+pub struct RecordConfig {
+    /// Writes keys.
+    pub key: Encoder,
+    /// Writes values.
+    pub value: Encoder,
+    /// What becomes the value.
+    pub publish: Publish,
+    /// Whether `documentKey` is the key (`change.stream.document.key.as.key`).
+    pub document_key_as_key: bool,
+    /// Names topics.
+    pub router: Router,
+}
+
+/// The value of a record, still in the bytes of its event.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value<'a> {
+    Document(RawDoc<'a>),
+    Tombstone,
+}
+
+/// The record of an event; its key lies in the [`RecordMaker`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) topic: TopicIndex,
+    pub(super) value: Value<'a>,
+}
+
+/// Makes records, one at a time, without allocating.
+#[derive(Debug)]
+pub(super) struct RecordMaker {
+    config: RecordConfig,
+    /// The encoded key of the record made last.
+    key: Vec<u8>,
+    /// Room for a key document that no event holds.
+    key_document: Vec<u8>,
+}
+
+impl RecordMaker {
+    pub(super) fn new(config: RecordConfig) -> Self {
+        Self { config, key: Vec::new(), key_document: Vec::new() }
+    }
+
+    /// The record of `event`; `None` if it makes none.
+    pub(super) fn make<'a>(&mut self, event: RawDoc<'a>) -> Result<Option<Record<'a>>, PipelineError> {
+        let change = ChangeEvent::parse(event).map_err(PipelineError::Event)?;
+        let Some(value) = self.value(event, &change) else { return Ok(None) };
+        let Some(database) = change.database else { return Ok(None) };
+        let topic = self.config.router.route(database, change.collection)?;
+        self.encode_key(&change)?;
+        Ok(Some(Record { topic, value }))
+    }
+
+    /// The key of the record made last.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    pub(super) fn topic_name(&self, topic: TopicIndex) -> &str {
+        self.config.router.name(topic)
+    }
+
+    pub(super) fn value_size_hint(&self, document: RawDoc<'_>) -> usize {
+        self.config.value.size_hint(document)
+    }
+
+    pub(super) fn encode_value(&self, document: RawDoc<'_>, out: &mut Vec<u8>) -> Result<(), FormatError> {
+        self.config.value.encode(document, out)
+    }
+
+    fn value<'a>(&self, event: RawDoc<'a>, change: &ChangeEvent<'a>) -> Option<Value<'a>> {
+        match self.config.publish {
+            Publish::Event => Some(Value::Document(event)),
+            Publish::FullDocument { tombstone_on_delete } => match change.full_document {
+                Some(RawValue::Document(document)) => Some(Value::Document(document)),
+                Some(_) => None,
+                None => tombstone_on_delete.then_some(Value::Tombstone),
+            },
+        }
+    }
+
+    fn encode_key(&mut self, change: &ChangeEvent<'_>) -> Result<(), PipelineError> {
+        self.key.clear();
+        let encoded = match change.document_key {
+            Some(key) if self.config.document_key_as_key => self.config.key.encode(key, &mut self.key),
+            Some(_) | None => {
+                self.key_document.clear();
+                write_document(&mut self.key_document, |document| {
+                    if let Some(token) = change.token {
+                        document.raw_document("_id", token.as_bytes());
+                    }
+                });
+                let key = RawDoc::new(&self.key_document).map_err(PipelineError::Event)?;
+                self.config.key.encode(key, &mut self.key)
+            }
+        };
+        encoded.map_err(PipelineError::Format)
+    }
+}

@@ -1,0 +1,233 @@
+//! Says which resume token may be stored: the newest whose events are all acknowledged.
+//!
+//! Events are numbered from 1 as they are taken from the stream. Batches of several partitions are open at a time and
+//! are acknowledged in any order.
+//!
+//! ```text
+//! events      1 2 3 4 5 6 7 8 9 …
+//! batch A     ■ ■   ■                  first event 1, acknowledged
+//! batch B         ■   ■ ■              first event 3, in flight   ◄── everything before 3 is safe
+//! batch C                 ■ ■          first event 7, acknowledged
+//! marks         ▲     ▲     ▲          (event 2, token) is safe; (5, …) and (8, …) wait for B
+//! ```
+//!
+//! A batch opened later has a later first event, so the first batch that is not acknowledged bounds what is safe.
+//! Events that make no record (filtered, no topic) need nothing but their number.
+
+use std::collections::VecDeque;
+
+use crate::kafka::BatchId;
+
+/// A resume token that may be stored: every event up to it is acknowledged by Kafka or makes no record.
+///
+/// Only [`Progress`] makes one, so storing a token too early does not compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SafeToken(Vec<u8>);
+
+impl SafeToken {
+    /// The token document as raw BSON.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[derive(Debug)]
+struct Outstanding {
+    batch: BatchId,
+    first_event: u64,
+    acknowledged: bool,
+}
+
+#[derive(Debug)]
+struct Mark {
+    /// The token covers every event up to this one.
+    event: u64,
+    token: Vec<u8>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Number of the last event taken.
+    event: u64,
+    /// In the order of opening; the front is never acknowledged.
+    batches: VecDeque<Outstanding>,
+    /// In the order of events.
+    marks: VecDeque<Mark>,
+    /// Token buffers to use again.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Progress {
+    /// Counts one event taken from the stream.
+    pub fn event_taken(&mut self) {
+        self.event += 1;
+    }
+
+    /// Events taken so far.
+    pub fn events(&self) -> u64 {
+        self.event
+    }
+
+    /// The record of the event taken last opened `batch`. Batches open in the order of their ids.
+    pub fn batch_opened(&mut self, batch: BatchId) {
+        debug_assert!(self.batches.back().is_none_or(|last| last.batch < batch));
+        self.batches.push_back(Outstanding { batch, first_event: self.event, acknowledged: false });
+    }
+
+    /// Notes that `token` (raw BSON) stands behind the event taken last.
+    pub fn mark(&mut self, token: &[u8]) {
+        let mut buffer = match self.marks.back_mut() {
+            Some(last) if last.event == self.event => {
+                last.token.clear();
+                last.token.extend_from_slice(token);
+                return;
+            }
+            Some(_) | None => self.spare.pop().unwrap_or_default(),
+        };
+        buffer.clear();
+        buffer.extend_from_slice(token);
+        self.marks.push_back(Mark { event: self.event, token: buffer });
+    }
+
+    /// Notes that every record of `batch` is acknowledged. `false` if it is none of ours.
+    pub fn acknowledged(&mut self, batch: BatchId) -> bool {
+        let Ok(at) = self.batches.binary_search_by_key(&batch, |outstanding| outstanding.batch)
+        else {
+            return false;
+        };
+        if let Some(outstanding) = self.batches.get_mut(at) {
+            outstanding.acknowledged = true;
+        }
+        while self.batches.front().is_some_and(|first| first.acknowledged) {
+            self.batches.pop_front();
+        }
+        true
+    }
+
+    /// Whether [`Progress::take_safe_token`] has something to return.
+    pub fn has_safe_token(&self) -> bool {
+        self.marks.front().is_some_and(|mark| mark.event < self.unsafe_from())
+    }
+
+    /// The newest token that may be stored, if there is a newer one than was last returned.
+    pub fn take_safe_token(&mut self) -> Option<SafeToken> {
+        let unsafe_from = self.unsafe_from();
+        let mut newest: Option<Mark> = None;
+        while self.marks.front().is_some_and(|mark| mark.event < unsafe_from) {
+            let mark = self.marks.pop_front()?;
+            if let Some(older) = newest.replace(mark) {
+                self.spare.push(older.token);
+            }
+        }
+        let mark = newest?;
+        let token = SafeToken(mark.token.clone());
+        self.spare.push(mark.token);
+        Some(token)
+    }
+
+    /// Whether every event taken is acknowledged.
+    pub fn is_settled(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// The first event that is not known to be acknowledged.
+    fn unsafe_from(&self) -> u64 {
+        self.batches.front().map_or(u64::MAX, |first| first.first_event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn token(number: u64) -> Vec<u8> {
+        number.to_be_bytes().to_vec()
+    }
+
+    fn safe_event(progress: &mut Progress) -> Option<u64> {
+        let token = progress.take_safe_token()?;
+        Some(u64::from_be_bytes(token.as_bytes().try_into().unwrap()))
+    }
+
+    #[test]
+    fn a_token_waits_for_the_oldest_batch_before_it() {
+        let mut progress = Progress::default();
+        for (event, batch) in [(1, Some(1)), (2, None), (3, Some(2)), (4, None), (5, Some(3))] {
+            progress.event_taken();
+            if let Some(batch) = batch {
+                progress.batch_opened(BatchId(batch));
+            }
+            progress.mark(&token(event));
+        }
+        assert_eq!(safe_event(&mut progress), None);
+        assert!(progress.acknowledged(BatchId(3)));
+        assert_eq!(safe_event(&mut progress), None, "batch 1 is still out");
+        assert!(progress.acknowledged(BatchId(1)));
+        assert_eq!(safe_event(&mut progress), Some(2), "batch 2 begins with event 3");
+        assert!(progress.acknowledged(BatchId(2)));
+        assert_eq!(safe_event(&mut progress), Some(5));
+        assert!(progress.is_settled());
+        assert_eq!(safe_event(&mut progress), None, "a token is given out once");
+    }
+
+    #[test]
+    fn the_opening_position_and_idle_positions_are_safe_without_a_record() {
+        let mut progress = Progress::default();
+        progress.mark(&token(0));
+        assert_eq!(safe_event(&mut progress), Some(0));
+        progress.mark(&token(1));
+        progress.mark(&token(2));
+        assert_eq!(safe_event(&mut progress), Some(2), "the newer mark of the same event counts");
+    }
+
+    #[test]
+    fn an_unknown_batch_changes_nothing() {
+        let mut progress = Progress::default();
+        progress.event_taken();
+        progress.batch_opened(BatchId(7));
+        assert!(!progress.acknowledged(BatchId(8)));
+        assert!(!progress.is_settled());
+    }
+
+    proptest! {
+        #[test]
+        fn no_token_is_ever_ahead_of_an_unacknowledged_event(
+            steps in proptest::collection::vec((0_u8..4, 0_usize..8), 1..300)
+        ) {
+            let mut progress = Progress::default();
+            let mut batch_of_event: Vec<Option<u64>> = Vec::new();
+            let mut open: Vec<u64> = Vec::new();
+            let mut unacknowledged: Vec<u64> = Vec::new();
+            let mut next_batch = 0;
+            for (step, pick) in steps {
+                match step {
+                    0 => {
+                        progress.event_taken();
+                        next_batch += 1;
+                        progress.batch_opened(BatchId(next_batch));
+                        open.push(next_batch);
+                        unacknowledged.push(next_batch);
+                        batch_of_event.push(Some(next_batch));
+                    }
+                    1 => {
+                        progress.event_taken();
+                        batch_of_event.push(open.get(pick % open.len().max(1)).copied());
+                    }
+                    2 => progress.mark(&token(batch_of_event.len() as u64)),
+                    _ => if !unacknowledged.is_empty() {
+                        let batch = unacknowledged.remove(pick % unacknowledged.len());
+                        open.retain(|other| *other != batch);
+                        progress.acknowledged(BatchId(batch));
+                    }
+                }
+                if let Some(event) = safe_event(&mut progress) {
+                    for batch in batch_of_event[..event as usize].iter().flatten() {
+                        prop_assert!(!unacknowledged.contains(batch), "event {event}, batch {batch}");
+                    }
+                }
+            }
+        }
+    }
+}

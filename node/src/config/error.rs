@@ -1,0 +1,205 @@
+//! What is wrong with a configuration file.
+//!
+//! A [`Problem`] is one property; its text is Java's (`Invalid value <v> for configuration <name>: <reason>`), so that
+//! what people search for is found. Values of secret properties are shown as `[hidden]`, also where Java prints them.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::extended_json::JsonError;
+use super::mongo_uri::UriError;
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("reading the configuration file {} failed: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is no properties file and no JSON.
+    #[error("{}:{line}:{column}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: usize,
+        /// Column in characters, from 1.
+        column: usize,
+        /// What is wrong there.
+        reason: Malformed,
+    },
+    /// The file can be read, but what it says cannot be run.
+    #[error(
+        "{}: {subject} configuration is invalid and contains the following {} error(s):\n{}",
+        path.display(),
+        problems.len(),
+        Lines(problems)
+    )]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What the file configures.
+        subject: Subject,
+        /// Everything that is wrong, in the order of the tables.
+        problems: Vec<Problem>,
+    },
+}
+
+/// What a file configures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A connector.
+    Connector,
+    /// The worker.
+    Worker,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connector => "Connector",
+            Self::Worker => "Worker",
+        })
+    }
+}
+
+/// What is wrong with the form of a file.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// Java's words for a `\u` that is not followed by four hex digits.
+    #[error("Malformed \\uxxxx encoding.")]
+    UnicodeEscape,
+    /// Half of a surrogate pair stands alone.
+    #[error("\\u{0:04x} is half of a surrogate pair; write both halves")]
+    LoneSurrogate(u16),
+    /// JSON that does not parse, or not into a connector.
+    #[error("{0}; a connector file holds {{\"name\": …, \"config\": {{…}}}} or one flat object of properties")]
+    Json(String),
+}
+
+/// One property that cannot be used.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Problem {
+    /// The property, as the file writes it.
+    pub(crate) name: String,
+    /// Its value; `None` where the property is missing.
+    pub(crate) value: Option<Shown>,
+    /// Why not.
+    pub(crate) reason: Reason,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, value, reason } = self;
+        match value {
+            Some(value) => write!(f, "Invalid value {value} for configuration {name}: {reason}"),
+            None => write!(f, "{reason}"),
+        }
+    }
+}
+
+/// A value as far as it may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// As the file writes it.
+    Text(String),
+    /// A secret.
+    Hidden,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Hidden => f.write_str("[hidden]"),
+        }
+    }
+}
+
+/// Why a value cannot be used. The first group has Java's words.
+#[derive(Debug, Error, PartialEq)]
+pub(crate) enum Reason {
+    /// A required property is not there.
+    #[error("Missing required configuration \"{0}\" which has no default value.")]
+    Missing(String),
+    /// No number, or one that does not fit.
+    #[error("Not a number of type {0}")]
+    NotANumber(&'static str),
+    /// Neither `true` nor `false`.
+    #[error("Expected value to be either true or false")]
+    NotBoolean,
+    /// Below the least value.
+    #[error("Value must be at least {0}")]
+    BelowMin(i64),
+    /// Not in the list.
+    #[error("Invalid enumerator value. Should be one of: [{}]", .0.join(", "))]
+    NotOneOf(&'static [&'static str]),
+    /// Empty where text is needed.
+    #[error("String must be non-empty")]
+    Empty,
+    /// A connector's name with a line break or the like.
+    #[error("String may not contain control sequences but had the following ASCII chars: {0}")]
+    ControlCharacter(u32),
+    /// `collection` without `database`.
+    #[error("Missing database configuration `database`")]
+    DatabaseMissing,
+    /// No start time in any of the three notations.
+    #[error(
+        "Must be either an integer number of seconds since the Epoch in the decimal format (example: 30), or an \
+         instant in the ISO-8601 format with one second precision (example: '1970-01-01T00:00:30Z'), or a BSON \
+         Timestamp in the canonical extended JSON (v2) format (example: '{{\"$timestamp\": {{\"t\": 30, \"i\": 0}}}}')."
+    )]
+    NotAnOperationTime,
+    /// Neither positive nor -1.
+    #[error("{0} must be positive, or -1 to use the broker's default")]
+    NotACount(&'static str),
+    /// The pipeline is no array of stages.
+    #[error("Not a valid JSON array: {0}")]
+    NotAPipeline(JsonError),
+    /// The connection string is wrong, or asks for what we cannot do.
+    #[error(transparent)]
+    Uri(UriError),
+    /// No broker address.
+    #[error("'{0}' is no broker address; write host:port, several separated by commas")]
+    NotAnAddress(String),
+    /// Java knows it, we do not support it yet.
+    #[error("not supported by this version: {0}")]
+    NotYet(&'static str),
+    /// Nobody knows it, and `--strict` is on.
+    #[error("unknown property{}", DidYouMean(.0))]
+    Unknown(Option<String>),
+    /// It contradicts another property.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+/// The tail of a message that names a likely spelling.
+struct DidYouMean<'a>(&'a Option<String>);
+
+impl fmt::Display for DidYouMean<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(name) => write!(f, "; did you mean '{name}'?"),
+            None => Ok(()),
+        }
+    }
+}
+
+struct Lines<'a>(&'a [Problem]);
+
+impl fmt::Display for Lines<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}  {problem}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,361 @@
+//! The connection string of MongoDB, by the rules of the Java driver.
+//!
+//! ```text
+//! mongodb://user:p%40ss@h1:27017,h2/db.coll?replicaSet=rs0&authSource=admin
+//!           └ percent-encoded ┘ └ hosts ┘ └ authSource, if not given as an option
+//! ```
+//!
+//! The driver sorts the hosts (`ConnectionString.parseHosts`), and the connector's offsets carry that sorted list, each
+//! host as it is written. [`MongoConnection::seeds`] keep the order of the file.
+//!
+//! `mongodb+srv://` is refused: it takes a DNS query, which a configuration check must not make. Java prints the whole
+//! connection string in its errors, password included; we never do.
+
+use millrace_core::link::Address;
+use thiserror::Error;
+
+use super::report::Report;
+use super::secret::Secret;
+use super::uri_options::{UriOptions, percent_decode};
+
+/// The port of MongoDB where none is given.
+const PORT_DEFAULT: u16 = 27017;
+/// The driver's default of `serverSelectionTimeoutMS`.
+const SERVER_SELECTION_TIMEOUT_MS: u64 = 30_000;
+/// The driver's default of `connectTimeoutMS`.
+const CONNECT_TIMEOUT_MS: u64 = 10_000;
+
+/// Where MongoDB is and how to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MongoConnection {
+    /// Members to ask first, in the order of the file.
+    pub(crate) seeds: Vec<Address>,
+    /// The hosts as written, sorted: the part of the offsets' partition name that depends on the connection.
+    pub(crate) hosts: Vec<String>,
+    /// The set that must be there.
+    pub(crate) replica_set: Option<String>,
+    /// How to log in; `None`: not at all.
+    pub(crate) credentials: Option<Credentials>,
+    /// What the server's log calls this client.
+    pub(crate) app_name: Option<String>,
+    /// Stay with the one seed, whatever it is.
+    pub(crate) direct: bool,
+    /// How long to look for the primary.
+    pub(crate) server_selection_timeout_ms: u64,
+    /// How long opening one connection may take.
+    pub(crate) connect_timeout_ms: u64,
+}
+
+/// A user of MongoDB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Credentials {
+    /// The name, decoded.
+    pub(crate) username: String,
+    /// The password, decoded.
+    pub(crate) password: Secret,
+    /// The database that knows the user.
+    pub(crate) auth_source: String,
+    /// How to prove the password.
+    pub(crate) mechanism: Mechanism,
+}
+
+/// How to prove a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mechanism {
+    /// Not named in the connection string: the strongest that both sides know, which for us is SCRAM-SHA-256.
+    Negotiated,
+    /// Named.
+    ScramSha256,
+}
+
+/// Why a connection string cannot be used. Never holds the string itself.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum UriError {
+    #[error(
+        "The connection string is invalid. Connection strings must start with either 'mongodb://' or 'mongodb+srv://"
+    )]
+    Scheme,
+    #[error(
+        "mongodb+srv:// comes with a later version; list the hosts instead: mongodb://host1:27017,host2:27017/?tls=…"
+    )]
+    Srv,
+    #[error("The connection string contains an empty host")]
+    NoHost,
+    #[error(
+        "The connection string contains an invalid host '{0}'. Write host:port with a port from 1 to 65535; an IPv6 \
+         address stands in '[' and ']'"
+    )]
+    Host(String),
+    #[error("Unix domain sockets are not supported: '{0}'")]
+    UnixSocket(String),
+    #[error(
+        "The connection string contains invalid user information. If the username or password contains a colon (:) or \
+         an at-sign (@) then it must be urlencoded"
+    )]
+    UserInfo,
+    #[error("Password can not be null")]
+    NoPassword,
+    #[error("The connection string contains '%' that is not followed by two hex digits of UTF-8 text")]
+    PercentEncoding,
+    #[error("The connection string contains options without trailing slash")]
+    OptionsWithoutSlash,
+    #[error(
+        "The connection string contains an invalid option '{0}'. '{0}' is missing the value delimiter eg '{0}=value'"
+    )]
+    OptionWithoutValue(String),
+    #[error("The connection string contains an invalid value for '{name}'. '{value}' is not a valid integer")]
+    NotAnInteger { name: &'static str, value: String },
+    #[error("option {name} is not supported by this version: {why}")]
+    OptionNotYet { name: String, why: &'static str },
+    #[error("authSource can not be an empty string")]
+    EmptyAuthSource,
+    #[error("authMechanism {0} is not supported by this version; use SCRAM-SHA-256")]
+    Mechanism(String),
+    #[error("Direct connections are not supported when using multiple hosts")]
+    DirectToSeveral,
+}
+
+impl MongoConnection {
+    /// Reads a connection string; what its options mean here goes to `report`.
+    pub(super) fn parse(uri: &str, report: &mut Report) -> Result<Self, UriError> {
+        if uri.starts_with("mongodb+srv://") {
+            return Err(UriError::Srv);
+        }
+        let rest = uri.strip_prefix("mongodb://").ok_or(UriError::Scheme)?;
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        if authority.contains('?') {
+            return Err(UriError::OptionsWithoutSlash);
+        }
+        let (user_info, hosts) = match authority.rsplit_once('@') {
+            Some((user_info, hosts)) => (Some(user_info), hosts),
+            None => (None, authority),
+        };
+        let (database, options) = path.split_once('?').unwrap_or((path, ""));
+        let options = UriOptions::parse(options, report)?;
+        let seeds = parse_hosts(hosts)?;
+        let direct = options.direct_connection.as_deref() == Some("true");
+        if direct && seeds.len() > 1 {
+            return Err(UriError::DirectToSeveral);
+        }
+        let mut hosts: Vec<String> = hosts_as_written(hosts).map(str::to_owned).collect();
+        hosts.sort_unstable();
+        let selection_ms =
+            timeout_ms("serverSelectionTimeoutMS", options.server_selection_timeout_ms.as_deref())?;
+        let connect_ms = timeout_ms("connectTimeoutMS", options.connect_timeout_ms.as_deref())?;
+        let credentials = match user_info {
+            Some(user_info) => Some(credentials(user_info, database, &options)?),
+            None => None,
+        };
+        Ok(Self {
+            seeds,
+            hosts,
+            replica_set: options.replica_set,
+            credentials,
+            app_name: options.app_name,
+            direct,
+            server_selection_timeout_ms: selection_ms.unwrap_or(SERVER_SELECTION_TIMEOUT_MS),
+            connect_timeout_ms: connect_ms.unwrap_or(CONNECT_TIMEOUT_MS),
+        })
+    }
+}
+
+/// The hosts; like Java's `split`, empty ones at the end are dropped.
+fn hosts_as_written(hosts: &str) -> impl Iterator<Item = &str> {
+    hosts.trim_end_matches(',').split(',')
+}
+
+fn parse_hosts(hosts: &str) -> Result<Vec<Address>, UriError> {
+    hosts_as_written(hosts)
+        .map(|host| {
+            if host.is_empty() {
+                return Err(UriError::NoHost);
+            }
+            if host.ends_with(".sock") {
+                return Err(UriError::UnixSocket(host.to_owned()));
+            }
+            let several_colons = !host.starts_with('[') && host.matches(':').count() > 1;
+            match Address::parse(host, PORT_DEFAULT) {
+                Some(address) if address.port != 0 && !several_colons => Ok(address),
+                Some(_) | None => Err(UriError::Host(host.to_owned())),
+            }
+        })
+        .collect()
+}
+
+fn credentials(
+    user_info: &str,
+    database: &str,
+    options: &UriOptions,
+) -> Result<Credentials, UriError> {
+    let (username, password) = user_info.split_once(':').ok_or(UriError::NoPassword)?;
+    if username.is_empty() || user_info.contains('@') || password.contains(':') {
+        return Err(UriError::UserInfo);
+    }
+    let mechanism = match options.auth_mechanism.as_deref() {
+        None => Mechanism::Negotiated,
+        Some("SCRAM-SHA-256") => Mechanism::ScramSha256,
+        Some(other) => return Err(UriError::Mechanism(other.to_owned())),
+    };
+    // The path is `database.collection`.
+    let database = percent_decode(database.split('.').next().unwrap_or_default())?;
+    let auth_source = match &options.auth_source {
+        Some(source) if source.is_empty() => return Err(UriError::EmptyAuthSource),
+        Some(source) => source.clone(),
+        None if database.is_empty() => "admin".to_owned(),
+        None => database,
+    };
+    Ok(Credentials {
+        username: percent_decode(username)?,
+        password: Secret::new(percent_decode(password)?),
+        auth_source,
+        mechanism,
+    })
+}
+
+/// The number, `None` for none or for a negative one, which means the default in Java.
+fn timeout_ms(name: &'static str, text: Option<&str>) -> Result<Option<u64>, UriError> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse::<i32>() {
+        Ok(number) => Ok(u64::try_from(number).ok()),
+        Err(_) => Err(UriError::NotAnInteger { name, value: text.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(uri: &str) -> Result<MongoConnection, UriError> {
+        MongoConnection::parse(uri, &mut Report::new(true, Vec::new()))
+    }
+
+    #[test]
+    fn every_part_is_read() {
+        let uri = "mongodb://us%40er:p%3Ass@h2:27018,h1/db.coll?replicaSet=rs0&appName=x%20y&directConnection=false\
+                   &serverSelectionTimeoutMS=5&connectTimeoutMS=6&authMechanism=SCRAM-SHA-256";
+        let connection = parse(uri).unwrap();
+        let credentials = connection.credentials.clone().unwrap();
+        assert_eq!(credentials.username, "us@er");
+        assert_eq!(credentials.password.expose(), "p:ss");
+        assert_eq!(credentials.auth_source, "db");
+        assert_eq!(credentials.mechanism, Mechanism::ScramSha256);
+        assert_eq!(connection.seeds, [Address::new("h2", 27018), Address::new("h1", 27017)]);
+        assert_eq!(connection.replica_set.as_deref(), Some("rs0"));
+        assert_eq!(connection.app_name.as_deref(), Some("x y"));
+        assert_eq!(connection.server_selection_timeout_ms, 5);
+        assert_eq!(connection.connect_timeout_ms, 6);
+        assert!(!connection.direct);
+        assert!(!format!("{connection:?}").contains("p:ss"));
+    }
+
+    /// Each expectation was printed by the connector's `createDefaultPartitionName`.
+    #[test]
+    fn hosts_are_as_written_and_sorted() {
+        let hosts = |uri: &str| parse(uri).unwrap().hosts.join(",");
+        assert_eq!(hosts("mongodb://u:p%40@h2:27018,h1/?replicaSet=x"), "h1,h2:27018");
+        assert_eq!(hosts("mongodb://b,B,a:1,[::1]:5,[::1]"), "B,[::1],[::1]:5,a:1,b");
+        assert_eq!(hosts("mongodb://h1,h1:27017"), "h1,h1:27017");
+        assert_eq!(hosts("mongodb://H1"), "H1");
+        assert_eq!(hosts("mongodb://h1,"), "h1");
+    }
+
+    #[test]
+    fn auth_source_is_the_option_then_the_path_then_admin() {
+        let source = |uri: &str| parse(uri).unwrap().credentials.unwrap().auth_source;
+        assert_eq!(source("mongodb://u:a@h1/db.coll?authSource=zz"), "zz");
+        assert_eq!(source("mongodb://u:a@h1/foo"), "foo");
+        assert_eq!(source("mongodb://u:@h1"), "admin");
+    }
+
+    #[test]
+    fn wrong_strings_are_refused_with_their_reason() {
+        for (uri, error) in [
+            ("localhost:27017", UriError::Scheme),
+            ("mongodb+srv://h", UriError::Srv),
+            ("mongodb://", UriError::NoHost),
+            ("mongodb:///", UriError::NoHost),
+            ("mongodb://a,,b", UriError::NoHost),
+            ("mongodb://h1:0", UriError::Host("h1:0".to_owned())),
+            ("mongodb://a:70000", UriError::Host("a:70000".to_owned())),
+            ("mongodb://::1/", UriError::Host("::1".to_owned())),
+            ("mongodb://[::1/", UriError::Host("[::1".to_owned())),
+            ("mongodb://%2Ftmp%2Fm.sock/", UriError::UnixSocket("%2Ftmp%2Fm.sock".to_owned())),
+            ("mongodb://u:p:q@h1", UriError::UserInfo),
+            ("mongodb://u:p@q@h1", UriError::UserInfo),
+            ("mongodb://:p@h1", UriError::UserInfo),
+            ("mongodb://u@h1/", UriError::NoPassword),
+            ("mongodb://%zz:p@a/", UriError::PercentEncoding),
+            ("mongodb://h1?replicaSet=x", UriError::OptionsWithoutSlash),
+            ("mongodb://h1/?replicaSet", UriError::OptionWithoutValue("replicaSet".to_owned())),
+            ("mongodb://u:p@a/d?authSource=", UriError::EmptyAuthSource),
+            ("mongodb://u:p@a/?authMechanism=PLAIN", UriError::Mechanism("PLAIN".to_owned())),
+            ("mongodb://a,b/?directConnection=true", UriError::DirectToSeveral),
+        ] {
+            assert_eq!(parse(uri), Err(error), "{uri}");
+        }
+        let error = parse("mongodb://h1/?connectTimeoutMS=zz").unwrap_err();
+        assert!(error.to_string().ends_with("'zz' is not a valid integer"));
+    }
+
+    #[test]
+    fn option_that_cannot_be_honoured_is_refused_by_name() {
+        for (option, name) in [
+            ("tls=true", "tls"),
+            ("ssl=true", "ssl"),
+            ("readPreference=secondary", "readPreference"),
+            ("readConcernLevel=local", "readConcernLevel"),
+            ("loadBalanced=true", "loadBalanced"),
+            ("authMechanismProperties=A:B", "authMechanismProperties"),
+            ("maxStalenessSeconds=90", "maxStalenessSeconds"),
+        ] {
+            match parse(&format!("mongodb://h/?{option}")) {
+                Err(UriError::OptionNotYet { name: refused, .. }) => assert_eq!(refused, name),
+                other => panic!("{option}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn option_without_effect_is_taken_and_noted() {
+        let mut report = Report::new(false, Vec::new());
+        let uri = "mongodb://h/?w=majority;retryWrites=true&readPreference=Primary&tls=false&repicaSet=x";
+        MongoConnection::parse(uri, &mut report).unwrap();
+        let notices = report.finish("c".as_ref(), super::super::error::Subject::Connector, Some(())).unwrap().1;
+        let texts: Vec<&str> = notices.iter().map(|notice| notice.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "connection.uri: option w: the source connector does not write to MongoDB",
+                "connection.uri: option retryWrites: the source connector does not write to MongoDB",
+                "The configuration 'connection.uri: repicaSet' was supplied but isn't a known config. Did you mean \
+                 'replicaset'?",
+            ]
+        );
+    }
+
+    /// The official driver reads the same hosts and the same user.
+    #[test]
+    fn official_driver_agrees() {
+        use mongodb::options::{ConnectionString, HostInfo, ServerAddress};
+        for uri in [
+            "mongodb://h1",
+            "mongodb://h2:27018,h1/?replicaSet=rs0",
+            "mongodb://us%40er:p%3Ass@[::1]:5/db?authMechanism=SCRAM-SHA-256",
+        ] {
+            let theirs = ConnectionString::parse(uri).unwrap();
+            let ours = parse(uri).unwrap();
+            let HostInfo::HostIdentifiers(hosts) = theirs.host_info else { panic!("{uri}") };
+            let hosts: Vec<Address> = hosts
+                .into_iter()
+                .map(|host| {
+                    let ServerAddress::Tcp { host, port } = host else { panic!("{uri}") };
+                    Address::new(host.trim_matches(['[', ']']), port.unwrap_or(27017))
+                })
+                .collect();
+            assert_eq!(ours.seeds, hosts);
+            assert_eq!(ours.replica_set, theirs.replica_set);
+            let user = theirs.credential.as_ref().and_then(|credential| credential.username.clone());
+            assert_eq!(ours.credentials.map(|credentials| credentials.username), user);
+        }
+    }
+}

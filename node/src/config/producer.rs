@@ -1,0 +1,323 @@
+//! What of the Kafka producer's settings is used: `producer.*` of the worker, `producer.override.*` of the connector.
+//!
+//! The connector's value wins (`connector.client.config.override.policy=All`). Names and checks are those of
+//! `ProducerConfig` of Kafka 4.1; defaults are Kafka Connect's, with three exceptions:
+//!
+//! | setting | Connect | here | why |
+//! |---|---|---|---|
+//! | `batch.size` | 16 384 | 1 048 576 | a batch goes out as soon as nothing waits, so a large one costs no latency |
+//! | `max.in.flight.requests.per.connection` | 1 | 5 | the producer is idempotent: order holds with up to five |
+//! | `enable.idempotence` | false | always on | it only takes duplicates away |
+//!
+//! `acks=0` is refused: positions would be stored that no broker has confirmed.
+
+use std::collections::BTreeMap;
+
+use millrace_core::link::Address;
+
+use super::error::{Reason, Shown};
+use super::property::{Kind, Property, Values, check_all, nearest};
+use super::report::Report;
+
+/// Kafka's bound for an idempotent producer.
+const REQUESTS_IN_FLIGHT_MAX: i64 = 5;
+/// The port of Kafka where none is given.
+pub(super) const PORT_DEFAULT: u16 = 9092;
+
+const SECURITY: &str = "TLS and SASL to Kafka come with a later version; use a PLAINTEXT listener";
+const COMPRESSION: &str = "compression comes with a later version; use compression.type=none";
+const TRANSACTIONS: &str = "exactly-once delivery comes with a later version";
+const PARTITIONER: &str = "Java partitioners cannot be loaded; records go where Kafka's default partitioner puts them";
+const SOCKETS: &str = "sockets are tuned by the node itself";
+const METADATA: &str = "metadata is fetched when a broker says that it has changed";
+
+/// The settings of `ProducerConfig`, in its order. Families follow in [`is_security`].
+const PRODUCER_PROPERTIES: &[Property] = &[
+    Property::list("bootstrap.servers", ""),
+    Property::text("client.dns.lookup", "use_all_dns_ips").accepted(SOCKETS),
+    Property::long("buffer.memory", "33554432").at_least(0),
+    Property::int("retries", "2147483647").at_least(0).accepted(
+        "a batch is sent again until it is acknowledged; giving up would lose events",
+    ),
+    Property::text("acks", "all").one_of(&["all", "-1", "0", "1"]).only(
+        &["all", "-1", "1"],
+        "with acks=0 no broker confirms a record, so the position that is stored after it would be a guess",
+    ),
+    Property::text("compression.type", "none")
+        .one_of(&["none", "gzip", "snappy", "lz4", "zstd"])
+        .not_yet(COMPRESSION),
+    Property::int("compression.gzip.level", "-1").accepted(COMPRESSION),
+    Property::int("compression.lz4.level", "9").accepted(COMPRESSION),
+    Property::int("compression.zstd.level", "3").accepted(COMPRESSION),
+    Property::int("batch.size", "1048576").at_least(0),
+    Property::boolean("partitioner.adaptive.partitioning.enable", "true")
+        .accepted("records have keys, so their partition is given"),
+    Property::long("partitioner.availability.timeout.ms", "0")
+        .accepted("records have keys, so their partition is given"),
+    Property::boolean("partitioner.ignore.keys", "false").not_yet(PARTITIONER),
+    Property::long("linger.ms", "0").at_least(0),
+    Property::int("delivery.timeout.ms", "2147483647").at_least(0),
+    Property::text("client.id", ""),
+    Property::int("send.buffer.bytes", "131072").at_least(-1).accepted(SOCKETS),
+    Property::int("receive.buffer.bytes", "32768").at_least(-1).accepted(SOCKETS),
+    Property::int("max.request.size", "1048576").at_least(0),
+    Property::long("reconnect.backoff.ms", "50").at_least(0).accepted(SOCKETS),
+    Property::long("reconnect.backoff.max.ms", "1000").at_least(0).accepted(SOCKETS),
+    Property::long("retry.backoff.ms", "100").at_least(0),
+    Property::long("retry.backoff.max.ms", "1000").at_least(0).accepted(SOCKETS),
+    Property::long("max.block.ms", "9223372036854775807").at_least(0),
+    Property::int("request.timeout.ms", "30000").at_least(0),
+    Property::long("metadata.max.age.ms", "300000").at_least(0).accepted(METADATA),
+    Property::long("metadata.max.idle.ms", "300000").at_least(5000).accepted(METADATA),
+    Property::int("max.in.flight.requests.per.connection", "5").at_least(1),
+    Property::optional("key.serializer", Kind::Text).accepted("keys are written by the converter"),
+    Property::optional("value.serializer", Kind::Text).accepted("values are written by the converter"),
+    Property::long("socket.connection.setup.timeout.ms", "10000").accepted(SOCKETS),
+    Property::long("socket.connection.setup.timeout.max.ms", "30000").accepted(SOCKETS),
+    Property::long("connections.max.idle.ms", "540000").accepted(SOCKETS),
+    Property::optional("partitioner.class", Kind::Text).not_yet(PARTITIONER),
+    Property::list("interceptor.classes", "").not_yet("Java interceptors cannot be loaded"),
+    Property::text("security.protocol", "PLAINTEXT").not_yet(SECURITY),
+    Property::optional("security.providers", Kind::Text).not_yet(SECURITY),
+    Property::boolean("enable.idempotence", "true")
+        .accepted("the producer stays idempotent: it only takes duplicates away"),
+    Property::boolean("enable.metrics.push", "true").accepted("metrics are not pushed to brokers"),
+    Property::list("metric.reporters", "").accepted("Java metric reporters cannot be loaded"),
+    Property::int("metrics.num.samples", "2").accepted("metrics have their own settings here"),
+    Property::text("metrics.recording.level", "INFO").accepted("metrics have their own settings here"),
+    Property::long("metrics.sample.window.ms", "30000").accepted("metrics have their own settings here"),
+    Property::int("transaction.timeout.ms", "60000").accepted(TRANSACTIONS),
+    Property::optional("transactional.id", Kind::Text).not_yet(TRANSACTIONS),
+    Property::boolean("transaction.two.phase.commit.enable", "false").not_yet(TRANSACTIONS),
+    Property::text("metadata.recovery.strategy", "rebootstrap").accepted(METADATA),
+    Property::long("metadata.recovery.rebootstrap.trigger.ms", "300000").accepted(METADATA),
+];
+
+/// What the node's producer runs with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ProducerSettings {
+    /// Brokers to ask first, where the connector has its own; `None`: the worker's.
+    pub(crate) bootstrap: Option<Vec<Address>>,
+    /// Largest batch of one partition, uncompressed. A larger record gets a batch of its own.
+    pub(crate) batch_bytes_max: u32,
+    /// Added wait for a batch to fill.
+    pub(crate) linger_ms: u64,
+    /// Unacknowledged bytes at which the source is not read further.
+    pub(crate) buffer_bytes_max: u64,
+    /// Largest produce request.
+    pub(crate) request_bytes_max: u32,
+    /// Who must have a record before it counts as sent.
+    pub(crate) acks: Acks,
+    /// Silence after which a request counts as failed.
+    pub(crate) request_timeout_ms: u32,
+    /// Time from batch to acknowledgement after which Java gives up.
+    pub(crate) delivery_timeout_ms: u32,
+    /// Wait before a request is sent again.
+    pub(crate) retry_backoff_ms: u64,
+    /// Produce requests under way per connection, 1 to 5.
+    pub(crate) requests_in_flight_max: u8,
+    /// What the broker's log calls this client; `None`: the node chooses.
+    pub(crate) client_id: Option<String>,
+    /// Wait for metadata after which Java gives up.
+    pub(crate) max_block_ms: u64,
+}
+
+/// Who must have a record before it counts as sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Acks {
+    /// All replicas in sync.
+    All,
+    /// The leader alone; a position may be stored whose record dies with it.
+    Leader,
+}
+
+/// Joins the worker's settings with the connector's and checks them. Names are shown with their prefix. `None` if a
+/// problem was reported.
+pub(super) fn parse_producer(
+    worker: &BTreeMap<String, String>,
+    connector: &BTreeMap<String, String>,
+    report: &mut Report,
+) -> Option<ProducerSettings> {
+    // The worker's own were checked with its file; here they are only values.
+    check_names(connector, OVERRIDE, report);
+    let mut joined = worker.clone();
+    joined.extend(connector.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut silent = Report::new(false, Vec::new());
+    let (values, _) = check_all(PRODUCER_PROPERTIES.iter(), &joined, OVERRIDE, &mut silent);
+    settings(&values, report)
+}
+
+const OVERRIDE: &str = "producer.override.";
+
+/// Checks the names and values of one file; `prefix` stands before the names in that file.
+pub(super) fn check_names(given: &BTreeMap<String, String>, prefix: &str, report: &mut Report) {
+    let (_, unknown) = check_all(PRODUCER_PROPERTIES.iter(), given, prefix, report);
+    for name in unknown {
+        let full = format!("{prefix}{name}");
+        if is_security(name) {
+            report.refuse(&full, Shown::Hidden, Reason::NotYet(SECURITY));
+        } else {
+            let near = nearest(name, PRODUCER_PROPERTIES.iter().map(|property| property.name));
+            report.unknown(&full, near.map(|near| format!("{prefix}{near}")));
+        }
+    }
+}
+
+/// The settings of TLS and SASL.
+pub(super) fn is_security(name: &str) -> bool {
+    name.starts_with("ssl.") || name.starts_with("sasl.") || name.starts_with("security.")
+}
+
+/// The text of a refusal of TLS or SASL.
+pub(super) fn security_not_yet() -> Reason {
+    Reason::NotYet(SECURITY)
+}
+
+fn settings(values: &Values, report: &mut Report) -> Option<ProducerSettings> {
+    let narrow = |name: &str| values.integer(name).and_then(|number| u32::try_from(number).ok());
+    let wide = |name: &str| values.integer(name).and_then(|number| u64::try_from(number).ok());
+    let in_flight = values.integer("max.in.flight.requests.per.connection")?;
+    if in_flight > REQUESTS_IN_FLIGHT_MAX {
+        report.info(format!(
+            "max.in.flight.requests.per.connection: {REQUESTS_IN_FLIGHT_MAX} instead of {in_flight}, the most that keeps \
+             order"
+        ));
+    }
+    let bootstrap = match values.list("bootstrap.servers") {
+        [] => None,
+        servers => Some(parse_addresses("producer.override.bootstrap.servers", servers, report)?),
+    };
+    Some(ProducerSettings {
+        bootstrap,
+        batch_bytes_max: narrow("batch.size")?,
+        linger_ms: wide("linger.ms")?,
+        buffer_bytes_max: wide("buffer.memory")?,
+        request_bytes_max: narrow("max.request.size")?,
+        acks: if values.text("acks") == "1" { Acks::Leader } else { Acks::All },
+        request_timeout_ms: narrow("request.timeout.ms")?,
+        delivery_timeout_ms: narrow("delivery.timeout.ms")?,
+        retry_backoff_ms: wide("retry.backoff.ms")?,
+        requests_in_flight_max: u8::try_from(in_flight.min(REQUESTS_IN_FLIGHT_MAX)).ok()?,
+        client_id: Some(values.text("client.id").to_owned()).filter(|id| !id.is_empty()),
+        max_block_ms: wide("max.block.ms")?,
+    })
+}
+
+/// Reads broker addresses; a listener name before them (`PLAINTEXT://h:1`) is taken off as Java does.
+pub(super) fn parse_addresses(
+    name: &str,
+    servers: &[String],
+    report: &mut Report,
+) -> Option<Vec<Address>> {
+    let mut addresses = Vec::with_capacity(servers.len());
+    for server in servers {
+        let bare = server.split_once("://").map_or(server.as_str(), |(_, bare)| bare);
+        match Address::parse(bare, PORT_DEFAULT) {
+            Some(address) if address.port != 0 => addresses.push(address),
+            Some(_) | None => {
+                let reason = Reason::NotAnAddress(server.clone());
+                report.refuse(name, Shown::Text(servers.join(",")), reason);
+                return None;
+            }
+        }
+    }
+    Some(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::{ConfigError, Subject};
+    use super::super::report::Notice;
+    use super::*;
+
+    fn map(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
+        entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn parse(
+        worker: &[(&str, &str)],
+        connector: &[(&str, &str)],
+    ) -> Result<(ProducerSettings, Vec<Notice>), ConfigError> {
+        let mut report = Report::new(false, Vec::new());
+        let settings = parse_producer(&map(worker), &map(connector), &mut report);
+        report.finish("c".as_ref(), Subject::Connector, settings)
+    }
+
+    #[test]
+    fn defaults_are_those_that_are_written_above() {
+        let (settings, notices) = parse(&[], &[]).unwrap();
+        assert_eq!(notices, []);
+        assert_eq!(
+            settings,
+            ProducerSettings {
+                bootstrap: None,
+                batch_bytes_max: 1_048_576,
+                linger_ms: 0,
+                buffer_bytes_max: 33_554_432,
+                request_bytes_max: 1_048_576,
+                acks: Acks::All,
+                request_timeout_ms: 30_000,
+                delivery_timeout_ms: i32::MAX.cast_unsigned(),
+                retry_backoff_ms: 100,
+                requests_in_flight_max: 5,
+                client_id: None,
+                max_block_ms: i64::MAX.cast_unsigned(),
+            }
+        );
+    }
+
+    #[test]
+    fn connector_wins_over_worker_wins_over_default() {
+        let worker = [("batch.size", "1000"), ("linger.ms", "5"), ("acks", "1")];
+        let (settings, _) = parse(&worker, &[("batch.size", "2000"), ("client.id", "c")]).unwrap();
+        assert_eq!((settings.batch_bytes_max, settings.linger_ms), (2000, 5));
+        assert_eq!((settings.acks, settings.client_id.as_deref()), (Acks::Leader, Some("c")));
+    }
+
+    #[test]
+    fn acks_0_is_refused_with_the_reason() {
+        let error = parse(&[], &[("acks", "0")]).unwrap_err().to_string();
+        assert!(error.ends_with(
+            "Invalid value 0 for configuration producer.override.acks: not supported by this version: with acks=0 no \
+             broker confirms a record, so the position that is stored after it would be a guess"
+        ));
+    }
+
+    #[test]
+    fn what_we_do_not_support_is_refused_by_name() {
+        for (name, value) in [
+            ("compression.type", "zstd"),
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.jaas.config", "secret"),
+            ("ssl.truststore.location", "x"),
+            ("transactional.id", "x"),
+            ("partitioner.class", "x"),
+            ("interceptor.classes", "x"),
+        ] {
+            let error = parse(&[], &[(name, value)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("for configuration producer.override.{name}: not supported")), "{error}");
+            assert!(!error.contains("secret"));
+        }
+        assert!(parse(&[], &[("compression.type", "none"), ("security.protocol", "PLAINTEXT")]).is_ok());
+    }
+
+    #[test]
+    fn more_than_five_in_flight_are_five() {
+        let (settings, notices) = parse(&[], &[("max.in.flight.requests.per.connection", "9")]).unwrap();
+        assert_eq!((settings.requests_in_flight_max, notices.len()), (5, 1));
+    }
+
+    #[test]
+    fn addresses_are_read_and_bad_ones_named() {
+        let (settings, _) = parse(&[], &[("bootstrap.servers", "a:1, PLAINTEXT://b:2")]).unwrap();
+        assert_eq!(settings.bootstrap, Some(vec![Address::new("a", 1), Address::new("b", 2)]));
+        let error = parse(&[], &[("bootstrap.servers", "a:x")]).unwrap_err().to_string();
+        assert!(error.contains("'a:x' is no broker address"));
+    }
+
+    #[test]
+    fn unknown_setting_is_noted_with_the_likely_name() {
+        let (_, notices) = parse(&[], &[("linger", "1"), ("batch.sise", "1")]).unwrap();
+        assert!(notices[0].text.ends_with("Did you mean 'producer.override.batch.size'?"));
+    }
+}

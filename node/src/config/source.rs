@@ -1,0 +1,184 @@
+//! What a MongoDB source connector runs with.
+//!
+//! Holding a [`SourceConfig`] means that every rule was checked; [`super::source_check`] makes one. Times are in
+//! milliseconds, sizes in bytes, batch sizes in events. Defaults are Java's.
+
+use super::converter::ConverterKind;
+use super::mongo_uri::MongoConnection;
+use super::operation_time::OperationTime;
+use super::producer::ProducerSettings;
+use super::topic_creation::TopicCreation;
+
+/// A source connector, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceConfig {
+    /// The connector's name.
+    pub(crate) name: String,
+    /// Where MongoDB is and how to log in.
+    pub(crate) mongo: MongoConnection,
+    /// What is watched.
+    pub(crate) scope: Scope,
+    /// What the offsets are stored under.
+    pub(crate) partition: SourcePartition,
+    /// Stages behind `$changeStream`, each a BSON document.
+    pub(crate) pipeline: Vec<Vec<u8>>,
+    /// Events per reply of the server; `None`: the server chooses.
+    pub(crate) batch_size: Option<u32>,
+    /// How long the server holds a reply back while there is no event (`maxTimeMS` of `getMore`).
+    pub(crate) await_time_ms: u32,
+    /// Which documents an update carries; `None`: the option is not sent.
+    pub(crate) full_document: Option<FullDocument>,
+    /// Which earlier versions events carry; `None`: the option is not sent.
+    pub(crate) full_document_before_change: Option<FullDocumentBeforeChange>,
+    /// `showExpandedEvents`.
+    pub(crate) show_expanded_events: bool,
+    /// What of an event becomes the value.
+    pub(crate) publish: Publish,
+    /// The key is `documentKey` where an event has one; else always the resume token.
+    pub(crate) document_key_as_key: bool,
+    /// How topics are named.
+    pub(crate) topic: TopicNaming,
+    /// Where to begin without a stored position.
+    pub(crate) startup: Startup,
+    /// How keys are written.
+    pub(crate) key: Output,
+    /// How values are written.
+    pub(crate) value: Output,
+    /// Who creates topics.
+    pub(crate) topic_creation: TopicCreation,
+    /// What the producer runs with.
+    pub(crate) producer: ProducerSettings,
+}
+
+/// What is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Every database.
+    Deployment,
+    /// Every collection of a database.
+    Database(String),
+    /// One collection.
+    Collection { database: String, collection: String },
+}
+
+/// What the offsets of a connector are stored under: the value of `ns` in Connect's source partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourcePartition {
+    /// The name. Holds no credentials.
+    pub(crate) name: String,
+    /// `offset.partition.name` was given. Choosing a new one is the documented way to drop a position.
+    pub(crate) is_custom: bool,
+}
+
+/// `change.stream.full.document`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FullDocument {
+    Default,
+    UpdateLookup,
+    WhenAvailable,
+    Required,
+}
+
+impl FullDocument {
+    /// The server's name of it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::UpdateLookup => "updateLookup",
+            Self::WhenAvailable => "whenAvailable",
+            Self::Required => "required",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Default, Self::UpdateLookup, Self::WhenAvailable, Self::Required];
+        all.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
+/// `change.stream.full.document.before.change`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FullDocumentBeforeChange {
+    Default,
+    Off,
+    WhenAvailable,
+    Required,
+}
+
+impl FullDocumentBeforeChange {
+    /// The server's name of it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Off => "off",
+            Self::WhenAvailable => "whenAvailable",
+            Self::Required => "required",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Default, Self::Off, Self::WhenAvailable, Self::Required];
+        all.into_iter().find(|mode| mode.as_str() == text)
+    }
+}
+
+/// What of an event becomes the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Publish {
+    /// The whole event.
+    Event,
+    /// Its `fullDocument`; events without one make no record, or a tombstone.
+    FullDocument { tombstone_on_delete: bool },
+}
+
+/// `prefix` `separator` namespace `separator` `suffix`; empty parts take their separator along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TopicNaming {
+    pub(crate) prefix: String,
+    pub(crate) separator: String,
+    pub(crate) suffix: String,
+}
+
+/// Where to begin without a stored position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Startup {
+    /// With the first event after the start.
+    Latest,
+    /// With the first event at or after this operation.
+    Timestamp(OperationTime),
+}
+
+/// How keys or values are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Output {
+    /// What the connector makes.
+    pub(crate) format: OutputFormat,
+    /// What the converter makes of that.
+    pub(crate) converter: ConverterKind,
+}
+
+/// What the connector makes of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutputFormat {
+    /// The document as it is.
+    Bson,
+    /// Text of the formatter `DefaultJson`.
+    Json,
+}
+
+impl SourcePartition {
+    /// The custom name, or Java's: scheme, sorted hosts, database and collection
+    /// (`MongoSourceTask.createDefaultPartitionName`).
+    pub(super) fn new(custom: &str, mongo: &MongoConnection, scope: &Scope) -> Self {
+        if !custom.is_empty() {
+            return Self { name: custom.to_owned(), is_custom: true };
+        }
+        let watched = match scope {
+            Scope::Deployment => String::new(),
+            Scope::Database(database) => database.clone(),
+            Scope::Collection { database, collection } => format!("{database}.{collection}"),
+        };
+        let name = format!("mongodb://{}/{watched}", mongo.hosts.join(","));
+        Self { name, is_custom: false }
+    }
+}

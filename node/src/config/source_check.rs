@@ -1,0 +1,496 @@
+//! Checks a connector file and makes a [`SourceConfig`] of it.
+//!
+//! ```text
+//! ConnectorFile ─► connector.class ─► tables ─► connection, pipeline, start, formats, converters ─► SourceConfig
+//!                  (else: refused)    (unknown, not yet, wrong)        (what depends on each other)
+//! ```
+//!
+//! All problems of a file are collected; only a foreign connector class ends the check at once, because its properties
+//! stand in no table here.
+
+use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate, family};
+use super::connector_file::ConnectorFile;
+use super::converter::{ConverterKind, parse_converter, warn_of_idle_settings};
+use super::error::{ConfigError, Reason, Shown, Subject};
+use super::extended_json::stages_from_json;
+use super::mongo_uri::MongoConnection;
+use super::operation_time::OperationTime;
+use super::producer::parse_producer;
+use super::property::{Values, check_all, nearest};
+use super::report::{Notice, Report};
+use super::source::{
+    FullDocument, FullDocumentBeforeChange, Output, OutputFormat, Publish, Scope, SourceConfig,
+    SourcePartition, Startup, TopicNaming,
+};
+use super::source_properties::SOURCE_PROPERTIES;
+use super::topic_creation::parse_topic_creation;
+use super::worker::WorkerConfig;
+
+/// The connector's class, and its names without the package as Connect shortens them.
+const CLASSES: [&str; 3] =
+    ["com.mongodb.kafka.connect.MongoSourceConnector", "MongoSourceConnector", "MongoSource"];
+const OTHER_CLASS: &str = "the one connector is com.mongodb.kafka.connect.MongoSourceConnector; others come with a \
+                           later version";
+const OVERRIDE: &str = "producer.override.";
+
+impl SourceConfig {
+    /// Checks a connector's file against the tables; what it leaves open comes from `worker`. `strict` refuses
+    /// properties that nobody knows.
+    pub(crate) fn new(
+        file: &ConnectorFile,
+        worker: &WorkerConfig,
+        strict: bool,
+    ) -> Result<(Self, Vec<Notice>), ConfigError> {
+        let mut report = Report::new(strict, file.notices.clone());
+        check_class(file, &mut report);
+        let config =
+            if report.has_problems() { None } else { Self::checked(file, worker, &mut report) };
+        report.finish(&file.path, Subject::Connector, config)
+    }
+
+    fn checked(file: &ConnectorFile, worker: &WorkerConfig, report: &mut Report) -> Option<Self> {
+        let given = &file.properties;
+        let table = SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES);
+        let (values, unknown) = check_all(table, given, "", report);
+        for name in unknown {
+            check_family(name, report);
+        }
+        check_name(&file.name, report);
+        let scope = scope(&values, report);
+        let mongo = connection(values.text("connection.uri"), report);
+        let pipeline = pipeline(values.text("pipeline"), report);
+        let startup = startup(&values, report);
+        let key = output("key", &values, file, worker.key_converter, report);
+        let value = output("value", &values, file, worker.value_converter, report);
+        let topic_creation = parse_topic_creation(given, worker.topic_creation_enable, report);
+        let overrides = given.iter().filter_map(|(name, value)| {
+            Some((name.strip_prefix(OVERRIDE)?.to_owned(), value.clone()))
+        });
+        let producer = parse_producer(&worker.producer, &overrides.collect(), report);
+        let publish = publish(&values, report);
+        let (mongo, scope) = (mongo?, scope?);
+        Some(Self {
+            name: file.name.clone(),
+            partition: SourcePartition::new(values.text("offset.partition.name"), &mongo, &scope),
+            mongo,
+            scope,
+            pipeline: pipeline?,
+            batch_size: u32::try_from(values.integer("batch.size")?).ok().filter(|size| *size > 0),
+            // The server takes no more than an INT.
+            await_time_ms: u32::try_from(values.integer("poll.await.time.ms")?.min(i32::MAX.into())).ok()?,
+            full_document: match publish {
+                Publish::FullDocument { .. } => Some(FullDocument::UpdateLookup),
+                Publish::Event => FullDocument::parse(values.text("change.stream.full.document")),
+            },
+            full_document_before_change: FullDocumentBeforeChange::parse(
+                values.text("change.stream.full.document.before.change"),
+            ),
+            show_expanded_events: values.boolean("change.stream.show.expanded.events"),
+            publish,
+            document_key_as_key: values.boolean("change.stream.document.key.as.key"),
+            topic: TopicNaming {
+                prefix: values.text("topic.prefix").to_owned(),
+                separator: values.text("topic.separator").to_owned(),
+                suffix: values.text("topic.suffix").to_owned(),
+            },
+            startup: startup?,
+            key: key?,
+            value: value?,
+            topic_creation,
+            producer: producer?,
+        })
+    }
+}
+
+fn check_class(file: &ConnectorFile, report: &mut Report) {
+    match file.properties.get("connector.class").map(|class| class.trim()) {
+        None => report.missing("connector.class"),
+        Some(class) if CLASSES.contains(&class) => {}
+        Some(class) => {
+            let (shown, reason) = (Shown::Text(class.to_owned()), Reason::NotYet(OTHER_CLASS));
+            report.refuse("connector.class", shown, reason);
+        }
+    }
+}
+
+fn check_name(name: &str, report: &mut Report) {
+    if let Some(control) = name.chars().find(|char| char.is_control()) {
+        let reason = Reason::ControlCharacter(control.into());
+        report.refuse("name", Shown::Text(name.to_owned()), reason);
+    }
+}
+
+/// A property that no table knows: one of a family, or unknown.
+fn check_family(name: &str, report: &mut Report) {
+    match family(CONNECT_FAMILIES, name).map(|family| family.fate) {
+        Some(Fate::Read) => {}
+        Some(Fate::Accepted(meaning)) => report.info(format!("{name}: {meaning}")),
+        Some(Fate::NotYet(what)) => report.refuse(name, Shown::Hidden, Reason::NotYet(what)),
+        None => {
+            let known = SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES);
+            let near = nearest(name, known.map(|property| property.name));
+            report.unknown(name, near.map(str::to_owned));
+        }
+    }
+}
+
+fn scope(values: &Values, report: &mut Report) -> Option<Scope> {
+    let (database, collection) = (values.text("database"), values.text("collection"));
+    match (database.is_empty(), collection.is_empty()) {
+        (true, true) => Some(Scope::Deployment),
+        (false, true) => Some(Scope::Database(database.to_owned())),
+        (false, false) => Some(Scope::Collection {
+            database: database.to_owned(),
+            collection: collection.to_owned(),
+        }),
+        (true, false) => {
+            let shown = Shown::Text(collection.to_owned());
+            report.refuse("collection", shown, Reason::DatabaseMissing);
+            None
+        }
+    }
+}
+
+fn connection(uri: &str, report: &mut Report) -> Option<MongoConnection> {
+    match MongoConnection::parse(uri, report) {
+        Ok(connection) => Some(connection),
+        Err(error) => {
+            report.refuse("connection.uri", Shown::Hidden, Reason::Uri(error));
+            None
+        }
+    }
+}
+
+fn pipeline(text: &str, report: &mut Report) -> Option<Vec<Vec<u8>>> {
+    match stages_from_json(text) {
+        Ok(stages) => Some(stages),
+        Err(error) => {
+            let reason = Reason::NotAPipeline(error);
+            report.refuse("pipeline", Shown::Text(text.to_owned()), reason);
+            None
+        }
+    }
+}
+
+fn startup(values: &Values, report: &mut Report) -> Option<Startup> {
+    const START: &str = "startup.mode.timestamp.start.at.operation.time";
+    let time = match values.text(START) {
+        "" => None,
+        text => match OperationTime::parse(text) {
+            Some(time) => Some(time),
+            None => {
+                report.refuse(START, Shown::Text(text.to_owned()), Reason::NotAnOperationTime);
+                return None;
+            }
+        },
+    };
+    let by_timestamp = values.text("startup.mode").eq_ignore_ascii_case("timestamp");
+    Some(match time {
+        Some(time) if by_timestamp => Startup::Timestamp(time),
+        Some(_) => {
+            report.warn(format!("{START} has no effect without startup.mode=timestamp"));
+            Startup::Latest
+        }
+        None => Startup::Latest,
+    })
+}
+
+fn publish(values: &Values, report: &mut Report) -> Publish {
+    const TOMBSTONES: &str = "publish.full.document.only.tombstone.on.delete";
+    let tombstone_on_delete = values.boolean(TOMBSTONES);
+    if values.boolean("publish.full.document.only") {
+        return Publish::FullDocument { tombstone_on_delete };
+    }
+    if tombstone_on_delete {
+        report.warn(format!("{TOMBSTONES} has no effect without publish.full.document.only=true"));
+    }
+    Publish::Event
+}
+
+/// Format and converter of `side` (`key` or `value`), if they fit together.
+fn output(
+    side: &str,
+    values: &Values,
+    file: &ConnectorFile,
+    of_worker: ConverterKind,
+    report: &mut Report,
+) -> Option<Output> {
+    let (role, property) = (format!("{side}.converter"), format!("output.format.{side}"));
+    warn_of_idle_settings(&role, &file.properties, report);
+    let converter = if file.properties.contains_key(&role) {
+        parse_converter(&role, &file.properties, report)?
+    } else {
+        of_worker
+    };
+    let written = values.text(&property);
+    let format = if written.eq_ignore_ascii_case("bson") {
+        OutputFormat::Bson
+    } else {
+        OutputFormat::Json
+    };
+    let conflict = match (format, converter) {
+        (OutputFormat::Json, ConverterKind::String | ConverterKind::Json { .. })
+        | (OutputFormat::Bson, ConverterKind::ByteArray | ConverterKind::Json { .. }) => {
+            return Some(Output { format, converter });
+        }
+        (OutputFormat::Json, ConverterKind::ByteArray) => {
+            format!("ByteArrayConverter takes no text; use {property}=bson, or {role}=…StringConverter")
+        }
+        (OutputFormat::Bson, ConverterKind::String) => {
+            format!("StringConverter takes no bytes; use {property}=json, or {role}=…ByteArrayConverter")
+        }
+    };
+    report.refuse(&property, Shown::Text(written.to_owned()), Reason::Conflict(conflict));
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::topic_creation::TopicCreation;
+    use super::*;
+
+    const BASE: &str = "name=c\nconnector.class=MongoSource\nkey.converter=String\nvalue.converter=String\n";
+
+    fn fixture(name: &str) -> std::path::PathBuf {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
+    }
+
+    fn worker() -> WorkerConfig {
+        WorkerConfig::read(&fixture("worker-standalone.properties"), true).unwrap().0
+    }
+
+    fn source(lines: &str, strict: bool) -> Result<(SourceConfig, Vec<Notice>), ConfigError> {
+        let text = format!("{BASE}{lines}");
+        let file = ConnectorFile::parse(Path::new("c.properties"), text.as_bytes()).unwrap();
+        SourceConfig::new(&file, &worker(), strict)
+    }
+
+    fn with(lines: &str) -> SourceConfig {
+        source(lines, true).unwrap().0
+    }
+
+    fn error(lines: &str) -> String {
+        source(lines, false).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn fixture_of_the_mongodb_source_runs_unmodified() {
+        let file = ConnectorFile::read(&fixture("mongodb-source.json")).unwrap();
+        let (config, notices) = SourceConfig::new(&file, &worker(), true).unwrap();
+        assert_eq!(notices, []);
+        assert_eq!(config.name, "mongodb-source-connector");
+        assert_eq!(config.mongo.seeds, [millrace_core::link::Address::new("localhost", 27017)]);
+        let (database, collection) = ("yourDatabase".to_owned(), "yourCollection".to_owned());
+        assert_eq!(config.scope, Scope::Collection { database, collection });
+        assert_eq!(config.partition.name, "mongodb://localhost:27017/yourDatabase.yourCollection");
+        assert_eq!(config.topic.prefix, "mongo.");
+        assert_eq!(config.await_time_ms, 5000);
+        let converter = ConverterKind::Json { schemas: true };
+        assert_eq!(config.key, Output { format: OutputFormat::Json, converter });
+        assert_eq!(config.value, Output { format: OutputFormat::Json, converter });
+        assert_eq!(config.topic_creation, TopicCreation::ByBroker);
+    }
+
+    #[test]
+    fn other_connectors_are_refused_by_class() {
+        for (name, class) in [
+            ("file-source.properties", "FileStreamSource"),
+            ("s3-sink.properties", "io.confluent.connect.s3.S3SinkConnector"),
+        ] {
+            let file = ConnectorFile::read(&fixture(name)).unwrap();
+            let error = SourceConfig::new(&file, &worker(), false).unwrap_err().to_string();
+            assert!(
+                error.ends_with(&format!(
+                    "contains the following 1 error(s):\n  Invalid value {class} for configuration connector.class: not \
+                     supported by this version: the one connector is com.mongodb.kafka.connect.MongoSourceConnector; \
+                     others come with a later version"
+                )),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_java() {
+        let config = with("");
+        assert_eq!(config.scope, Scope::Deployment);
+        assert_eq!(config.partition.name, "mongodb://localhost:27017,localhost:27018,localhost:27019/");
+        assert_eq!((config.batch_size, config.await_time_ms), (None, 5000));
+        assert_eq!((config.full_document, config.full_document_before_change), (None, None));
+        assert_eq!((config.publish, config.startup), (Publish::Event, Startup::Latest));
+        assert!(config.document_key_as_key && !config.show_expanded_events);
+        assert_eq!(config.topic.separator, ".");
+        assert!(config.pipeline.is_empty());
+    }
+
+    #[test]
+    fn everything_that_is_supported_is_read() {
+        let config = with(
+            "connection.uri=mongodb://u:p%40@h2:27018,h1/?replicaSet=rs\ndatabase=db\nbatch.size=7\n\
+             pipeline=[{$match: {operationType: 'insert'}}]\nchange.stream.full.document=whenAvailable\n\
+             change.stream.full.document.before.change=required\nchange.stream.show.expanded.events=true\n\
+             change.stream.document.key.as.key=false\ntopic.suffix=s\ntopic.separator=-\n\
+             startup.mode=Timestamp\nstartup.mode.timestamp.start.at.operation.time=30\n\
+             producer.override.batch.size=5000\npoll.await.time.ms=9999999999",
+        );
+        assert_eq!(config.partition.name, "mongodb://h1,h2:27018/db");
+        assert_eq!(config.batch_size, Some(7));
+        assert_eq!(config.pipeline.len(), 1);
+        assert_eq!(config.full_document, Some(FullDocument::WhenAvailable));
+        assert_eq!(config.full_document_before_change, Some(FullDocumentBeforeChange::Required));
+        assert!(config.show_expanded_events && !config.document_key_as_key);
+        assert_eq!(config.startup, Startup::Timestamp(OperationTime { time: 30, increment: 0 }));
+        assert_eq!(config.producer.batch_bytes_max, 5000);
+        assert_eq!(config.await_time_ms, i32::MAX.cast_unsigned());
+    }
+
+    #[test]
+    fn publishing_only_the_document_asks_for_the_lookup() {
+        let config = with(
+            "publish.full.document.only=true\npublish.full.document.only.tombstone.on.delete=true\n\
+             change.stream.full.document=required",
+        );
+        assert_eq!(config.publish, Publish::FullDocument { tombstone_on_delete: true });
+        assert_eq!(config.full_document, Some(FullDocument::UpdateLookup));
+    }
+
+    #[test]
+    fn custom_partition_name_replaces_the_default() {
+        let partition = with("offset.partition.name=mine").partition;
+        assert_eq!(partition, SourcePartition { name: "mine".to_owned(), is_custom: true });
+    }
+
+    #[test]
+    fn format_and_converter_must_fit() {
+        assert!(error("output.format.key=bson").ends_with(
+            "Invalid value bson for configuration output.format.key: StringConverter takes no bytes; use \
+             output.format.key=json, or key.converter=…ByteArrayConverter"
+        ));
+        let bytes = "value.converter=ByteArray";
+        assert!(error(bytes).contains("ByteArrayConverter takes no text; use output.format.value=bson"));
+        let config = with(&format!("{bytes}\noutput.format.value=BSON"));
+        assert_eq!(config.value.format, OutputFormat::Bson);
+    }
+
+    #[test]
+    fn setting_of_a_converter_that_is_not_named_has_no_effect_and_says_so() {
+        let text = b"name=c\nconnector.class=MongoSource\nkey.converter.schemas.enable=false";
+        let file = ConnectorFile::parse(Path::new("c"), text).unwrap();
+        let (config, notices) = SourceConfig::new(&file, &worker(), true).unwrap();
+        assert_eq!(config.key.converter, ConverterKind::Json { schemas: true });
+        assert!(notices[0].text.starts_with("key.converter.schemas.enable has no effect without"));
+    }
+
+    #[test]
+    fn what_java_knows_and_we_do_not_is_refused_by_name() {
+        for line in [
+            "startup.mode=copy_existing",
+            "copy.existing=true",
+            "startup.mode.copy.existing.max.threads=2",
+            "output.format.value=schema",
+            "output.schema.infer.value=true",
+            "output.json.formatter=com.mongodb.kafka.connect.source.json.formatter.SimplifiedJson",
+            "errors.tolerance=all",
+            "mongo.errors.tolerance=all",
+            "errors.deadletterqueue.topic.name=d",
+            "heartbeat.interval.ms=1000",
+            "topic.namespace.map={}",
+            "topic.mapper=com.x.Y",
+            "collation={}",
+            "server.api.version=1",
+            "connection.ssl.truststorePassword=hunter2",
+            "mongo.custom.auth.mechanism.enable=true",
+            "exactly.once.support=Required",
+            "transaction.boundary=interval",
+            "offsets.storage.topic=t",
+            "transforms=a",
+            "transforms.a.type=x",
+            "predicates.p.type=x",
+            "consumer.override.x=y",
+            "admin.override.x=y",
+            "producer.override.compression.type=gzip",
+            "topic.creation.groups=g",
+        ] {
+            let name = line.split('=').next().unwrap();
+            let error = error(line);
+            assert!(error.contains(&format!("for configuration {name}: not supported by this version")), "{error}");
+            assert!(!error.contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn the_same_properties_at_their_defaults_are_fine() {
+        let (_, notices) = source(
+            "startup.mode=latest\ncopy.existing=false\nerrors.tolerance=none\nheartbeat.interval.ms=0\n\
+             exactly.once.support=requested\ntransaction.boundary=poll\ntransforms=\ntasks.max=1\n\
+             output.json.formatter=com.mongodb.kafka.connect.source.json.formatter.DefaultJson\n\
+             topic.namespace.map=\ncollation=\nerrors.log.enable=false\npoll.max.batch.size=1000",
+            true,
+        )
+        .unwrap();
+        assert_eq!(notices, []);
+    }
+
+    #[test]
+    fn property_that_nobody_knows_is_warned_of_or_refused() {
+        let (_, notices) = source("publish.full.documents.only=true", false).unwrap();
+        assert_eq!(
+            notices[0].text,
+            "The configuration 'publish.full.documents.only' was supplied but isn't a known config. Did you mean \
+             'publish.full.document.only'?"
+        );
+        let strict = source("publish.full.documents.only=hunter2", true).unwrap_err().to_string();
+        assert!(strict.ends_with(
+            "Invalid value [hidden] for configuration publish.full.documents.only: unknown property; did you mean \
+             'publish.full.document.only'?"
+        ));
+    }
+
+    #[test]
+    fn all_problems_are_shown_together_and_no_secret() {
+        assert_eq!(
+            error(
+                "connection.uri=mongodb://u:hunter2@h/?tls=true\nbatch.size=-1\ncollection=c\npipeline=[{]\n\
+                 change.stream.full.document=updatelookup\npublish.full.document.only=maybe\n\
+                 producer.override.acks=0"
+            ),
+            "c.properties: Connector configuration is invalid and contains the following 7 error(s):\n  \
+             Invalid value -1 for configuration batch.size: Value must be at least 0\n  \
+             Invalid value maybe for configuration publish.full.document.only: Expected value to be either true or \
+             false\n  \
+             Invalid value updatelookup for configuration change.stream.full.document: Invalid enumerator value. \
+             Should be one of: [default, updateLookup, whenAvailable, required]\n  \
+             Invalid value c for configuration collection: Missing database configuration `database`\n  \
+             Invalid value [hidden] for configuration connection.uri: option tls is not supported by this version: \
+             TLS to MongoDB comes with a later version\n  \
+             Invalid value [{] for configuration pipeline: Not a valid JSON array: expected a field name but found \
+             ']' at character 3\n  \
+             Invalid value 0 for configuration producer.override.acks: not supported by this version: with acks=0 no \
+             broker confirms a record, so the position that is stored after it would be a guess"
+        );
+    }
+
+    #[test]
+    fn start_time_is_checked_in_every_mode() {
+        let line = "startup.mode.timestamp.start.at.operation.time";
+        assert!(error(&format!("{line}=zz")).contains("Must be either an integer number of seconds"));
+        let (config, notices) = source(&format!("{line}=5"), true).unwrap();
+        assert_eq!((config.startup, notices.len()), (Startup::Latest, 1));
+        assert_eq!(with("startup.mode=timestamp").startup, Startup::Latest);
+    }
+
+    #[test]
+    fn nothing_printed_holds_the_password() {
+        let config = with("connection.uri=mongodb://u:hunter2@h/");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn name_with_control_characters_is_refused() {
+        let file = ConnectorFile::parse(Path::new("c"), b"name=a\\nb\nconnector.class=MongoSource").unwrap();
+        let error = SourceConfig::new(&file, &worker(), false).unwrap_err().to_string();
+        assert!(error.contains("String may not contain control sequences but had the following ASCII chars: 10"));
+    }
+}

@@ -1,0 +1,132 @@
+//! The properties of a Connect worker, and what becomes of them in a standalone run.
+//!
+//! As `StandaloneConfig` and `DistributedConfig` of Connect 4.1.0 print them. Families of TLS and SASL are refused in
+//! [`super::worker`].
+
+use super::connect_properties::{Family, Fate};
+use super::property::{Kind, Property};
+
+const DISTRIBUTED: &str = "belongs to distributed mode and is not used in a standalone run";
+const REST: &str = "the REST interface comes with a later version";
+const BUILT_IN: &str = "the connector and its converters are built in, nothing is loaded";
+const SOCKETS: &str = "sockets are tuned by the node itself";
+const METRICS: &str = "metrics have their own settings here";
+const PROVIDERS: &str = "config providers come with a later version; write the value into the file";
+const NO_HEADERS: &str = "records of the MongoDB source connector have no headers";
+const OVERRIDE_ALL: &[&str] =
+    &["All", "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy"];
+
+/// In the order of Java's declarations: common ones, standalone, distributed.
+pub(super) const WORKER_PROPERTIES: &[Property] = &[
+    Property::list("bootstrap.servers", "localhost:9092"),
+    Property::text("client.dns.lookup", "use_all_dns_ips").accepted(SOCKETS),
+    Property::optional("key.converter", Kind::Text),
+    Property::optional("key.converter.plugin.version", Kind::Text).not_yet(BUILT_IN),
+    Property::optional("value.converter", Kind::Text),
+    Property::optional("value.converter.plugin.version", Kind::Text).not_yet(BUILT_IN),
+    Property::long("task.shutdown.graceful.timeout.ms", "5000")
+        .accepted("stopping waits until what was sent is acknowledged"),
+    Property::long("offset.flush.interval.ms", "60000").at_least(0),
+    Property::long("offset.flush.timeout.ms", "5000")
+        .accepted("a position that cannot be stored is tried again"),
+    Property::list("plugin.path", "").accepted(BUILT_IN),
+    Property::text("plugin.discovery", "hybrid_warn").accepted(BUILT_IN),
+    Property::optional("header.converter", Kind::Text).accepted(NO_HEADERS),
+    Property::optional("header.converter.plugin.version", Kind::Text).not_yet(BUILT_IN),
+    Property::list("config.providers", "").not_yet(PROVIDERS),
+    Property::text("connector.client.config.override.policy", "All")
+        .only(OVERRIDE_ALL, "connectors may override every setting that is supported"),
+    Property::boolean("topic.creation.enable", "true"),
+    Property::boolean("topic.tracking.enable", "true").accepted(REST),
+    Property::boolean("topic.tracking.allow.reset", "true").accepted(REST),
+    Property::list("listeners", "http://:8083").accepted(REST),
+    Property::optional("access.control.allow.origin", Kind::Text).accepted(REST),
+    Property::optional("access.control.allow.methods", Kind::Text).accepted(REST),
+    Property::optional("response.http.headers.config", Kind::Text).accepted(REST),
+    Property::optional("admin.listeners", Kind::List).accepted(REST),
+    Property::list("metric.reporters", "").accepted(METRICS),
+    Property::optional("metrics.num.samples", Kind::Int).accepted(METRICS),
+    Property::optional("metrics.recording.level", Kind::Text).accepted(METRICS),
+    Property::optional("metrics.sample.window.ms", Kind::Long).accepted(METRICS),
+    Property::optional("offset.storage.file.filename", Kind::Text),
+    Property::optional("group.id", Kind::Text).accepted(DISTRIBUTED),
+    Property::text("exactly.once.source.support", "disabled")
+        .one_of_any_case(&["disabled", "enabled", "preparing"])
+        .not_yet("exactly-once delivery comes with a later version; use disabled"),
+    Property::optional("session.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
+    Property::optional("rebalance.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
+    Property::optional("heartbeat.interval.ms", Kind::Int).accepted(DISTRIBUTED),
+    Property::optional("metadata.max.age.ms", Kind::Long).accepted(DISTRIBUTED),
+    Property::optional("client.id", Kind::Text).accepted(DISTRIBUTED),
+    Property::optional("send.buffer.bytes", Kind::Int).accepted(SOCKETS),
+    Property::optional("receive.buffer.bytes", Kind::Int).accepted(SOCKETS),
+    Property::optional("reconnect.backoff.ms", Kind::Long).accepted(SOCKETS),
+    Property::optional("reconnect.backoff.max.ms", Kind::Long).accepted(SOCKETS),
+    Property::optional("socket.connection.setup.timeout.ms", Kind::Long).accepted(SOCKETS),
+    Property::optional("socket.connection.setup.timeout.max.ms", Kind::Long).accepted(SOCKETS),
+    Property::optional("retry.backoff.ms", Kind::Long).accepted(DISTRIBUTED),
+    Property::optional("retry.backoff.max.ms", Kind::Long).accepted(DISTRIBUTED),
+    Property::optional("request.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
+    Property::optional("connections.max.idle.ms", Kind::Long).accepted(SOCKETS),
+    Property::text("security.protocol", "PLAINTEXT")
+        .not_yet("TLS and SASL to Kafka come with a later version; use a PLAINTEXT listener"),
+    Property::optional("worker.sync.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
+    Property::optional("worker.unsync.backoff.ms", Kind::Int).accepted(DISTRIBUTED),
+    Property::optional("offset.storage.topic", Kind::Text),
+    Property::int("offset.storage.partitions", "25").at_least(-1),
+    Property::short("offset.storage.replication.factor", "3").at_least(-1),
+    Property::optional("config.storage.topic", Kind::Text).accepted(DISTRIBUTED),
+    Property::optional("config.storage.replication.factor", Kind::Short).accepted(DISTRIBUTED),
+    Property::optional("status.storage.topic", Kind::Text).accepted(DISTRIBUTED),
+    Property::optional("status.storage.partitions", Kind::Int).accepted(DISTRIBUTED),
+    Property::optional("status.storage.replication.factor", Kind::Short).accepted(DISTRIBUTED),
+    Property::optional("connect.protocol", Kind::Text).accepted(DISTRIBUTED),
+    Property::optional("scheduled.rebalance.max.delay.ms", Kind::Int).accepted(DISTRIBUTED),
+    Property::optional("metadata.recovery.strategy", Kind::Text).accepted(DISTRIBUTED),
+    Property::optional("metadata.recovery.rebootstrap.trigger.ms", Kind::Long).accepted(DISTRIBUTED),
+    Property::optional("internal.key.converter", Kind::Text)
+        .accepted("positions are always JSON without schemas"),
+    Property::optional("internal.value.converter", Kind::Text)
+        .accepted("positions are always JSON without schemas"),
+];
+
+/// The families of a worker's file. The first prefix that fits counts.
+pub(super) const WORKER_FAMILIES: &[Family] = &[
+    Family { prefix: "producer.", fate: Fate::Read },
+    Family { prefix: "key.converter.", fate: Fate::Read },
+    Family { prefix: "value.converter.", fate: Fate::Read },
+    Family { prefix: "header.converter.", fate: Fate::Accepted(NO_HEADERS) },
+    Family { prefix: "rest.", fate: Fate::Accepted(REST) },
+    Family { prefix: "listeners.", fate: Fate::Accepted(REST) },
+    Family { prefix: "admin.listeners.", fate: Fate::Accepted(REST) },
+    Family { prefix: "admin.", fate: Fate::Accepted("topics are created over the producer's connections") },
+    Family { prefix: "consumer.", fate: Fate::Accepted("a source connector consumes nothing") },
+    Family { prefix: "config.providers.", fate: Fate::NotYet(PROVIDERS) },
+    Family {
+        prefix: "offset.storage.",
+        fate: Fate::NotYet("the offset topic is created compacted, with the broker's other defaults"),
+    },
+    Family { prefix: "config.storage.", fate: Fate::Accepted(DISTRIBUTED) },
+    Family { prefix: "status.storage.", fate: Fate::Accepted(DISTRIBUTED) },
+    Family { prefix: "inter.worker.", fate: Fate::Accepted(DISTRIBUTED) },
+    Family { prefix: "metrics.context.", fate: Fate::Accepted(METRICS) },
+    Family { prefix: "internal.key.converter.", fate: Fate::Accepted("positions are always JSON without schemas") },
+    Family { prefix: "internal.value.converter.", fate: Fate::Accepted("positions are always JSON without schemas") },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_property_is_there_once_and_its_default_passes() {
+        let names: BTreeSet<&str> = WORKER_PROPERTIES.iter().map(|property| property.name).collect();
+        assert_eq!(names.len(), WORKER_PROPERTIES.len());
+        for property in WORKER_PROPERTIES {
+            if let Some(default) = property.default {
+                assert!(property.parse(default).is_ok(), "{}", property.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The command line of `millrace`.
+//!
+//! Exit codes are a contract: 0 done, 1 failed, 2 wrong usage or configuration. Logs go to stderr;
+//! stdout belongs to what a command has to say.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+mod config;
+mod offsets;
+mod standalone;
+mod task;
+
+/// Moves changes from MongoDB to Kafka, and measures itself doing so.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run connectors as a standalone worker of Kafka Connect does
+    #[command(after_help = "Examples:\n  \
+        millrace standalone worker.properties mongodb-source.json\n  \
+        millrace standalone worker.properties orders.json customers.properties --strict")]
+    Standalone(StandaloneArgs),
+    #[cfg(feature = "rig")]
+    #[command(flatten)]
+    Rig(millrace_bench::commands::RigCommand),
+}
+
+/// Files of a worker and its connectors, as Kafka Connect reads them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StandaloneArgs {
+    /// Worker file (.properties)
+    worker: PathBuf,
+    /// Connector files (.properties, or the JSON that one would POST)
+    #[arg(required = true)]
+    connectors: Vec<PathBuf>,
+    /// Refuse properties that Kafka Connect and the connector do not know
+    #[arg(long)]
+    strict: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_logging();
+    match cli.command {
+        Command::Standalone(args) => standalone::run(&args),
+        #[cfg(feature = "rig")]
+        Command::Rig(command) => millrace_bench::commands::run(command),
+    }
+}
+
+/// Logs to stderr, at `info` unless `RUST_LOG` says otherwise; coloured on a terminal that wants it.
+fn start_logging() {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,mongodb=warn,rskafka=warn"));
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,187 @@
+//! From a checked configuration to a pipeline: what the operator wrote, in the words of `core`.
+
+use std::time::Duration;
+
+use millrace_core::format;
+use millrace_core::kafka::{self, ClientConfig, NewTopic};
+use millrace_core::mongo::scram;
+use millrace_core::mongo::session::{ResumePosition, SessionConfig};
+use millrace_core::mongo::watch::{self, WatchSpec};
+use millrace_core::pipeline::{self, OffsetTopic, PipelineConfig, RecordConfig};
+use millrace_core::route::Router;
+
+use crate::config::{
+    Acks, ConverterKind, FullDocument, FullDocumentBeforeChange, MongoConnection, OffsetStorage,
+    Output, OutputFormat, ProducerSettings, Publish, Scope, SourceConfig, Startup, TopicCreation,
+    WorkerConfig,
+};
+
+/// Bytes read ahead of the parser: one reply of the server, so that it can work on the next.
+const READ_AHEAD_BYTES_MAX: usize = 16 << 20;
+/// How long servers are looked for at the start before that is an error.
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// The least time between two stored positions: each costs a write to the disk or a request.
+const STORE_INTERVAL_MAX: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts (`retry.backoff.max.ms` of Java's producer).
+const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// The pipeline of `source` in a worker, beginning at `stored` if there is such a position.
+pub(crate) fn pipeline_config(
+    worker: &WorkerConfig,
+    source: &SourceConfig,
+    stored: Option<Vec<u8>>,
+    offset_key: Vec<u8>,
+) -> Result<PipelineConfig, format::EncoderError> {
+    let flush_interval = Duration::from_millis(worker.offset_flush_interval_ms);
+    Ok(PipelineConfig {
+        session: session(source),
+        start: match (stored, source.startup) {
+            (Some(token), _) => ResumePosition::After(token),
+            (None, Startup::Latest) => ResumePosition::Now,
+            (None, Startup::Timestamp(at)) => {
+                ResumePosition::AtOperationTime { time: at.time, increment: at.increment }
+            }
+        },
+        client: client(worker, &source.name, &source.producer),
+        records: records(source)?,
+        create_topics: create_topics(&source.topic_creation),
+        offset_topic: offset_topic(&worker.offsets, offset_key),
+        store_interval: flush_interval.min(STORE_INTERVAL_MAX),
+    })
+}
+
+fn session(source: &SourceConfig) -> SessionConfig {
+    let mongo = &source.mongo;
+    SessionConfig {
+        seeds: mongo.seeds.clone(),
+        replica_set: mongo.replica_set.clone(),
+        credentials: credentials(mongo),
+        app_name: mongo.app_name.clone().unwrap_or_else(|| format!("millrace {}", source.name)),
+        watch: WatchSpec {
+            scope: match source.scope.clone() {
+                Scope::Deployment => watch::Scope::Deployment,
+                Scope::Database(database) => watch::Scope::Database(database),
+                Scope::Collection { database, collection } => {
+                    watch::Scope::Collection { database, collection }
+                }
+            },
+            pipeline: source.pipeline.clone(),
+            full_document: source.full_document.map(full_document),
+            full_document_before_change: source.full_document_before_change.map(before_change),
+            batch_size: source.batch_size,
+            await_time_ms: u64::from(source.await_time_ms),
+            show_expanded_events: source.show_expanded_events,
+        },
+        server_selection_timeout: Duration::from_millis(mongo.server_selection_timeout_ms),
+        read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,
+    }
+}
+
+fn credentials(mongo: &MongoConnection) -> Option<scram::Credentials> {
+    mongo.credentials.as_ref().map(|credentials| scram::Credentials {
+        username: credentials.username.clone(),
+        password: credentials.password.expose().to_owned(),
+        source: credentials.auth_source.clone(),
+    })
+}
+
+fn full_document(mode: FullDocument) -> watch::FullDocument {
+    match mode {
+        FullDocument::Default => watch::FullDocument::Default,
+        FullDocument::UpdateLookup => watch::FullDocument::UpdateLookup,
+        FullDocument::WhenAvailable => watch::FullDocument::WhenAvailable,
+        FullDocument::Required => watch::FullDocument::Required,
+    }
+}
+
+fn before_change(mode: FullDocumentBeforeChange) -> watch::FullDocumentBeforeChange {
+    match mode {
+        FullDocumentBeforeChange::Default => watch::FullDocumentBeforeChange::Default,
+        FullDocumentBeforeChange::Off => watch::FullDocumentBeforeChange::Off,
+        FullDocumentBeforeChange::WhenAvailable => watch::FullDocumentBeforeChange::WhenAvailable,
+        FullDocumentBeforeChange::Required => watch::FullDocumentBeforeChange::Required,
+    }
+}
+
+fn client(worker: &WorkerConfig, connector: &str, producer: &ProducerSettings) -> ClientConfig {
+    // Connect's own default means for ever; the operator may have named a time himself.
+    let delivery_timeout = (producer.delivery_timeout_ms != i32::MAX.cast_unsigned())
+        .then(|| Duration::from_millis(u64::from(producer.delivery_timeout_ms)));
+    ClientConfig {
+        bootstrap: producer.bootstrap.clone().unwrap_or_else(|| worker.bootstrap.clone()),
+        client_id: producer
+            .client_id
+            .clone()
+            .unwrap_or_else(|| format!("connector-producer-{connector}-0")),
+        acks: match producer.acks {
+            Acks::All => kafka::Acks::All,
+            Acks::Leader => kafka::Acks::Leader,
+        },
+        idempotence: true,
+        in_flight_max: usize::from(producer.requests_in_flight_max),
+        batch_bytes_max: producer.batch_bytes_max as usize,
+        request_bytes_max: producer.request_bytes_max as usize,
+        linger: Duration::from_millis(producer.linger_ms),
+        request_timeout: Duration::from_millis(u64::from(producer.request_timeout_ms)),
+        delivery_timeout,
+        retry_backoff: Duration::from_millis(producer.retry_backoff_ms),
+        retry_backoff_max: RETRY_BACKOFF_MAX,
+        startup_timeout: STARTUP_TIMEOUT,
+        buffer_bytes_max: usize::try_from(producer.buffer_bytes_max).unwrap_or(usize::MAX),
+    }
+}
+
+fn records(source: &SourceConfig) -> Result<RecordConfig, format::EncoderError> {
+    let topic = &source.topic;
+    Ok(RecordConfig {
+        key: encoder(source.key)?,
+        value: encoder(source.value)?,
+        publish: match source.publish {
+            Publish::Event => pipeline::Publish::Event,
+            Publish::FullDocument { tombstone_on_delete } => {
+                pipeline::Publish::FullDocument { tombstone_on_delete }
+            }
+        },
+        document_key_as_key: source.document_key_as_key,
+        router: Router::new(&topic.prefix, &topic.suffix, &topic.separator),
+    })
+}
+
+fn encoder(output: Output) -> Result<format::Encoder, format::EncoderError> {
+    let format = match output.format {
+        OutputFormat::Bson => format::OutputFormat::Bson,
+        OutputFormat::Json => format::OutputFormat::Json,
+    };
+    let converter = match output.converter {
+        ConverterKind::ByteArray => format::Converter::ByteArray,
+        ConverterKind::Json { schemas } => format::Converter::Json { schemas_enable: schemas },
+        ConverterKind::String => format::Converter::String,
+    };
+    format::Encoder::new(format, converter)
+}
+
+fn create_topics(creation: &TopicCreation) -> Option<NewTopic> {
+    match creation {
+        TopicCreation::ByBroker => None,
+        TopicCreation::Declared { partitions, replication_factor, settings } => Some(NewTopic {
+            partitions: *partitions,
+            replication_factor: *replication_factor,
+            settings: settings.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        }),
+    }
+}
+
+fn offset_topic(offsets: &OffsetStorage, key: Vec<u8>) -> Option<OffsetTopic> {
+    match offsets {
+        OffsetStorage::File(_) => None,
+        OffsetStorage::Topic { name, partitions, replication_factor } => Some(OffsetTopic {
+            name: name.clone(),
+            create: NewTopic {
+                partitions: *partitions,
+                replication_factor: *replication_factor,
+                settings: vec![("cleanup.policy".to_owned(), "compact".to_owned())],
+            },
+            key,
+        }),
+    }
+}

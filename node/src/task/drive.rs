@@ -1,0 +1,190 @@
+//! The loop that joins a pipeline to the world: work, submit, wait.
+//!
+//! ```text
+//!   ┌─► work on what was received (a bounded slice)
+//!   │   drain the pipeline's wishes: connect, send, close, store, say
+//!   │   start a read wherever there is room
+//!   └── wait for a completion, the deadline or the order to stop
+//! ```
+//!
+//! One task, one thread: nothing here is shared or locked but the counters that others may look at.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::FutureExt;
+use futures_util::stream::StreamExt;
+use millrace_core::pipeline::{Output, Pipeline, PipelineError};
+use millrace_io::clock;
+use tokio::sync::watch;
+
+use super::links::{Completion, Links, Operations};
+use super::state::{StateCell, TaskState};
+use crate::offsets::writer::OffsetWriter;
+
+/// How a task ended without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// Everything sent is acknowledged and its position stored.
+    Settled,
+    /// The time for stopping ran out; what was not acknowledged will be sent again.
+    Unsettled,
+}
+
+/// Everything a task needs beside its pipeline.
+pub(crate) struct Surroundings {
+    pub(crate) connector: String,
+    pub(crate) offsets: Option<OffsetWriter>,
+    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) stop_timeout: Duration,
+    pub(crate) state: StateCell,
+}
+
+struct Drive {
+    pipeline: Pipeline,
+    links: Links,
+    operations: Operations,
+    around: Surroundings,
+    stop_deadline: Option<Instant>,
+}
+
+/// Runs `pipeline` until it is told to stop or cannot go on.
+pub(crate) async fn drive(
+    pipeline: Pipeline,
+    around: Surroundings,
+) -> Result<Ended, PipelineError> {
+    let mut drive = Drive {
+        pipeline,
+        links: Links::default(),
+        operations: Operations::new(),
+        around,
+        stop_deadline: None,
+    };
+    let result = drive.run().await;
+    let stats = drive.pipeline.stats();
+    tracing::info!(
+        "connector {}: {} events, {} records in {} batches, {} bytes acknowledged",
+        drive.around.connector,
+        stats.events,
+        stats.records,
+        stats.batches,
+        stats.acknowledged_bytes
+    );
+    result
+}
+
+impl Drive {
+    async fn run(&mut self) -> Result<Ended, PipelineError> {
+        loop {
+            let more = self.pipeline.work(clock::now(), clock::unix_ms())?;
+            self.carry_out();
+            if self.pipeline.is_settled() {
+                return Ok(Ended::Settled);
+            }
+            if self.stop_deadline.is_some_and(|deadline| deadline <= clock::now()) {
+                return Ok(Ended::Unsettled);
+            }
+            let pipeline = &mut self.pipeline;
+            self.links.read_ahead(|link| pipeline.take_space(link), &self.operations);
+            if more {
+                // Lets the runtime look at the sockets; without it a flood would starve them.
+                tokio::task::yield_now().await;
+                while let Some(Some(completion)) = self.operations.next().now_or_never() {
+                    self.complete(completion)?;
+                }
+                self.look_at_stop();
+            } else {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// Waits until something happens, then lets the pipeline know all that has.
+    async fn wait(&mut self) -> Result<(), PipelineError> {
+        let deadline = [self.pipeline.deadline(), self.stop_deadline].into_iter().flatten().min();
+        let stopping = self.stop_deadline.is_some();
+        tokio::select! {
+            Some(completion) = self.operations.next() => self.complete(completion)?,
+            () = clock::wait_until(deadline) => self.pipeline.handle_timeout(clock::now())?,
+            _ = self.around.stop.changed(), if !stopping => self.look_at_stop(),
+        }
+        while let Some(Some(completion)) = self.operations.next().now_or_never() {
+            self.complete(completion)?;
+        }
+        Ok(())
+    }
+
+    fn look_at_stop(&mut self) {
+        let ordered = *self.around.stop.borrow() || self.around.stop.has_changed().is_err();
+        if ordered && self.stop_deadline.is_none() {
+            let now = clock::now();
+            self.stop_deadline = Some(now + self.around.stop_timeout);
+            self.pipeline.stop(now);
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.pipeline.poll(clock::now(), clock::unix_ms()) {
+            match output {
+                Output::Link(command) => self.links.command(command, &self.operations),
+                Output::Store(token) => {
+                    let Some(offsets) = self.around.offsets.clone() else { continue };
+                    self.operations.push(Box::pin(async move {
+                        Completion::Stored { result: offsets.store(&token).await }
+                    }));
+                }
+                Output::Running => {
+                    tracing::info!("connector {} running", self.around.connector);
+                    self.around.state.set(TaskState::Running);
+                }
+                Output::Warning(text) => {
+                    tracing::warn!("connector {}: {text}", self.around.connector);
+                }
+                Output::Notice(text) => {
+                    tracing::info!("connector {}: {text}", self.around.connector);
+                }
+            }
+        }
+    }
+
+    fn complete(&mut self, completion: Completion) -> Result<(), PipelineError> {
+        let now = clock::now();
+        match completion {
+            Completion::Connected { link, result } => match result {
+                Ok(socket) => {
+                    if self.links.connected(link, socket) {
+                        self.pipeline.handle_connected(link, rand::random(), now)?;
+                    }
+                    Ok(())
+                }
+                Err(error) => self.lost(link, &error.to_string(), now),
+            },
+            Completion::Received { link, space, result } => {
+                if !self.links.received(link) {
+                    return Ok(());
+                }
+                let (count, lost) = match result {
+                    Ok(0) => (0, Some("the peer closed the connection".to_owned())),
+                    Ok(count) => (count, None),
+                    Err(error) => (0, Some(error.to_string())),
+                };
+                self.pipeline.handle_received(link, space, count, now)?;
+                lost.map_or(Ok(()), |reason| self.lost(link, &reason, now))
+            }
+            Completion::Sent { link, result } => match result {
+                Ok(()) => {
+                    self.links.sent(link, &self.operations);
+                    Ok(())
+                }
+                Err(error) => self.lost(link, &error.to_string(), now),
+            },
+            Completion::Stored { result } => self.pipeline.handle_stored(result),
+        }
+    }
+
+    fn lost(&mut self, link: millrace_core::link::LinkId, reason: &str, now: Instant) -> Result<(), PipelineError> {
+        let Some(address) = self.links.address(link) else { return Ok(()) };
+        let reason = format!("{address}: {reason}");
+        self.links.forget(link);
+        self.pipeline.handle_closed(link, &reason, now)
+    }
+}

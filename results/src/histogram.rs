@@ -1,0 +1,205 @@
+//! Latency histograms that can be merged without loss and put into JSON.
+//!
+//! ```text
+//! { "count": …, "p50_ms": …, "p99_ms": …, "p99_9_ms": …, "max_ms": …, "hdr_v2_us": "base64 of HdrHistogram V2" }
+//! ```
+//!
+//! Recorded in microseconds from 1 µs to 1 hour with three significant digits. The percentiles in JSON are for readers;
+//! only the encoded histogram is read back. Any HdrHistogram tool decodes it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer, Serializer, V2Serializer};
+use serde::{Deserialize, Serialize};
+
+const LOWEST_US: u64 = 1;
+const HIGHEST_US: u64 = 3_600_000_000;
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// How often each latency came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Encoded", try_from = "Encoded")]
+pub struct LatencyHistogram {
+    counts_us: Histogram<u64>,
+}
+
+impl Default for LatencyHistogram {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl LatencyHistogram {
+    /// An empty histogram; 180 KB of memory whatever is recorded.
+    pub fn new() -> Self {
+        let counts_us = Histogram::new_with_bounds(LOWEST_US, HIGHEST_US, SIGNIFICANT_DIGITS)
+            .expect("the bounds are constants that the tests use");
+        Self { counts_us }
+    }
+
+    /// Counts one latency; above an hour it is an hour.
+    pub fn record(&mut self, latency: Duration) {
+        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(HIGHEST_US);
+        self.counts_us.saturating_record(latency_us);
+    }
+
+    /// Adds all that `other` counted, as if it had been recorded here.
+    pub fn merge(&mut self, other: &Self) {
+        self.counts_us.add(&other.counts_us).expect("all histograms have the same bounds");
+    }
+
+    /// Latencies recorded.
+    pub fn count(&self) -> u64 {
+        self.counts_us.len()
+    }
+
+    /// The latency that `percent` of all did not exceed, in milliseconds; 0 when nothing was recorded.
+    pub fn percentile_ms(&self, percent: f64) -> f64 {
+        ms(self.counts_us.value_at_percentile(percent))
+    }
+
+    /// The largest latency, in milliseconds; 0 when nothing was recorded.
+    pub fn max_ms(&self) -> f64 {
+        ms(self.counts_us.max())
+    }
+
+    /// HdrHistogram V2, uncompressed, in base64.
+    pub fn encode(&self) -> String {
+        let mut bytes = Vec::new();
+        V2Serializer::new()
+            .serialize(&self.counts_us, &mut bytes)
+            .expect("a vector takes all, and counts stay below 2⁶³");
+        STANDARD.encode(bytes)
+    }
+
+    /// Reads what [`Self::encode`] wrote.
+    pub fn decode(text: &str) -> Result<Self> {
+        let bytes = STANDARD.decode(text).context("cannot read a histogram: it is not base64")?;
+        let counts_us: Histogram<u64> =
+            Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|error| {
+                anyhow::anyhow!("cannot read a histogram: not HdrHistogram V2: {error}")
+            })?;
+        let bounds = (counts_us.low(), counts_us.high(), counts_us.sigfig());
+        ensure!(
+            bounds == (LOWEST_US, HIGHEST_US, SIGNIFICANT_DIGITS),
+            "cannot merge a histogram with other bounds: {bounds:?} (lowest and highest µs, digits)"
+        );
+        Ok(Self { counts_us })
+    }
+}
+
+/// To a thousandth of a millisecond, which is all that was recorded.
+fn ms(us: u64) -> f64 {
+    us as f64 / 1_000.0
+}
+
+#[derive(Serialize, Deserialize)]
+struct Encoded {
+    count: u64,
+    p50_ms: f64,
+    p99_ms: f64,
+    p99_9_ms: f64,
+    max_ms: f64,
+    hdr_v2_us: String,
+}
+
+impl From<LatencyHistogram> for Encoded {
+    fn from(histogram: LatencyHistogram) -> Self {
+        Self {
+            count: histogram.count(),
+            p50_ms: histogram.percentile_ms(50.0),
+            p99_ms: histogram.percentile_ms(99.0),
+            p99_9_ms: histogram.percentile_ms(99.9),
+            max_ms: histogram.max_ms(),
+            hdr_v2_us: histogram.encode(),
+        }
+    }
+}
+
+impl TryFrom<Encoded> for LatencyHistogram {
+    type Error = anyhow::Error;
+
+    fn try_from(encoded: Encoded) -> Result<Self> {
+        Self::decode(&encoded.hdr_v2_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn histogram(latencies_us: impl IntoIterator<Item = u64>) -> LatencyHistogram {
+        let mut histogram = LatencyHistogram::new();
+        latencies_us.into_iter().for_each(|us| histogram.record(Duration::from_micros(us)));
+        histogram
+    }
+
+    #[test]
+    fn percentiles_are_right_to_three_digits() {
+        let histogram = histogram((1..=10_000).map(|step| step * 10));
+        assert_eq!(histogram.count(), 10_000);
+        for (percent, ms) in [(50.0, 50.0), (99.0, 99.0), (99.9, 99.9), (100.0, 100.0)] {
+            let found = histogram.percentile_ms(percent);
+            assert!((found - ms).abs() <= ms / 1_000.0, "p{percent}: {found}");
+        }
+    }
+
+    #[test]
+    fn merging_is_recording_both() {
+        let mut merged = histogram((0..500).map(|step| step * step));
+        merged.merge(&histogram((0..90).map(|step| step * 1_000_000)));
+        let both = (0..500).map(|step| step * step).chain((0..90).map(|step| step * 1_000_000));
+        assert_eq!(merged, histogram(both));
+    }
+
+    #[test]
+    fn what_was_encoded_is_decoded() {
+        for histogram in [histogram([]), histogram([0, 1, 2_345, 3_600_000_000, 3_600_000_000])] {
+            assert_eq!(LatencyHistogram::decode(&histogram.encode()).unwrap(), histogram);
+            let json = serde_json::to_string(&histogram).unwrap();
+            assert_eq!(serde_json::from_str::<LatencyHistogram>(&json).unwrap(), histogram);
+        }
+    }
+
+    #[test]
+    fn latencies_above_an_hour_are_an_hour() {
+        let mut histogram = histogram([]);
+        histogram.record(Duration::MAX);
+        assert!((histogram.max_ms() - 3_600_000.0).abs() < 3_600.0);
+    }
+
+    #[test]
+    fn json_names_the_percentiles_of_the_histogram() {
+        let json = serde_json::to_value(histogram([1_000; 99].into_iter().chain([9_000]))).unwrap();
+        assert_eq!(json["count"], 100);
+        assert_eq!(json["p50_ms"], 1.0);
+        assert!(json["p99_ms"].as_f64().unwrap() < 1.01);
+        assert!(8.9 < json["p99_9_ms"].as_f64().unwrap());
+        assert!(8.9 < json["max_ms"].as_f64().unwrap());
+    }
+
+    #[test]
+    fn a_histogram_cut_anywhere_is_refused() {
+        let bytes = STANDARD.decode(histogram([5, 70, 900]).encode()).unwrap();
+        for length in 0..bytes.len() {
+            assert!(
+                LatencyHistogram::decode(&STANDARD.encode(&bytes[..length])).is_err(),
+                "{length}"
+            );
+        }
+        assert!(LatencyHistogram::decode("%").is_err());
+    }
+
+    #[test]
+    fn a_histogram_with_other_bounds_is_refused() {
+        let mut bytes = Vec::new();
+        let other = Histogram::<u64>::new_with_bounds(1, 1_000, 2).unwrap();
+        V2Serializer::new().serialize(&other, &mut bytes).unwrap();
+        let error = LatencyHistogram::decode(&STANDARD.encode(bytes)).unwrap_err().to_string();
+        assert!(error.contains("other bounds: (1, 1000, 2)"), "{error}");
+    }
+}

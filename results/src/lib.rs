@@ -1,0 +1,19 @@
+//! Run records: what was measured, where, with what, and whether it counts.
+//!
+//! ```text
+//! rounds of each arm ─► record   medians, ratios to the null reader, faults: valid or not
+//!                         ├─► store   one JSON line in results/records/<scenario>.jsonl, never rewritten
+//!                         └─► table   for a terminal
+//! ```
+//!
+//! A record is complete: it names seed, commit, command and machine, and carries the raw counters and histograms, so that
+//! a later reader can do other sums. A run that lost, duplicated, reordered or corrupted events reports no throughput.
+//!
+//! Nothing is measured here; `bench` does that and fills in the rounds.
+
+pub mod histogram;
+pub mod machine;
+pub mod record;
+pub mod store;
+pub mod table;
+pub mod utc;

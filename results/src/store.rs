@@ -1,0 +1,250 @@
+//! The history of runs: `results/records/<scenario>.jsonl`, one line per run, appended and never rewritten.
+//!
+//! It lives in the repository, so a figure and the code that made it have one history. A line that a crash cut short
+//! stays where it is: the next record begins on a line of its own, and reading names the broken one.
+
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+
+use crate::record::{RunRecord, SCHEMA_VERSION};
+
+/// Names another folder for the records.
+pub const RECORDS_ENV: &str = "MILLRACE_RECORDS";
+
+/// A folder of records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+impl Store {
+    /// The records in `folder`, which is made with the first of them.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// The folder that [`RECORDS_ENV`] names, else that of the repository around the current folder.
+    pub fn locate() -> Result<Self> {
+        let named = env::var_os(RECORDS_ENV).filter(|folder| !folder.is_empty());
+        if let Some(folder) = named {
+            return Ok(Self::at(folder));
+        }
+        let here =
+            env::current_dir().context("cannot find the records: there is no current folder")?;
+        let folder = records_around(&here).with_context(|| {
+            let here = here.display();
+            format!("cannot find the records: {here} is outside of the repository; set {RECORDS_ENV} to a folder")
+        })?;
+        Ok(Self::at(folder))
+    }
+
+    /// Where the records of a scenario are.
+    pub fn path(&self, scenario: &str) -> PathBuf {
+        self.folder.join(format!("{scenario}.jsonl"))
+    }
+
+    /// Appends one line, on disk when this returns, and tells to which file.
+    pub fn append(&self, record: &RunRecord) -> Result<PathBuf> {
+        ensure!(
+            is_file_name(&record.scenario),
+            "cannot store a run of scenario {:?}: its name is made of a-z, 0-9, - and _",
+            record.scenario
+        );
+        let path = self.path(&record.scenario);
+        let line = serde_json::to_string(record).context("cannot write a run record as JSON")?;
+        append_line(&path, &line)
+            .with_context(|| format!("cannot append a run to {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// All runs of a scenario, oldest first; none if it never ran.
+    pub fn read(&self, scenario: &str) -> Result<Vec<RunRecord>> {
+        let path = self.path(scenario);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
+        };
+        let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+        lines
+            .map(|(number, line)| {
+                parse(line)
+                    .with_context(|| format!("cannot read the run at {}:{number}", path.display()))
+            })
+            .collect()
+    }
+}
+
+fn append_line(path: &Path, line: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+    let start = if ends_within_a_line(&mut file)? { "\n" } else { "" };
+    // One write, so that two processes do not mix their lines.
+    file.write_all(format!("{start}{line}\n").as_bytes())?;
+    file.sync_data()
+}
+
+fn ends_within_a_line(file: &mut fs::File) -> std::io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+fn parse(line: &str) -> Result<RunRecord> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: u32,
+    }
+    let Version { schema_version } = serde_json::from_str(line)?;
+    ensure!(
+        schema_version <= SCHEMA_VERSION,
+        "it has schema {schema_version}, this program knows up to {SCHEMA_VERSION}: use a newer one"
+    );
+    Ok(serde_json::from_str(line)?)
+}
+
+fn is_file_name(scenario: &str) -> bool {
+    let good =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    !scenario.is_empty() && scenario.bytes().all(good)
+}
+
+/// `results/records` of the repository that `folder` lies in, told by the manifest of this crate.
+fn records_around(folder: &Path) -> Option<PathBuf> {
+    folder.ancestors().map(|root| root.join("results")).find_map(|results| {
+        let manifest = fs::read_to_string(results.join("Cargo.toml")).ok()?;
+        manifest.contains("\"millrace-results\"").then(|| results.join("records"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::machine::{Commit, Machine};
+    use crate::record::{ArmRecord, RoundRecord};
+
+    /// A folder that goes away with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = env::temp_dir().join(format!("millrace-results-{name}-{}", process::id()));
+            let _ = fs::remove_dir_all(&path);
+            Self(path)
+        }
+
+        fn store(&self) -> Store {
+            Store::at(self.0.join("below"))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn record(scenario: &str, seed: u64) -> RunRecord {
+        let round = RoundRecord::new(1, 1_000, 1_000_000, 0.7);
+        RunRecord {
+            schema_version: SCHEMA_VERSION,
+            scenario: scenario.into(),
+            question: "how fast?".into(),
+            seed,
+            started_at: "2026-11-21T10:49:59Z".into(),
+            commit: Commit { describe: "abc".into(), dirty: true },
+            command_line: vec!["millrace".into(), "line\nbreak".into()],
+            machine: Machine::here(),
+            servers: json!({ "mongod": "6.0.5", "cache_gb": 1 }),
+            write_concern: "1".into(),
+            document_bytes: 1_024,
+            rounds: 1,
+            arms: vec![ArmRecord::from_rounds("null-reader".into(), vec![round])],
+        }
+    }
+
+    #[test]
+    fn what_was_appended_is_read_in_order() {
+        let folder = Folder::new("order");
+        let store = folder.store();
+        assert_eq!(store.read("drain").unwrap(), []);
+        let runs = [record("drain", 1), record("drain", 2)];
+        for run in &runs {
+            assert_eq!(store.append(run).unwrap(), store.path("drain"));
+        }
+        store.append(&record("other", 3)).unwrap();
+        assert_eq!(store.read("drain").unwrap(), runs);
+    }
+
+    #[test]
+    fn a_record_is_one_line_and_older_lines_keep_their_bytes() {
+        let folder = Folder::new("line");
+        let store = folder.store();
+        store.append(&record("drain", 1)).unwrap();
+        let before = fs::read_to_string(store.path("drain")).unwrap();
+        store.append(&record("drain", 2)).unwrap();
+        let after = fs::read_to_string(store.path("drain")).unwrap();
+        assert!(after.starts_with(&before));
+        assert_eq!((before.lines().count(), after.lines().count()), (1, 2));
+    }
+
+    #[test]
+    fn a_torn_line_is_named_and_harms_no_other() {
+        let folder = Folder::new("torn");
+        let store = folder.store();
+        store.append(&record("drain", 1)).unwrap();
+        let path = store.path("drain");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{text}{}", &text[..text.len() / 2])).unwrap();
+        store.append(&record("drain", 2)).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(parse(text.lines().nth(2).unwrap()).unwrap().seed, 2);
+        let error = format!("{:#}", store.read("drain").unwrap_err());
+        assert!(error.contains("drain.jsonl:2"), "{error}");
+    }
+
+    #[test]
+    fn a_record_of_a_later_schema_is_refused_and_later_fields_are_not() {
+        let mut json = serde_json::to_value(record("drain", 1)).unwrap();
+        json["weather"] = json!("fair");
+        assert!(parse(&json.to_string()).is_ok());
+        json["schema_version"] = json!(SCHEMA_VERSION + 1);
+        let error = parse(&json.to_string()).unwrap_err().to_string();
+        assert!(error.contains("it has schema 2, this program knows up to 1"), "{error}");
+    }
+
+    #[test]
+    fn a_scenario_cannot_leave_the_folder() {
+        let folder = Folder::new("leave");
+        for scenario in ["", "../x", "a/b", "A", "a b", "."] {
+            assert!(folder.store().append(&record(scenario, 1)).is_err(), "{scenario}");
+        }
+        assert!(!folder.0.exists());
+    }
+
+    #[test]
+    fn the_repository_is_found_from_anywhere_within() {
+        let crate_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let expected = Some(crate_folder.join("records"));
+        assert_eq!(records_around(crate_folder), expected);
+        assert_eq!(records_around(&crate_folder.join("src")), expected);
+        assert_eq!(records_around(Path::new("/proc")), None);
+    }
+}

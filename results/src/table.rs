@@ -1,0 +1,157 @@
+//! Text tables for a terminal: plain characters, aligned, no colour.
+//!
+//! ```text
+//! arm           events  events/s   MB/s  null ratio  (min-max)  …  faults
+//! null-reader  100,000    77,118   79.0        1.00  1.00-1.00  …    none
+//! ```
+//!
+//! A column without any value is left out; a missing value is `-`. Reasons of invalid arms follow below the table.
+
+use crate::record::ArmRecord;
+
+/// The arms of a run, one per line, and below why some do not count.
+pub fn arms(arms: &[ArmRecord]) -> String {
+    let rows: Vec<Vec<String>> = arms.iter().map(cells).collect();
+    let mut text = render(&HEADS, &rows);
+    for arm in arms {
+        if let Some(reason) = &arm.invalid_reason {
+            text.push_str(&format!("{} does not count: {reason}\n", arm.name));
+        }
+    }
+    text
+}
+
+const HEADS: [&str; 12] = [
+    "arm",
+    "events",
+    "events/s",
+    "MB/s",
+    "null ratio",
+    "(min-max)",
+    "p50 ms",
+    "p99 ms",
+    "p99.9 ms",
+    "CPU µs/event",
+    "RSS MiB",
+    "faults",
+];
+
+fn cells(arm: &ArmRecord) -> Vec<String> {
+    let ratio_range = match (arm.null_ratio_min, arm.null_ratio_max) {
+        (Some(min), Some(max)) => format!("{min:.2}-{max:.2}"),
+        (None, _) | (_, None) => MISSING.to_owned(),
+    };
+    let latency_ms =
+        |percent| decimal(arm.latency.as_ref().map(|latency| latency.percentile_ms(percent)), 1);
+    vec![
+        arm.name.clone(),
+        thousands(arm.events),
+        arm.events_per_s.map_or(MISSING.to_owned(), |rate| thousands(rate.round() as u64)),
+        decimal(arm.mb_per_s, 1),
+        decimal(arm.null_ratio, 2),
+        ratio_range,
+        latency_ms(50.0),
+        latency_ms(99.0),
+        latency_ms(99.9),
+        decimal(arm.cpu_us_per_event, 2),
+        decimal(arm.peak_rss_mib, 0),
+        if arm.faults.is_none() { "none".to_owned() } else { arm.faults.text() },
+    ]
+}
+
+const MISSING: &str = "-";
+
+/// Lines of a table: the first column to the left, the others to the right, columns without values left out.
+pub fn render(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let mut lines = vec![String::new(); rows.len() + 1];
+    for (column, head) in heads.iter().enumerate() {
+        let cells: Vec<&str> =
+            rows.iter().map(|row| row.get(column).map_or(MISSING, String::as_str)).collect();
+        if !rows.is_empty() && cells.iter().all(|&cell| cell == MISSING) {
+            continue;
+        }
+        let width = cells.iter().chain([head]).map(|cell| cell.chars().count()).max().unwrap_or(0);
+        for (line, cell) in lines.iter_mut().zip([*head].into_iter().chain(cells)) {
+            match column {
+                0 => line.push_str(&format!("{cell:<width$}")),
+                _ => line.push_str(&format!("  {cell:>width$}")),
+            }
+        }
+    }
+    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// `1234567` as `1,234,567`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place != 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn decimal(value: Option<f64>, digits: usize) -> String {
+    value.map_or(MISSING.to_owned(), |value| format!("{value:.digits$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::histogram::LatencyHistogram;
+    use crate::record::{self, RoundRecord};
+
+    #[test]
+    fn thousands_are_set_apart() {
+        for (number, text) in
+            [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345, "12,345"), (1_234_567, "1,234,567")]
+        {
+            assert_eq!(thousands(number), text);
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned_and_empty_ones_left_out() {
+        let rows = [["a", "1", "-", "22"], ["long", "1,000", "-", "-"]]
+            .map(|row| row.map(str::to_owned).to_vec());
+        let text = render(&["arm", "µs", "gone", "x"], &rows);
+        assert_eq!(text, "arm      µs   x\na         1  22\nlong  1,000   -\n");
+    }
+
+    #[test]
+    fn arms_show_their_figures_and_why_they_do_not_count() {
+        let mut latency = LatencyHistogram::new();
+        latency.record(Duration::from_micros(2_500));
+        let mut node = RoundRecord::new(1, 90_000, 90_000_000, 1.0);
+        node.cpu_us_per_event = Some(1.234);
+        node.latency = Some(latency);
+        let mut broken = RoundRecord::new(1, 7, 7, 1.0);
+        broken.faults.lost = 2;
+        let text = arms(&record::arms(
+            vec![
+                ("null-reader".into(), vec![RoundRecord::new(1, 100_000, 100_000_000, 1.0)]),
+                ("node-json".into(), vec![node]),
+                ("node-bson".into(), vec![broken]),
+            ],
+            Some("null-reader"),
+        ));
+        let expected = "\
+arm           events  events/s   MB/s  null ratio  (min-max)  p50 ms  p99 ms  p99.9 ms  CPU µs/event  faults
+null-reader  100,000   100,000  100.0        1.00  1.00-1.00       -       -         -             -    none
+node-json     90,000    90,000   90.0        0.90  0.90-0.90     2.5     2.5       2.5          1.23    none
+node-bson          7         -      -           -          -       -       -         -             -  2 lost
+node-bson does not count: 2 lost
+";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_table_without_rows_has_its_heads() {
+        assert_eq!(render(&["a", "b"], &[]), "a  b\n");
+    }
+}

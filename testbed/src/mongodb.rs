@@ -1,0 +1,405 @@
+//! A MongoDB deployment: a replica set of 1 or 3 members, a standalone, or one given from outside.
+//!
+//! ```text
+//!  member   0        1        2          an index, stable over kill and start
+//!  address  127.0.0.1:a  :b  :c          stable as well; data and log too
+//! ```
+//!
+//! An external deployment is reached, asked and written to, but its processes are not ours: what would
+//! control them is refused with an error that says so.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use bson::{Bson, doc};
+use mongodb::{Client, error::ErrorKind, options::ClientOptions};
+
+use crate::{
+    facts::MongodbFacts,
+    fetch,
+    launch::{Launcher, Server},
+    member::{Member, REPLICA_SET, Setup},
+    plan::{MongodbPlan, Topology},
+    replica_set::{self, Login, Standing},
+};
+
+/// How long a deployment may take to have a primary that accepts a majority write.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+/// The user that a deployment with authentication has from the start.
+const ROOT: &str = "millrace_root";
+
+/// A MongoDB deployment that serves.
+pub struct Mongodb {
+    uri: String,
+    hosts: Vec<String>,
+    login: Option<Login>,
+    facts: MongodbFacts,
+    /// `None` if the processes are not ours.
+    members: Option<Vec<Member>>,
+}
+
+// By hand, because the connection string may hold a password.
+impl fmt::Debug for Mongodb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mongodb")
+            .field("hosts", &self.hosts)
+            .field("login", &self.login)
+            .field("facts", &self.facts)
+            .field("members", &self.members)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Mongodb {
+    /// Starts what `plan` says and waits until it serves.
+    pub(crate) async fn start_native(plan: &MongodbPlan, launcher: &Arc<Launcher>) -> Result<Self> {
+        let mongod = fetch::mongod().await?;
+        let key = plan.auth.then(secret);
+        let setup = Arc::new(Setup { mongod, plan: plan.clone(), key });
+        let mut members = Vec::new();
+        for index in 0..plan.member_count() {
+            members.push(Member::start_new(index, &setup, launcher).await?);
+        }
+        let hosts: Vec<String> = members.iter().map(|member| member.address.clone()).collect();
+        let replica_set = match plan.topology {
+            Topology::ReplicaSet { .. } => {
+                replica_set::initiate(&hosts, plan.election_timeout_ms).await?;
+                Some(REPLICA_SET.to_owned())
+            }
+            Topology::Standalone => None,
+        };
+        let primary = replica_set::wait_for_primary(&hosts, READY_LIMIT).await?;
+        let address = hosts.get(primary).cloned().unwrap_or_default();
+        let login = plan.auth.then(|| Login { name: ROOT.to_owned(), password: secret() });
+        if let Some(login) = &login {
+            replica_set::create_root(&address, login).await?;
+        }
+        let facts = MongodbFacts {
+            version: version(&address, login.as_ref()).await?,
+            replica_set,
+            members: members.len(),
+            auth: plan.auth,
+            cache_gb: Some(plan.cache_gb),
+            oplog_mb: matches!(plan.topology, Topology::ReplicaSet { .. }).then_some(plan.oplog_mb),
+        };
+        let uri = connection_string(&hosts, login.as_ref(), facts.replica_set.as_deref());
+        let mongodb = Self { uri, hosts, login, facts, members: Some(members) };
+        for index in 0..mongodb.member_count() {
+            mongodb.wait_until_member_serves(index).await?;
+        }
+        mongodb.wait_ready().await?;
+        Ok(mongodb)
+    }
+
+    /// Reaches the deployment at `uri`.
+    pub(crate) async fn reach_external(uri: &str) -> Result<Self> {
+        let options = ClientOptions::parse(uri).await.context("read the MongoDB address")?;
+        let login = options.credential.as_ref().and_then(|credential| {
+            let (name, password) = (credential.username.clone()?, credential.password.clone()?);
+            Some(Login { name, password })
+        });
+        let hosts: Vec<String> = options.hosts.iter().map(ToString::to_string).collect();
+        let admin = client(uri).await?.database("admin");
+        let hello = admin.run_command(doc! { "hello": 1 }).await.with_context(|| {
+            format!("reach MongoDB at {}: is it running, and is this its address?", hosts.join(","))
+        })?;
+        let build = admin.run_command(doc! { "buildInfo": 1 }).await.context("ask its version")?;
+        let facts = MongodbFacts {
+            version: build.get_str("version")?.to_owned(),
+            replica_set: hello.get_str("setName").ok().map(str::to_owned),
+            members: hello.get_array("hosts").map_or(1, Vec::len),
+            auth: login.is_some(),
+            cache_gb: None,
+            oplog_mb: None,
+        };
+        Ok(Self { uri: uri.to_owned(), hosts, login, facts, members: None })
+    }
+
+    /// The connection string: all members, the replica set, and a root user where clients authenticate.
+    pub fn uri(&self) -> String {
+        self.uri.clone()
+    }
+
+    /// The connection string of another user. Options of an external address are not carried over.
+    pub fn uri_as(&self, name: &str, password: &str) -> String {
+        let login = Login { name: name.to_owned(), password: password.to_owned() };
+        connection_string(&self.hosts, Some(&login), self.replica_set())
+    }
+
+    /// A connection string that leads to one member and no other, whatever it is at the time.
+    ///
+    /// # Errors
+    /// When there is no such member or it is not ours.
+    pub fn member_uri(&self, member: usize) -> Result<String> {
+        let host = std::slice::from_ref(&self.member(member)?.address);
+        let uri = connection_string(host, self.login.as_ref(), None);
+        let separator = if uri.contains('?') { '&' } else { '?' };
+        Ok(format!("{uri}{separator}directConnection=true"))
+    }
+
+    /// `host:port` of every member.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
+    /// The name of the replica set; `None` for a standalone.
+    pub fn replica_set(&self) -> Option<&str> {
+        self.facts.replica_set.as_deref()
+    }
+
+    /// The server's version, such as `6.0.27`.
+    pub fn version(&self) -> &str {
+        &self.facts.version
+    }
+
+    /// How many members there are.
+    pub fn member_count(&self) -> usize {
+        self.facts.members
+    }
+
+    /// What a record says about it.
+    pub fn facts(&self) -> &MongodbFacts {
+        &self.facts
+    }
+
+    /// A client of the whole deployment, with the root user where clients authenticate. It belongs to
+    /// the runtime that this is called on.
+    ///
+    /// # Errors
+    /// When the connection string cannot be read; that nobody answers shows with the first use.
+    pub async fn client(&self) -> Result<Client> {
+        client(&self.uri).await
+    }
+
+    /// Makes a user of the database `admin`; a role is a name or `{role, db}`.
+    ///
+    /// # Errors
+    /// When there is no primary, or it refuses.
+    pub async fn create_user(&self, name: &str, password: &str, roles: Vec<Bson>) -> Result<()> {
+        let user = Login { name: name.to_owned(), password: password.to_owned() };
+        let command = doc! { "createUser": &user.name, "pwd": &user.password, "roles": roles };
+        let admin = self.client().await?.database("admin");
+        admin.run_command(command).await.with_context(|| format!("create the user {name}"))?;
+        Ok(())
+    }
+
+    /// Which member is the primary; one is waited for up to 60 s.
+    ///
+    /// # Errors
+    /// When no running member becomes primary, or the members are not ours.
+    pub async fn primary(&self) -> Result<usize> {
+        let running: Vec<usize> =
+            (0..self.ours()?.len()).filter(|&index| self.is_running(index)).collect();
+        let addresses: Vec<String> =
+            running.iter().filter_map(|&index| self.hosts.get(index).cloned()).collect();
+        let found = replica_set::wait_for_primary(&addresses, READY_LIMIT).await?;
+        running.get(found).copied().context("a primary that is no member")
+    }
+
+    /// Waits until there is a primary and a majority takes a write.
+    ///
+    /// # Errors
+    /// When that is not so within 60 s.
+    pub async fn wait_ready(&self) -> Result<()> {
+        let primary = self.primary().await?;
+        let member = self.member(primary)?;
+        if self.replica_set().is_none() {
+            return Ok(());
+        }
+        member
+            .server
+            .wait_until("accepts a majority write", READY_LIMIT, || async {
+                replica_set::write_to_majority(&member.address, self.login.as_ref()).await
+            })
+            .await
+    }
+
+    /// The process id of one member.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub fn pid(&self, member: usize) -> Result<u32> {
+        self.server(member)?.pid()
+    }
+
+    /// Where one member logs.
+    ///
+    /// # Errors
+    /// When it is not ours.
+    pub fn log_path(&self, member: usize) -> Result<PathBuf> {
+        Ok(self.server(member)?.log_path())
+    }
+
+    /// Sends SIGKILL to one member and waits for its end.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub fn kill(&self, member: usize) -> Result<()> {
+        self.server(member)?.kill()
+    }
+
+    /// Sends SIGTERM to one member and waits for its end, at most 30 s.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub async fn stop(&self, member: usize) -> Result<()> {
+        self.server(member)?.stop().await
+    }
+
+    /// Starts one member again on its port and data, and waits until it is primary or secondary; the
+    /// only member of a set until it is primary.
+    ///
+    /// # Errors
+    /// When it is running, does not serve within 60 s, or is not ours.
+    pub async fn start(&self, member: usize) -> Result<()> {
+        self.member(member)?.start().await?;
+        self.wait_until_member_serves(member).await
+    }
+
+    /// Sends SIGSTOP to one member: its connections stay and nothing is answered.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub fn pause(&self, member: usize) -> Result<()> {
+        self.server(member)?.pause()
+    }
+
+    /// Sends SIGCONT to one member.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub fn resume(&self, member: usize) -> Result<()> {
+        self.server(member)?.resume()
+    }
+
+    /// Makes the primary step down for 10 s. The only member of a set is primary again after that.
+    ///
+    /// # Errors
+    /// When there is no primary, or it refuses.
+    pub async fn step_down(&self) -> Result<()> {
+        let address = &self.member(self.primary().await?)?.address;
+        let command =
+            doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 1, "force": true };
+        match replica_set::admin_command(address, self.login.as_ref(), command).await {
+            Ok(_) => Ok(()),
+            // A primary that steps down may close connections before it answers.
+            Err(error) if connection_was_closed(&error) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets all processes run on when this is dropped.
+    pub(crate) fn leave(&self) {
+        for member in self.members.iter().flatten() {
+            member.server.leave();
+        }
+    }
+
+    async fn wait_until_member_serves(&self, index: usize) -> Result<()> {
+        let member = self.member(index)?;
+        let alone = self.member_count() == 1;
+        member
+            .server
+            .wait_until("serves", READY_LIMIT, || async {
+                match replica_set::standing(&member.address).await? {
+                    Standing::Writable => Ok(()),
+                    Standing::Secondary if !alone => Ok(()),
+                    standing @ (Standing::Secondary | Standing::Other) => {
+                        bail!("it is {standing:?}")
+                    }
+                }
+            })
+            .await
+    }
+
+    fn is_running(&self, member: usize) -> bool {
+        self.server(member).is_ok_and(Server::is_running)
+    }
+
+    fn server(&self, member: usize) -> Result<&Server> {
+        Ok(&self.member(member)?.server)
+    }
+
+    fn member(&self, index: usize) -> Result<&Member> {
+        let members = self.ours()?;
+        members.get(index).with_context(|| {
+            format!("there is no member {index}: the deployment has {}, from 0", members.len())
+        })
+    }
+
+    fn ours(&self) -> Result<&[Member]> {
+        self.members.as_deref().context(
+            "the MongoDB at MILLRACE_MONGODB_URI was not started here, so its processes are left \
+             alone; use native servers for this",
+        )
+    }
+}
+
+async fn client(uri: &str) -> Result<Client> {
+    Client::with_uri_str(uri).await.context("make a MongoDB client")
+}
+
+async fn version(address: &str, login: Option<&Login>) -> Result<String> {
+    let build = replica_set::admin_command(address, login, doc! { "buildInfo": 1 }).await?;
+    Ok(build.get_str("version").context("read the server's version")?.to_owned())
+}
+
+fn connection_was_closed(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<mongodb::error::Error>()
+        .is_some_and(|error| matches!(*error.kind, ErrorKind::Io(_)))
+}
+
+fn connection_string(hosts: &[String], login: Option<&Login>, set: Option<&str>) -> String {
+    let user = login.map(|login| {
+        format!("{}:{}@", percent_encoded(&login.name), percent_encoded(&login.password))
+    });
+    let mut options = Vec::new();
+    options.extend(set.map(|set| format!("replicaSet={set}")));
+    options.extend(login.map(|_| "authSource=admin".to_owned()));
+    let query = if options.is_empty() { String::new() } else { format!("?{}", options.join("&")) };
+    format!("mongodb://{}{}/{query}", user.unwrap_or_default(), hosts.join(","))
+}
+
+fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// 32 hexadecimal digits from the randomness that the standard library seeds its maps with.
+fn secret() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    let word = || RandomState::new().hash_one(0);
+    format!("{:016x}{:016x}", word(), word())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_string_names_all_that_is_known() {
+        let hosts = ["a:1".to_owned(), "b:2".to_owned()];
+        let login = Login { name: "me@x".to_owned(), password: "p/w:%".to_owned() };
+        assert_eq!(
+            connection_string(&hosts, None, Some("rs0")),
+            "mongodb://a:1,b:2/?replicaSet=rs0"
+        );
+        assert_eq!(
+            connection_string(&hosts, Some(&login), Some("rs0")),
+            "mongodb://me%40x:p%2Fw%3A%25@a:1,b:2/?replicaSet=rs0&authSource=admin"
+        );
+        assert_eq!(connection_string(&hosts[..1], None, None), "mongodb://a:1/");
+    }
+
+    #[test]
+    fn secrets_differ_and_are_never_in_debug_text() {
+        let (password, other) = (secret(), secret());
+        assert_eq!(password.len(), 32);
+        assert_ne!(password, other);
+        let login = Login { name: "me".to_owned(), password: password.clone() };
+        assert!(!format!("{login:?}").contains(&password));
+    }
+}
