@@ -178,7 +178,8 @@ impl Node {
         command
             .arg("standalone")
             .args([path.join("worker.properties"), path.join("connector.json")])
-            .env("NO_COLOR", "1");
+            .env("NO_COLOR", "1")
+            .env("RUST_LOG", "info"); // its log tells when it runs
         let process = Process::start("the node", command, &log, lifetime)?;
         let mut node = Self { process, name: plan.name.clone(), folder };
         node.wait_until_running(log_bytes_before as usize).await?;
@@ -274,8 +275,7 @@ impl Folder {
 
 /// Whether a log line says that connector `name` runs.
 fn says_running(line: &str, name: &str) -> bool {
-    let mut words = line.split_whitespace().rev();
-    words.any(|word| word == "running") && line.split_whitespace().any(|word| word == name)
+    line.trim_end().ends_with(&format!(" connector {name} running"))
 }
 
 #[cfg(test)]

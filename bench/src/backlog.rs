@@ -7,9 +7,9 @@
 //!                                           └─► ledger
 //! ```
 //!
-//! Both rates are defined alike: all events, over the time from the first arrival to the last. So start-up is in neither
-//! rate. The first arrival is a small share of the events, and is recorded. The node's window is the broker's own, not
-//! the node's word for it.
+//! Both rates are defined alike: all events, over the time from the first arrival to the last. So start-up is in
+//! neither rate. The first arrival is a small share of the events, and is recorded. The node's window is the broker's
+//! own, not the node's word for it.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -219,14 +219,13 @@ impl fmt::Display for WrongUsage {
 
 impl std::error::Error for WrongUsage {}
 
-/// Runs a command to its end, prints its result or its error, and says how the process is to exit.
-pub async fn run(command: Rig) -> ExitCode {
-    let outcome = match command {
-        Rig::Demo(demo) => run_demo(demo).await,
-        Rig::Bench(Bench::List { json }) => list(json),
-        Rig::Bench(Bench::Run(bench)) => run_bench(bench).await,
-        Rig::Testbed(command) => run_testbed(command).await,
-        Rig::Load(load) => run_load(load).await,
+/// Runs a command to its end, prints its result or its error, and says how the process is to exit. Must not be called
+/// from within an asynchronous runtime: it makes its own.
+pub fn run(command: Rig) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(command)),
+        Err(error) => Err(error).context("could not start the runtime of the rig"),
     };
     match outcome {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
@@ -235,6 +234,16 @@ pub async fn run(command: Rig) -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::from(if error.is::<WrongUsage>() { 2 } else { 1 })
         }
+    }
+}
+
+async fn dispatch(command: Rig) -> Result<Outcome> {
+    match command {
+        Rig::Demo(demo) => run_demo(demo).await,
+        Rig::Bench(Bench::List { json }) => list(json),
+        Rig::Bench(Bench::Run(bench)) => run_bench(bench).await,
+        Rig::Testbed(command) => run_testbed(command).await,
+        Rig::Load(load) => run_load(load).await,
     }
 }
 

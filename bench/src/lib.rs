@@ -15,7 +15,8 @@
 //! proxy, tamper   drops, doubles, swaps and alters records: the checker is held against it
 //! ```
 //!
-//! It starts the node by its command line and reads its log and exit code; it imports neither `core` nor `io` nor `node`.
+//! It starts the node by its command line and reads its log and exit code. It imports neither `core` nor `io` nor
+//! `node`.
 
 pub mod arm;
 pub mod backlog;

@@ -1,7 +1,7 @@
 //! The rig held against real servers, without the node.
 //!
-//! A replicator of a few lines, the official driver's change stream and rskafka, stands in for the node. What it makes is
-//! right; what the proxy makes of it is wrong in one known way, and the checker has to name exactly that.
+//! A replicator of a few lines, the official driver's change stream and rskafka, stands in for the node. What it makes
+//! is right; what the proxy makes of it is wrong in one known way, and the checker has to name exactly that.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -20,6 +20,9 @@ use std::collections::VecDeque;
 /// Free bytes at the front of each segment, for the tail of the one before. Bytes.
 const ROOM_BYTES: usize = 16 * 1024;
 
+/// A read of at most this part of a segment is copied behind the one before it, if it fits there.
+const SMALL_READ_DIVISOR: usize = 4;
+
 /// A buffer on its way to a socket and back: the driver writes at `filled` and reports how many bytes it wrote.
 #[derive(Debug)]
 pub struct Space {
@@ -141,12 +144,28 @@ impl Inbox {
         self.lent = false;
         let end = space.filled.saturating_add(received).min(space.bytes.len());
         let start = space.filled.min(end);
-        if start == end {
-            self.recycle(space.bytes);
-            return;
-        }
+        let segment = Segment { bytes: space.bytes, start, end };
         self.queued_bytes += end - start;
-        self.next.push_back(Segment { bytes: space.bytes, start, end });
+        if start == end || self.append_small(&segment) {
+            self.recycle(segment.bytes);
+        } else {
+            self.next.push_back(segment);
+        }
+    }
+
+    /// Copies a small read behind the segment queued last. Only happens while the parser is behind;
+    /// without it many small reads would hold a segment each, far more memory than bytes received.
+    fn append_small(&mut self, read: &Segment) -> bool {
+        let received = read.bytes.get(read.start..read.end).unwrap_or_default();
+        let Some(last) = self.next.back_mut() else { return false };
+        if self.segment_bytes / SMALL_READ_DIVISOR < received.len() {
+            return false;
+        }
+        let end = last.end + received.len();
+        let Some(free) = last.bytes.get_mut(last.end..end) else { return false };
+        free.copy_from_slice(received);
+        last.end = end;
+        true
     }
 
     /// Forgets everything received, as after a lost connection. A space that is out is not expected back.
@@ -204,6 +223,22 @@ mod tests {
         assert!(inbox.join_next(5));
         assert_eq!(inbox.bytes(), b"after");
         assert_eq!(inbox.current.bytes.len(), ROOM_BYTES + 32 * 1024);
+    }
+
+    #[test]
+    fn many_small_reads_share_a_segment_while_the_parser_is_behind() {
+        let mut inbox = Inbox::new(1_000, 1 << 20);
+        let data: Vec<u8> = (0..10_000_u32).map(|i| (i / 7) as u8).collect();
+        for part in data.chunks(10) {
+            receive(&mut inbox, part);
+        }
+        assert!(inbox.next.len() <= 11, "{} segments for 10 kB", inbox.next.len());
+        let mut taken = Vec::new();
+        while inbox.join_next(1) {
+            taken.extend_from_slice(inbox.bytes());
+            inbox.consume(inbox.bytes().len());
+        }
+        assert!(taken == data);
     }
 
     #[test]

@@ -94,7 +94,9 @@ pub struct PipelineStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The stream is not open, or its opening position is not stored.
-    Opening { opened: bool },
+    Opening {
+        opened: bool,
+    },
     Running,
     Stopping,
 }

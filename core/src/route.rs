@@ -8,9 +8,10 @@
 //!  no db                                                 no topic: the caller drops the change
 //! ```
 //!
-//! The separator is put even where a prefix already ends in one: `eu..shop`, as in Java. Topics are numbered from 0 in
-//! the order of their first change, so the producer keeps its state in a vector. Two namespaces may share a topic.
-//! A known namespace is found without an allocation; each new one is kept for good, as in Java.
+//! The separator is put even where a prefix already ends in one: `eu..shop`, as in Java. Topics are
+//! numbered from 0 in the order of their first change, so the producer keeps its state in a vector.
+//! Two namespaces may share a topic. A known namespace is found without an allocation; each new one
+//! is kept for good, as in Java.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -112,13 +113,14 @@ impl Router {
         }
     }
 
-    /// The topic for changes of `db` and `coll`. A change without a database is not asked for: Java drops it.
+    /// The topic for changes of `db` and `coll`. A change without a database is not asked for: Java
+    /// drops it.
     ///
-    /// Without allocation for a namespace that was routed before. A topic is new if its index is what
-    /// [`Router::topic_count`] was before.
+    /// Without allocation for a namespace that was routed before. A topic is new if its index is
+    /// what [`Router::topic_count`] was before.
     ///
-    /// # Errors
-    /// [`RouteError`] if Kafka would refuse the name; each time, since a namespace without a topic is not kept.
+    /// # Errors [`RouteError`] if Kafka would refuse the name; each time, since a namespace without
+    /// a topic is not kept.
     pub fn route(&mut self, db: &[u8], coll: Option<&[u8]>) -> Result<TopicIndex, RouteError> {
         let coll = coll.unwrap_or_default();
         self.wanted.clear();

@@ -1,6 +1,7 @@
 //! Holds the formatters against what the Java connector 2.0.1 wrote in Connect 4.1.0 on JDK 17.
 //!
-//! The files under `golden/` and how they were made: `golden/README.md`. Here only the public interface is used.
+//! The files under `golden/` and how they were made: `golden/README.md`. Here only the public
+//! interface is used.
 
 use millrace_core::format::token::{
     OffsetKey, StoredOffset, read_offset_key, read_offset_value, read_token, write_offset_key,

@@ -233,7 +233,11 @@ mod tests {
     proptest! {
         #[test]
         fn documents_of_every_shape_are_valid_bson(
-            seed: u64, shape in shapes(), writer in 0..=i32::MAX as u32, number: u32, version in 0_u32..1000,
+            seed: u64,
+            shape in shapes(),
+            writer in 0..=i32::MAX as u32,
+            number: u32,
+            version in 0_u32..1_000,
         ) {
             let workload = workload(seed, shape);
             let key = Key { writer, number };
@@ -250,11 +254,15 @@ mod tests {
         }
 
         #[test]
-        fn documents_are_as_long_as_asked_when_their_fields_fit(seed: u64, number: u32, unicode: bool) {
+        fn documents_are_as_long_as_asked_when_their_fields_fit(
+            seed: u64, number: u32, unicode: bool,
+        ) {
             for (bytes, fields) in [(1_024, 10), (4_096, 20), (475, 4), (100_000, 100)] {
                 for kinds in [Kinds::All, Kinds::Plain] {
-                    let shape = DocumentShape { bytes, fields, kinds, unicode, special_doubles: false };
-                    let document = workload(seed, shape).document_bytes(Key { writer: 0, number }, 0);
+                    let special_doubles = false;
+                    let shape = DocumentShape { bytes, fields, kinds, unicode, special_doubles };
+                    let key = Key { writer: 0, number };
+                    let document = workload(seed, shape).document_bytes(key, 0);
                     if kinds == Kinds::Plain || 1_000 < bytes {
                         prop_assert_eq!(document.len(), bytes as usize);
                     }
@@ -269,7 +277,7 @@ mod tests {
             let mut document = workload.document(key, 0);
             for version in 1..60 {
                 for (name, value) in workload.update(key, version) {
-                    prop_assert_ne!(document.get(&name), Some(&value), "{} of version {}", name, version);
+                    prop_assert_ne!(document.get(&name), Some(&value), "{} of {}", name, version);
                     document.insert(name, value);
                 }
             }

@@ -18,7 +18,7 @@
 //! | corrupted  | whose content or kind is not what was written                                |
 //! | unexpected | whose key or version was never written                                       |
 //!
-//! Order is that of first occurrences, so the replay of a window by an at-least-once node is duplicates and nothing else.
+//! Order is that of first occurrences, so what an at-least-once node replays is duplicates and nothing else.
 
 use std::fmt;
 
@@ -419,7 +419,9 @@ mod tests {
         }
 
         #[test]
-        fn swapped_neighbours_of_a_key_are_reordered_and_nothing_else(seed: u64, after in 0_usize..150) {
+        fn swapped_neighbours_of_a_key_are_reordered_and_nothing_else(
+            seed: u64, after in 0_usize..150,
+        ) {
             let workload = workload(seed, 300);
             let mut events = events(&workload);
             let (first, second) = neighbours(&events, after).expect("a key with two events");
@@ -462,7 +464,11 @@ mod tests {
 
         #[test]
         fn no_observation_panics(
-            writer in 0_u32..5, number: u32, version: Option<u32>, kind in 0_u8..4, small in 0_u32..20,
+            writer in 0_u32..5,
+            number: u32,
+            version: Option<u32>,
+            kind in 0_u8..4,
+            small in 0_u32..20,
         ) {
             let mut ledger = Ledger::new(&workload(1, 60));
             for number in [number, small, u32::MAX] {

@@ -5,7 +5,7 @@
 //! writer     0   1   2   0   1   2   …     index mod writers
 //! ```
 //!
-//! Each writer owns its keys, so the order of the operations on one key is the order of that writer's sequence. A key is
+//! Each writer owns its keys, so the operations on one key come in the order of that writer's sequence. A key is
 //! inserted first, deleted last or never, and not used again: version 0 is the insert, every update and replace adds
 //! one, the delete has the last number. The first n operations of a workload are the workload of n operations.
 //!
@@ -397,7 +397,9 @@ mod tests {
         }
 
         #[test]
-        fn the_schedule_is_what_the_writers_do(seed: u64, operations in 0_u64..500, writers in 1_u32..9) {
+        fn the_schedule_is_what_the_writers_do(
+            seed: u64, operations in 0_u64..500, writers in 1_u32..9,
+        ) {
             let workload = workload(seed, operations, writers, Mix::ALL);
             let mut joined: Vec<_> =
                 (0..writers).flat_map(|writer| workload.operations(writer)).collect();
@@ -406,7 +408,9 @@ mod tests {
         }
 
         #[test]
-        fn a_shorter_workload_is_the_beginning_of_a_longer_one(seed: u64, operations in 0_u64..500) {
+        fn a_shorter_workload_is_the_beginning_of_a_longer_one(
+            seed: u64, operations in 0_u64..500,
+        ) {
             let long: Vec<_> = workload(seed, 1_000, 3, Mix::ALL).schedule().collect();
             let short: Vec<_> = workload(seed, operations, 3, Mix::ALL).schedule().collect();
             prop_assert_eq!(&long[..short.len()], &short);

@@ -32,7 +32,7 @@ enum Command {
     Standalone(StandaloneArgs),
     #[cfg(feature = "rig")]
     #[command(flatten)]
-    Rig(millrace_bench::commands::RigCommand),
+    Rig(millrace_bench::commands::Rig),
 }
 
 /// Files of a worker and its connectors, as Kafka Connect reads them.

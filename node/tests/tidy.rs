@@ -68,7 +68,8 @@ fn collect(folder: &Path, found: &mut BTreeMap<String, String>) {
 
 fn manifest(folder: &str) -> toml::Table {
     let path = root().join(folder).join("Cargo.toml");
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.parse().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -176,7 +177,8 @@ fn no_file_is_longer_than_one_subject() {
 #[test]
 fn unsafe_lives_only_where_it_is_listed() {
     // Spelled apart, or this file would find itself.
-    let words = [["unsafe", " {"].concat(), ["unsafe", " fn"].concat(), ["unsafe", " impl"].concat()];
+    let words =
+        [["unsafe", " {"].concat(), ["unsafe", " fn"].concat(), ["unsafe", " impl"].concat()];
     let mut offences = Vec::new();
     for (name, text) in sources() {
         let found = words.iter().any(|word| text.contains(word.as_str()));
@@ -202,7 +204,12 @@ fn names_say_what_a_module_is_about() {
 
 #[test]
 fn nothing_unfinished_is_left_behind() {
-    let words = [["FIX", "ME"].concat(), ["TO", "DO"].concat(), ["XX", "X:"].concat(), ["#[ig", "nore"].concat()];
+    let words = [
+        ["FIX", "ME"].concat(),
+        ["TO", "DO"].concat(),
+        ["XX", "X:"].concat(),
+        ["#[ig", "nore"].concat(),
+    ];
     let mut offences = Vec::new();
     for (name, text) in sources() {
         for word in &words {

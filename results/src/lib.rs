@@ -6,8 +6,8 @@
 //!                         └─► table   for a terminal
 //! ```
 //!
-//! A record is complete: it names seed, commit, command and machine, and carries the raw counters and histograms, so that
-//! a later reader can do other sums. A run that lost, duplicated, reordered or corrupted events reports no throughput.
+//! A record is complete: it names seed, commit, command and machine, and carries the raw counters and histograms, so
+//! that a later reader can do other sums. A run that lost, duplicated, reordered or corrupted events reports no throughput.
 //!
 //! Nothing is measured here; `bench` does that and fills in the rounds.
 

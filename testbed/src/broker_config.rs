@@ -1,9 +1,9 @@
 //! What a broker is started with: its `server.properties` and its Java command lines.
 //!
-//! The broker's own defaults stand, except for what a single broker must have (replication factors of
-//! one) and for what would only make tests wait (the rebalance delay, fifty offset partitions).
-//! The flags of the Java machine are those of Kafka's own start script, so that it performs as it does
-//! when that script starts it.
+//! The broker's own defaults stand, except for what a single broker must have (replication factors
+//! of one) and for what would only make tests wait (the rebalance delay, fifty offset partitions).
+//! The flags of the Java machine are those of Kafka's own start script, so that it performs as it
+//! does when that script starts it.
 
 use std::{fmt::Write as _, path::Path, process::Command};
 
@@ -71,7 +71,8 @@ pub(crate) fn broker_command(
     java.args(["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]);
     java.args(["-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"]);
     java.args(["-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.showDateTime=true"]);
-    // Codecs unpack their libraries into the temporary folder, and a killed broker leaves them there.
+    // Codecs unpack their libraries into the temporary folder, and a killed broker leaves them
+    // there.
     java.arg(format!("-Djava.io.tmpdir={}", folder.join("data/tmp").display()));
     java.arg("-XX:-UsePerfData");
     java.arg("-cp").arg(libraries.class_path()).arg("kafka.Kafka").arg(properties);

@@ -3,7 +3,7 @@
 //! ```text
 //! $MILLRACE_CACHE (default ~/.cache/millrace)/
 //!   mongodb-6.0.27/        complete and checked, or not there at all
-//!   mongodb-6.0.27.lock    held while that folder is filled; parallel runs wait, then find it filled
+//!   mongodb-6.0.27.lock    held while that folder is filled; parallel runs wait for it
 //!   .mongodb-6.0.27.part/  being filled; renamed when it is checked, removed when a fill broke off
 //!   detached/              servers left running on purpose, see detached.rs
 //! ```

@@ -6,8 +6,9 @@
 //!   mongod-0/ kafka/ …
 //! ```
 //!
-//! A pid alone may be another's tomorrow. With the time at which the process started, in clock ticks
-//! since boot, and the boot it started in, it names one process for ever. Nothing else is signalled.
+//! A pid alone may be another's tomorrow. With the time at which the process started, in clock
+//! ticks since boot, and the boot it started in, it names one process for ever. Nothing else is
+//! signalled.
 
 use std::{
     fs,

@@ -135,8 +135,8 @@ pub(crate) async fn mongod() -> Result<Mongod> {
         }
         if cfg!(not(all(target_os = "linux", target_arch = "x86_64"))) {
             bail!(
-                "fetch MongoDB: its pinned builds are for Linux on x86-64; set MILLRACE_MONGODB_URI \
-                 to a replica set that already runs"
+                "fetch MongoDB: its pinned builds are for Linux on x86-64; set \
+                 MILLRACE_MONGODB_URI to a replica set that already runs"
             );
         }
         let [first, second] = &MONGODB_RELEASES;
@@ -296,8 +296,8 @@ fn find_java() -> Result<(PathBuf, u32)> {
     let mut command = Command::new(&java);
     command.arg("-version");
     let remedy = "install Java 17 or later (on Debian and Ubuntu: apt-get install \
-                  openjdk-17-jre-headless) or set MILLRACE_KAFKA_BOOTSTRAP to a broker that already \
-                  runs";
+                  openjdk-17-jre-headless) or set MILLRACE_KAFKA_BOOTSTRAP to a broker that \
+                  already runs";
     let text = run(command)
         .with_context(|| format!("ask {} for its version; {remedy}", java.display()))?;
     match java_version(&text) {

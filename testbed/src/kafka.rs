@@ -160,6 +160,9 @@ impl Kafka {
 
     /// Starts the broker again on its port and data, and waits until it answers.
     ///
+    /// After a kill that takes up to `broker.session.timeout.ms` (9 s) longer than after a stop: so
+    /// long the controller takes the killed broker to be alive, and refuses another of the same id.
+    ///
     /// # Errors
     /// When it is running, does not answer within 90 s, or is not ours.
     pub async fn start(&self) -> Result<()> {

@@ -140,8 +140,8 @@ impl Server {
     /// Waits until `probe` succeeds; `what` says in words what is waited for.
     ///
     /// # Errors
-    /// When the process ends, or `limit` is over: why the last probe failed, where the log is and how
-    /// it ends. The log is kept.
+    /// When the process ends, or `limit` is over: why the last probe failed, where the log is and
+    /// how it ends. The log is kept.
     pub(crate) async fn wait_until<F: Future<Output = Result<()>> + Send>(
         &self,
         what: &str,

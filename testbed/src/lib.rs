@@ -3,14 +3,15 @@
 //! ```text
 //! Plan ──► Testbed::up ──► external: addresses given from outside, nothing started, nothing ended
 //!                     └──► native:   fetched once into the cache, started on free loopback ports
-//!                                      process.rs   a child that ends with its parent, however that ends
-//!                                      mongodb.rs   1 or 3 members, or a standalone; faults per member
-//!                                      kafka.rs     one KRaft broker; the same faults
+//!                                   process.rs  a child that ends with its parent
+//!                                   mongodb.rs  1 or 3 members, or a standalone; faults
+//!                                   kafka.rs    one KRaft broker; the same faults
 //! Testbed::up_detached ──► the same, left running on purpose; detached.rs ends them later
 //! ```
 //!
 //! What it does not do: it loads nothing, measures nothing, and knows neither the node nor a rival.
-//! Sizes are in MiB where a name ends in `_mb`, in GiB where it ends in `_gb`; times in milliseconds.
+//! Sizes are in MiB where a name ends in `_mb`, in GiB where it ends in `_gb`; times in
+//! milliseconds.
 
 mod broker_config;
 pub mod cache;

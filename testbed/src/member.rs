@@ -1,8 +1,8 @@
 //! One mongod: its command line, and the wait until it answers.
 
 use std::{
-    fs, net::TcpStream, os::unix::fs::PermissionsExt as _, process::Command, sync::Arc,
-    time::Duration,
+    fs, net::TcpStream, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command,
+    sync::Arc, time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -87,6 +87,8 @@ impl Member {
             Topology::ReplicaSet { .. } => {
                 command.args(["--replSet", REPLICA_SET]);
                 command.arg("--oplogSize").arg(plan.oplog_mb.to_string());
+                // A stopped member of several first lets its clients leave, 15 s by default.
+                command.args(["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=1000"]);
             }
             Topology::Standalone => {}
         }
@@ -102,7 +104,7 @@ impl Member {
         Ok(command)
     }
 
-    fn write_key(&self, key: &str) -> Result<std::path::PathBuf> {
+    fn write_key(&self, key: &str) -> Result<PathBuf> {
         let path = self.server.folder().join("key");
         let write = || {
             fs::write(&path, key)?;

@@ -5,8 +5,8 @@
 //!  address  127.0.0.1:a  :b  :c          stable as well; data and log too
 //! ```
 //!
-//! An external deployment is reached, asked and written to, but its processes are not ours: what would
-//! control them is refused with an error that says so.
+//! An external deployment is reached, asked and written to, but its processes are not ours: what
+//! would control them is refused with an error that says so.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -115,7 +115,8 @@ impl Mongodb {
         Ok(Self { uri: uri.to_owned(), hosts, login, facts, members: None })
     }
 
-    /// The connection string: all members, the replica set, and a root user where clients authenticate.
+    /// The connection string: all members, the replica set, and a root user where clients
+    /// authenticate.
     pub fn uri(&self) -> String {
         self.uri.clone()
     }
@@ -162,8 +163,8 @@ impl Mongodb {
         &self.facts
     }
 
-    /// A client of the whole deployment, with the root user where clients authenticate. It belongs to
-    /// the runtime that this is called on.
+    /// A client of the whole deployment, with the root user where clients authenticate. It belongs
+    /// to the runtime that this is called on.
     ///
     /// # Errors
     /// When the connection string cannot be read; that nobody answers shows with the first use.
@@ -246,8 +247,8 @@ impl Mongodb {
         self.server(member)?.stop().await
     }
 
-    /// Starts one member again on its port and data, and waits until it is primary or secondary; the
-    /// only member of a set until it is primary.
+    /// Starts one member again on its port and data, and waits until it is primary or secondary;
+    /// the only member of a set until it is primary.
     ///
     /// # Errors
     /// When it is running, does not serve within 60 s, or is not ours.

@@ -9,7 +9,8 @@
 //! `PR_SET_PDEATHSIG` fires when the *thread* that forked ends, not the process. So every child is
 //! forked by one thread that lives as long as the process.
 
-#![allow(unsafe_code)] // `pre_exec` is unsafe; the two closures below call only what may be called there
+// `pre_exec` is unsafe; the two closures below call only what may be called there.
+#![allow(unsafe_code)]
 
 use std::{
     io,
@@ -77,9 +78,9 @@ fn end_with_parent(command: &mut Command) {
         // The parent may have died before the call above: then no signal will come.
         if getppid() == parent { Ok(()) } else { Err(io::Error::from(Errno::ESRCH)) }
     };
-    // SAFETY: between fork and exec only async-signal-safe things may be done. The closure makes two
-    // system calls, prctl and getppid, and compares integers. An `Errno` becomes an `io::Error` by
-    // its number, without an allocation. It takes no lock and captures a plain integer.
+    // SAFETY: between fork and exec only async-signal-safe things may be done. The closure makes
+    // two system calls, prctl and getppid, and compares integers. An `Errno` becomes an `io::Error`
+    // by its number, without an allocation. It takes no lock and captures a plain integer.
     unsafe { command.pre_exec(ask_for_signal) };
 }
 
@@ -88,6 +89,7 @@ fn live_in_own_session(command: &mut Command) {
         Ok(_) => Ok(()),
         Err(errno) => Err(io::Error::from(errno)),
     };
-    // SAFETY: as above; setsid is one system call, async-signal-safe by POSIX, and captures nothing.
+    // SAFETY: as above; setsid is one system call, async-signal-safe by POSIX, and captures
+    // nothing.
     unsafe { command.pre_exec(new_session) };
 }

@@ -6,8 +6,8 @@
 //!   keeps dialling a dead port of that range even connects to itself one day. So ports are taken
 //!   from below that range;
 //! * another testbed on this machine. So each port is leased: the lease is an abstract Unix socket
-//!   named after the port, which the kernel frees with its owner, and which lives in the same network
-//!   namespace as the port itself.
+//!   named after the port, which the kernel frees with its owner, and which lives in the same
+//!   network namespace as the port itself.
 
 use std::{
     fs,

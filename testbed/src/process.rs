@@ -7,7 +7,8 @@
 //!            ended (waited for, so the pid is nobody's before it is let go)
 //! ```
 //!
-//! Dropping kills. Standard output and error are appended to one log file, so a restart continues it.
+//! Dropping kills. Standard output and error are appended to one log file, so a restart continues
+//! it.
 
 use std::{
     ffi::OsStr,

@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Every question goes to one member over a direct connection of its own, made anew each time: the
-//! callers are tests, each with its own runtime, and a driver's client belongs to the runtime that made
-//! it.
+//! callers are tests, each with its own runtime, and a driver's client belongs to the runtime that
+//! made it.
 
 use std::time::{Duration, Instant};
 

@@ -6,9 +6,9 @@
 //!   kafka/     log  data/ …      a start failed, or MILLRACE_KEEP_LOGS is set
 //! ```
 //!
-//! It is removed when dropped. For the ends that run no destructor (SIGKILL, Ctrl-C, `exit` with the
-//! set in a static) a shell waits on a pipe whose other end only this process holds: the pipe closes
-//! with the process, and the shell removes the folder. A detached folder has no such shell.
+//! It is removed when dropped. For the ends that run no destructor (SIGKILL, Ctrl-C, `exit` with
+//! the set in a static) a shell waits on a pipe whose other end only this process holds: the pipe
+//! closes with the process, and the shell removes the folder. A detached folder has no such shell.
 
 use std::{
     fs,
@@ -24,8 +24,8 @@ use crate::{Lifetime, parent_death};
 /// Set, to whatever, to keep the logs of servers that ended well too.
 const KEEP_LOGS: &str = "MILLRACE_KEEP_LOGS";
 
-/// Waits for the end of standard input, then removes `$1`, all but its logs if `$2` is `logs`. Tried
-/// more than once, because servers that are being killed may still write.
+/// Waits for the end of standard input, then removes `$1`, all but its logs if `$2` is `logs`.
+/// Tried more than once, because servers that are being killed may still write.
 const JANITOR: &str = r#"cat >/dev/null
 for attempt in 1 2 3 4 5; do
   if [ "$2" = logs ]; then rm -rf "$1"/*/data && exit; else rm -rf "$1" && exit; fi
@@ -55,7 +55,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Makes a folder under `parent` that stays until [`RunFolder`] is dropped or `down` is asked for.
+    /// Makes a folder under `parent` that only a drop or `down` removes.
     pub(crate) fn detached(parent: &Path) -> Result<Self> {
         fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
         Self::create(parent)
@@ -86,7 +86,8 @@ impl RunFolder {
         self.keep_logs.store(true, Ordering::Relaxed);
     }
 
-    /// Lets everything stay. Only for a detached folder: the shell of another would still remove it.
+    /// Lets everything stay. Only for a detached folder: the shell of another would still remove
+    /// it.
     pub(crate) fn leave(&self) {
         self.left.store(true, Ordering::Relaxed);
     }

@@ -121,13 +121,14 @@ impl Testbed {
         self.facts.origin == Origin::External
     }
 
-    /// The folder of the servers, also for logs of what runs against them; `None` for external ones.
+    /// The folder of the servers, also for logs of what runs against them; `None` for external
+    /// ones.
     pub fn folder(&self) -> Option<&Path> {
         self.launcher.as_ref().map(|launcher| launcher.folder.path())
     }
 
-    /// Makes sure that a database or topic may be written to, and removed: in servers that are not ours
-    /// only names that begin with `millrace_`.
+    /// Makes sure that a database or topic may be written to, and removed: in servers that are not
+    /// ours only names that begin with `millrace_`.
     ///
     /// # Errors
     /// When the servers are external and the name is not so.
@@ -242,8 +243,8 @@ impl Addresses {
 fn own_name(origin: Origin, name: &str) -> Result<()> {
     ensure!(
         origin == Origin::Native || name.starts_with(OWN_PREFIX),
-        "{name:?} is left alone: the servers were given from outside, and there only names that begin \
-         with {OWN_PREFIX} are ours"
+        "{name:?} is left alone: the servers were given from outside, and there only names that \
+         begin with {OWN_PREFIX} are ours"
     );
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The testbed against real servers: they serve, heed faults, and end when they must.
 //!
-//! Most tests share one set, three members with authentication and a broker, one test at a time. The
-//! set sits in a static, so no destructor ends it: that the test run leaves no server behind is the
-//! kernel's work, and what `servers_of_a_killed_parent_end` checks. Tests that need another process
-//! (a parent to kill, other settings) run this binary again with one test and `MILLRACE_TEST_ACT` set.
+//! Most tests share one set, three members with authentication and a broker, one test at a time.
+//! The set sits in a static, so no destructor ends it: that the test run leaves no server behind is
+//! the kernel's work, and what `servers_of_a_killed_parent_end` checks. Tests that need another
+//! process (a parent to kill, other settings) run this binary again with one test and
+//! `MILLRACE_TEST_ACT` set.
 
 use std::{
     env, fs,
@@ -207,9 +208,9 @@ fn restarted_broker_keeps_its_data() {
         for round in 0..2 {
             assert_eq!(produce(kafka, "kept", vec![7; 100]).await?, round);
             if round == 0 {
-                kafka.kill()?
+                kafka.kill()?;
             } else {
-                kafka.stop().await?
+                kafka.stop().await?;
             }
             assert!(kafka.pid().is_err());
             kafka.start().await?;

@@ -1,7 +1,8 @@
 //! Bytes as text: base64 of binary values, hexadecimal of object ids and subtypes.
 //!
-//! Digits are lower-case in object ids and upper-case in binary subtypes, as the Java driver writes them. Neither
-//! alphabet has a character that a JSON string escapes, so the text is the same wherever it stands.
+//! Digits are lower-case in object ids and upper-case in binary subtypes, as the Java driver writes
+//! them. Neither alphabet has a character that a JSON string escapes, so the text is the same
+//! wherever it stands.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,17 +1,18 @@
 //! What a converter of Kafka Connect makes of a document: the bytes of a record's key or value.
 //!
 //! ```text
-//!  output.format  converter                      record
-//!  json           StringConverter                {"a": 1}
-//!  json           JsonConverter, schemas off     "{\"a\": 1}"
-//!  json           JsonConverter, schemas on      {"schema":{"type":"string","optional":false},"payload":"{\"a\": 1}"}
-//!  bson           ByteArrayConverter             the raw bytes
-//!  bson           JsonConverter, schemas off     "DAAAABBhAAEAAAAA"
-//!  bson           JsonConverter, schemas on      {"schema":{"type":"bytes","optional":false},"payload":"DAAA…"}
+//!  format  converter          record
+//!  json    StringConverter    {"a": 1}
+//!  json    JsonConverter      "{\"a\": 1}"
+//!            with schemas     {"schema":{"type":"string","optional":false},"payload":"{\"a\": 1}"}
+//!  bson    ByteArrayConverter the raw bytes
+//!  bson    JsonConverter      "DAAAABBhAAEAAAAA"
+//!            with schemas     {"schema":{"type":"bytes","optional":false},"payload":"DAAA…"}
 //! ```
 //!
-//! The two other pairs are refused before anything runs: ByteArrayConverter fails on text in Java, too, and
-//! StringConverter would write the name and hash of a Java array. A tombstone has no document and no encoder.
+//! The two other pairs are refused before anything runs: ByteArrayConverter fails on text in Java,
+//! too, and StringConverter would write the name and hash of a Java array. A tombstone has no
+//! document and no encoder.
 
 use std::fmt;
 
@@ -68,7 +69,8 @@ impl fmt::Display for EncoderError {
 
 impl std::error::Error for EncoderError {}
 
-/// Writes documents as one format and converter want them. Chosen once per connector, then one branch per document.
+/// Writes documents as one format and converter want them. Chosen once per connector, then one
+/// branch per document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoder {
     shape: Shape,
@@ -112,9 +114,8 @@ impl Encoder {
 
     /// Appends the record bytes of `document`. Allocates only where `out` grows.
     ///
-    /// # Errors
-    /// [`FormatError`], with a part written: the caller truncates `out`. Raw bytes are not looked into, so malformed
-    /// elements are an error for JSON only.
+    /// # Errors [`FormatError`], with a part written: the caller truncates `out`. Raw bytes are not
+    /// looked into, so malformed elements are an error for JSON only.
     pub fn encode(&self, document: RawDoc<'_>, out: &mut Vec<u8>) -> Result<(), FormatError> {
         match self.shape {
             Shape::JsonText => json::write::<false>(document, out)?,
@@ -139,8 +140,8 @@ impl Encoder {
         Ok(())
     }
 
-    /// Bytes that [`Encoder::encode`] is likely to append: exact or one envelope too many for BSON, a guess on the
-    /// large side for JSON (text with many escapes takes up to six times as many).
+    /// Bytes that [`Encoder::encode`] is likely to append: exact or one envelope too many for BSON,
+    /// a guess on the large side for JSON (text with many escapes takes up to six times as many).
     pub fn size_hint(&self, document: RawDoc<'_>) -> usize {
         let bytes = document.as_bytes().len();
         match self.shape {
@@ -212,8 +213,12 @@ mod tests {
             let document = doc! {
                 "texts": texts, "code": bson::Bson::JavaScriptCode(code),
                 "id": bson::oid::ObjectId::from_bytes(id), "long": 5_i64, "double": 0.1,
-                "at": bson::DateTime::from_millis(7), "ts": bson::Timestamp { time: 1, increment: 2 },
-                "bin": bson::Binary { subtype: bson::spec::BinarySubtype::Generic, bytes: binary.to_vec() },
+                "at": bson::DateTime::from_millis(7),
+                "ts": bson::Timestamp { time: 1, increment: 2 },
+                "bin": bson::Binary {
+                    subtype: bson::spec::BinarySubtype::Generic,
+                    bytes: binary.to_vec(),
+                },
                 "min": bson::Bson::MinKey, "max": bson::Bson::MaxKey, "u": bson::Bson::Undefined,
             };
             let text = String::from_utf8(encode(ALL[0], &document)).expect("UTF-8");

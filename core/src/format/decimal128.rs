@@ -7,9 +7,10 @@
 //!  11110     infinity      11111  not a number (its sign is not shown)
 //! ```
 //!
-//! Text: digits with a point while the exponent is at most 0 and the first digit stands at 10^-6 or above, otherwise one
-//! digit, point, rest, `E`, signed exponent. Zeros keep sign and exponent: `-0`, `0E+3`. A significand of 113 bits above
-//! 10^34 - 1 is printed as it is, as Java does, though IEEE 754 reads it as 0.
+//! Text: digits with a point while the exponent is at most 0 and the first digit stands at 10^-6 or
+//! above, otherwise one digit, point, rest, `E`, signed exponent. Zeros keep sign and exponent:
+//! `-0`, `0E+3`. A significand of 113 bits above 10^34 - 1 is printed as it is, as Java does,
+//! though IEEE 754 reads it as 0.
 
 /// Appends the decimal number that the little-endian `bytes` hold.
 pub(super) fn write(bytes: &[u8; 16], out: &mut Vec<u8>) {

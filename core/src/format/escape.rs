@@ -4,11 +4,11 @@
 //!  "  \                    \"  \\
 //!  08 09 0a 0c 0d          \b \t \n \f \r
 //!  printable (unicode)     as it is, in UTF-8; `/` too
-//!  all else                \uXXXX in lower case, one per UTF-16 unit: two for every character beyond U+FFFF
+//!  all else                \uXXXX in lower case, one per UTF-16 unit: two for all beyond U+FFFF
 //! ```
 //!
-//! With `QUOTED` the result is to stand inside another JSON string, as Jackson writes it: each `\` and `"` gets one more
-//! `\`. Runs of characters that need nothing are copied whole. Source:
+//! With `QUOTED` the result is to stand inside another JSON string, as Jackson writes it: each `\`
+//! and `"` gets one more `\`. Runs of characters that need nothing are copied whole. Source:
 //! `StrictCharacterStreamJsonWriter.writeStringHelper` of BSON library 4.7.2.
 
 use super::binary::lower_digit;
@@ -98,16 +98,23 @@ fn write_backslash<const QUOTED: bool>(out: &mut Vec<u8>) {
     out.extend_from_slice(if QUOTED { br"\\" } else { br"\" });
 }
 
-/// Bytes looked at together while text needs no escape: the compiler makes vector code of it.
+/// Bytes looked at together where text goes on for long: the compiler makes vector code of it.
 const BLOCK_BYTES: usize = 32;
 
 /// Number of bytes at the front that are printable ASCII and neither `"` nor `\`.
 #[inline]
 fn plain_ascii_len(text: &[u8]) -> usize {
+    // Text with escapes has the next one near, so the first word is looked at alone.
+    if let Some(word) = text.first_chunk() {
+        let escapes = escapes_of(u64::from_le_bytes(*word));
+        if escapes != 0 {
+            return escapes.trailing_zeros() as usize / 8;
+        }
+    }
     let (blocks, _) = text.as_chunks::<BLOCK_BYTES>();
     let blocks = blocks.iter().take_while(|block| is_plain_block(block)).count();
     let mut len = blocks * BLOCK_BYTES;
-    let (words, rest) = text.get(len..).unwrap_or_default().as_chunks::<8>();
+    let (words, rest) = text.get(len..).unwrap_or_default().as_chunks();
     for word in words {
         let escapes = escapes_of(u64::from_le_bytes(*word));
         if escapes != 0 {
@@ -128,8 +135,8 @@ fn is_plain_block(block: &[u8; BLOCK_BYTES]) -> bool {
     block.iter().fold(true, |plain, &byte| plain & is_plain(byte))
 }
 
-/// Marks the bytes of `word` that need an escape by their top bit. The lowest mark is exact; marks above it may be
-/// false, because a subtraction borrows from the byte above.
+/// Marks the bytes of `word` that need an escape by their top bit. The lowest mark is exact; marks
+/// above it may be false, because a subtraction borrows from the byte above.
 #[inline]
 fn escapes_of(word: u64) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);

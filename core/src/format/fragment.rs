@@ -5,8 +5,8 @@
 //!  quoted   {\"$oid\": \"   the text stands inside a JSON string: Json converter
 //! ```
 //!
-//! Both are constants, so a quoted text costs no second pass. The compiler picks one where it copies the writer for
-//! `QUOTED = true` and `QUOTED = false`.
+//! Both are constants, so a quoted text costs no second pass. The compiler picks one where it
+//! copies the writer for `QUOTED = true` and `QUOTED = false`.
 
 /// One piece of text in both spellings.
 #[derive(Clone, Copy, Debug)]

@@ -1,14 +1,16 @@
-//! A document as the text of the connector's `DefaultJson` formatter: the legacy STRICT form of extended JSON.
+//! A document as the text of the connector's `DefaultJson` formatter: the legacy STRICT form of
+//! extended JSON.
 //!
 //! ```text
-//!  {"_id": {"$oid": "65…"}, "n": 1, "long": {"$numberLong": "5"}, "list": [1.0E10, NaN], "empty": {}}
+//!  {"_id": {"$oid": "65…"}, "n": 1, "long": {"$numberLong": "5"}, "list": [1.0E10, NaN]}
 //! ```
 //!
-//! `", "` between members, `": "` after names, no line breaks. One pass over the BSON, straight into the output; nothing
-//! is sorted out: a name that occurs twice is written twice. Doubles that are not finite stand bare, so the text is not
-//! JSON then, which readers of such topics know.
+//! `", "` between members, `": "` after names, no line breaks. One pass over the BSON, straight
+//! into the output; nothing is sorted out: a name that occurs twice is written twice. Doubles that
+//! are not finite stand bare, so the text is not JSON then, which readers of such topics know.
 //!
-//! Source: `DefaultJson` of mongo-kafka-connect 2.0.1, `JsonWriter` and the converters of `org.bson.json` 4.7.2.
+//! Source: `DefaultJson` of mongo-kafka-connect 2.0.1, `JsonWriter` and the converters of
+//! `org.bson.json` 4.7.2.
 
 use crate::format::binary::{write_base64, write_object_id, write_subtype};
 use crate::format::escape::write_escaped;
@@ -22,7 +24,8 @@ use crate::mongo::bson::{RawDoc, RawValue};
 
 /// Appends the text of `document`.
 ///
-/// With `QUOTED` the text is escaped once more, to stand inside a JSON string; the quotes around it are the caller's.
+/// With `QUOTED` the text is escaped once more, to stand inside a JSON string; the quotes around it
+/// are the caller's.
 ///
 /// # Errors
 /// [`FormatError`], with a part of the text written. [`DEPTH_MAX`] bounds the stack.
@@ -162,7 +165,8 @@ fn write_tagged<const QUOTED: bool>(
     after.write::<QUOTED>(out);
 }
 
-/// Appends a regular expression. Java sorts the options; other than ASCII ones, which no server accepts, go as they are.
+/// Appends a regular expression. Java sorts the options; other than ASCII ones, which no server
+/// accepts, go as they are.
 #[cold]
 fn write_regex<const QUOTED: bool>(pattern: &[u8], options: &[u8], out: &mut Vec<u8>) {
     write_tagged::<QUOTED>(REGEX, pattern, REGEX_OPTIONS, out);
@@ -290,7 +294,9 @@ mod tests {
         }
 
         #[test]
-        fn one_wrong_byte_is_text_or_an_error(value in json_value(), at in any::<proptest::sample::Index>(), byte in any::<u8>()) {
+        fn one_wrong_byte_is_text_or_an_error(
+            value in json_value(), at in any::<proptest::sample::Index>(), byte in any::<u8>(),
+        ) {
             let mut bytes = bytes_of(&doc! { "value": value });
             let at = at.index(bytes.len());
             bytes[at] = byte;

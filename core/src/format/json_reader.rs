@@ -1,12 +1,14 @@
 //! Reads the little JSON that positions are stored in: objects of strings, two levels deep.
 //!
 //! ```text
-//!  {"_id":"{\"_data\": \"82…\"}"}      offset          ["connector",{"ns":"mongodb://…"}]   its key
-//!  {"_data": "82…"}                    token
+//!  {"_id":"{\"_data\": \"82…\"}"}             offset
+//!  ["connector",{"ns":"mongodb://…"}]         its key
+//!  {"_data": "82…"}                           token
 //! ```
 //!
-//! Strict: no comments, no trailing commas, no lone surrogates. White space is allowed between all parts, so texts that
-//! a person or another version wrote are read as well. Memory is bounded by the text. Numbers are skipped, not read.
+//! Strict: no comments, no trailing commas, no lone surrogates. White space is allowed between all
+//! parts, so texts that a person or another version wrote are read as well. Memory is bounded by
+//! the text. Numbers are skipped, not read.
 
 use std::fmt;
 

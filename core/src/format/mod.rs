@@ -1,4 +1,5 @@
-//! What a document becomes in a Kafka record, byte for byte what the MongoDB Kafka connector writes.
+//! What a document becomes in a Kafka record, byte for byte what the MongoDB Kafka connector
+//! writes.
 //!
 //! ```text
 //!                 ┌ json ──── escape ── unicode, utf8       text of the connector's DefaultJson
@@ -7,11 +8,13 @@
 //!  resume token ─ token ── token/text, json_reader          what Connect stores as a position
 //! ```
 //!
-//! Everything is appended to the `Vec<u8>` of the caller in one pass, with no value held in between. On an error the
-//! vector may hold the beginning of the text: the caller truncates it to the length that it had.
+//! Everything is appended to the `Vec<u8>` of the caller in one pass, with no value held in
+//! between. On an error the vector may hold the beginning of the text: the caller truncates it to
+//! the length that it had.
 //!
-//! The reference is `mongo-kafka-connect` 2.0.1, which carries BSON library 4.7.2, in Connect 4.1.0 on JDK 17. Later
-//! BSON libraries write doubles with a `+` in the exponent, later JDKs with fewer digits; neither is done here.
+//! The reference is `mongo-kafka-connect` 2.0.1, which carries BSON library 4.7.2, in Connect 4.1.0
+//! on JDK 17. Later BSON libraries write doubles with a `+` in the exponent, later JDKs with fewer
+//! digits; neither is done here.
 
 use std::fmt;
 
@@ -31,8 +34,8 @@ mod utf8;
 
 pub use converter::{Converter, Encoder, EncoderError, OutputFormat};
 
-/// Levels of documents and arrays in one document, itself counted. MongoDB stores none deeper (`BSONDepth` of the
-/// server: 200).
+/// Levels of documents and arrays in one document, itself counted. MongoDB stores none deeper
+/// (`BSONDepth` of the server: 200).
 pub const DEPTH_MAX: u32 = 200;
 
 /// Why a document has no text.

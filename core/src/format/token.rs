@@ -1,15 +1,17 @@
-//! A resume token as the stored position of a connector: key and value in Kafka Connect's offset topic or file.
+//! A resume token as the stored position of a connector: key and value in Kafka Connect's offset
+//! topic or file.
 //!
 //! ```text
 //!  key    ["orders",{"ns":"mongodb://h1:27017/shop.orders"}]
-//!  value  {"_id":"{\"_data\": \"8264F0…\"}"}                                        streaming
-//!         {"_id":"{\"_data\": \"8264F0…\"}","HEARTBEAT":"true"}                     heartbeat: a position like any other
-//!         {"_id":"{\"_id\": 5, \"copyingData\": true}","copy":"true"}               in the middle of a copy: no token
+//!  value  {"_id":"{\"_data\": \"8264F0…\"}"}                            streaming
+//!         {"_id":"{\"_data\": \"8264F0…\"}","HEARTBEAT":"true"}         heartbeat: means the same
+//!         {"_id":"{\"_id\": 5, \"copyingData\": true}","copy":"true"}   inside a copy: no token
 //! ```
 //!
-//! Written byte for byte as Connect's internal JsonConverter does (Jackson: no spaces, non-ASCII as it is but for
-//! characters beyond U+FFFF, which are two escapes in upper case), because a compacted topic finds keys by their bytes.
-//! Read from any spelling of the same JSON. A null value in the topic means that there is no position; it is not JSON.
+//! Written byte for byte as Connect's internal JsonConverter does (Jackson: no spaces, non-ASCII as
+//! it is but for characters beyond U+FFFF, which are two escapes in upper case), because a
+//! compacted topic finds keys by their bytes. Read from any spelling of the same JSON. A null value
+//! in the topic means that there is no position; it is not JSON.
 
 mod text;
 
@@ -26,7 +28,8 @@ pub use text::{TokenError, read_token, write_token};
 pub struct OffsetKey {
     /// Name of the connector.
     pub connector: String,
-    /// Name of the source partition: hosts, database and collection as a connection string without secrets.
+    /// Name of the source partition: hosts, database and collection as a connection string without
+    /// secrets.
     pub partition: String,
 }
 

@@ -1,14 +1,17 @@
-//! The characters of the basic plane that JSON text holds as they are; all others are written as `\uXXXX`.
+//! The characters of the basic plane that JSON text holds as they are; all others are written as
+//! `\uXXXX`.
 //!
-//! As they are: letters but for modifier letters (Lu Ll Lt Lo), numbers (Nd Nl No), spaces (Zs), punctuation (Pc Pd Ps
-//! Pe Pi Pf Po) and symbols (Sm Sc Sk So). Escaped: controls, formats, line and paragraph separators, modifier letters
-//! such as the Japanese long vowel mark, combining marks, surrogates, private use and unassigned characters.
+//! As they are: letters but for modifier letters (Lu Ll Lt Lo), numbers (Nd Nl No), spaces (Zs),
+//! punctuation (Pc Pd Ps Pe Pi Pf Po) and symbols (Sm Sc Sk So). Escaped: controls, formats, line
+//! and paragraph separators, modifier letters such as the Japanese long vowel mark, combining
+//! marks, surrogates, private use and unassigned characters.
 //!
 //! The ranges are those of `Character.getType` of JDK 17, which knows Unicode 13.0, applied as in
-//! `StrictCharacterStreamJsonWriter.writeStringHelper` of BSON library 4.7.2. `"` and `\` are in them, because they are
-//! punctuation; they are escaped for another reason, in `escape`.
+//! `StrictCharacterStreamJsonWriter.writeStringHelper` of BSON library 4.7.2. `"` and `\` are in
+//! them, because they are punctuation; they are escaped for another reason, in `escape`.
 
-/// Bits for the units 0..=0xffff, the lowest of each word first: 8 KiB, of which one script touches a few lines.
+/// Bits for the units 0..=0xffff, the lowest of each word first: 8 KiB, of which one script touches
+/// a few lines.
 static PRINTABLE: [u64; 1024] = bitmap();
 
 /// Whether the UTF-16 unit stands for itself in JSON text.

@@ -8,8 +8,9 @@
 //!  anything else               one U+FFFD for the longest beginning of a sequence, at least 1 byte
 //! ```
 //!
-//! This is Unicode's practice of the maximal subpart but for the surrogates, for which Rust's lossy decoding writes
-//! three marks where Java writes one. Source: `String(byte[], UTF_8)` of JDK 17, which BSON library 4.7.2 calls.
+//! This is Unicode's practice of the maximal subpart but for the surrogates, for which Rust's lossy
+//! decoding writes three marks where Java writes one. Source: `String(byte[], UTF_8)` of JDK 17,
+//! which BSON library 4.7.2 calls.
 
 /// What the bytes at the front are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub(super) enum Decoded {
     Malformed,
 }
 
-/// Decodes the character at the front of `bytes`, whose first byte is not ASCII, and says how many bytes it took:
-/// at least one, never more than there are (none of an empty slice).
+/// Decodes the character at the front of `bytes`, whose first byte is not ASCII, and says how many
+/// bytes it took: at least one, never more than there are (none of an empty slice).
 #[inline]
 pub(super) fn decode(bytes: &[u8]) -> (Decoded, usize) {
     match *bytes {

@@ -2,21 +2,24 @@
 //!
 //! ```text
 //! byte 0         8        12           16    17    21                                    61
-//!      base       length   leader       magic crc   attributes i16, last offset delta i32, records …
-//!      offset i64 i32      epoch i32    i8    u32   base and max timestamp i64, producer id
-//!                          │                  │     i64 and epoch i16, base sequence i32, count i32
+//!      base       length   leader       magic crc   attributes i16, last offset     records …
+//!      offset i64 i32      epoch i32    i8    u32   delta i32, base and max
+//!                          │                  │     timestamp i64, producer id i64
+//!                          │                  │     and epoch i16, sequence i32, count i32
 //!                          └── length counts from here to the end
 //!                                             └── crc32c covers from behind itself to the end
 //! record         length │ attributes │ timestamp delta │ offset delta │ key length │ key
-//!                       │ value length │ value │ header count      (lengths and deltas are varints)
+//!                       │ value length │ value │ header count     (varints but for attributes)
 //! ```
 //!
-//! A value is written straight into the batch by who makes it, so its length is known only afterwards: the width of the
-//! two lengths before it is predicted from a hint, and the value is moved only where the prediction was wrong. The
-//! first 61 bytes stay blank until [`BatchBuilder::seal`]. Times are milliseconds since the Unix epoch.
+//! A value is written straight into the batch by who makes it, so its length is known only
+//! afterwards: the width of the two lengths before it is predicted from a hint, and the value is
+//! moved only where the prediction was wrong. The first 61 bytes stay blank until
+//! [`BatchBuilder::seal`]. Times are milliseconds since the Unix epoch.
 //!
-//! [`BatchBuilder`] -> seal -> [`SealedBatch`] (shared with the socket) -> recycle -> [`BatchBuilder`]. Nothing is
-//! compressed here, and record headers are not written.
+//! A [`BatchBuilder`] is sealed into a [`SealedBatch`], which is shared with the socket and, once
+//! acknowledged, gives its memory to the next builder. Nothing is compressed here, and record
+//! headers are not written.
 
 use std::ops::Range;
 
@@ -36,7 +39,8 @@ pub(super) const CRC_COVERS_FROM: usize = 21;
 
 const MAGIC: u8 = 2;
 
-/// Who produces a batch, and where it stands among that producer's records of the partition (KIP-98).
+/// Who produces a batch, and where it stands among that producer's records of the partition
+/// (KIP-98).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Given by a broker; -1 without idempotence.
@@ -51,8 +55,8 @@ impl Stamp {
     /// The stamp of a producer that is not idempotent.
     pub const NONE: Self = Self { producer_id: -1, epoch: -1, sequence: -1 };
 
-    /// The stamp of the batch behind one of `count` records. Sequences start again from 0 behind `i32::MAX`, as in
-    /// Kafka's `DefaultRecordBatch.incrementSequence`.
+    /// The stamp of the batch behind one of `count` records. Sequences start again from 0 behind
+    /// `i32::MAX`, as in Kafka's `DefaultRecordBatch.incrementSequence`.
     pub fn after(self, count: u32) -> Self {
         if self.sequence < 0 {
             return self;
@@ -96,7 +100,8 @@ impl BatchBuilder {
         }
     }
 
-    /// Bytes of the batch as it is now, header included: what Kafka holds against `max.message.bytes`.
+    /// Bytes of the batch as it is now, header included: what Kafka holds against
+    /// `max.message.bytes`.
     pub fn size_bytes(&self) -> usize {
         self.bytes.len()
     }
@@ -106,8 +111,9 @@ impl BatchBuilder {
         self.count
     }
 
-    /// Appends a record whose value `write_value` appends to the buffer that it is given. `size_hint` is the expected
-    /// length of the value; a wrong one costs a move of the value, nothing else.
+    /// Appends a record whose value `write_value` appends to the buffer that it is given.
+    /// `size_hint` is the expected length of the value; a wrong one costs a move of the value,
+    /// nothing else.
     pub fn append(
         &mut self,
         key: Option<&[u8]>,
@@ -205,8 +211,8 @@ impl BatchBuilder {
         self.count += 1;
     }
 
-    /// Moves the record that was appended last to the end of `other`, for when it turned out not to fit. To be called at
-    /// most once after each append; copies the record.
+    /// Moves the record that was appended last to the end of `other`, for when it turned out not to
+    /// fit. To be called at most once after each append; copies the record.
     pub fn move_last_to(&mut self, other: &mut Self) {
         let last = std::mem::take(&mut self.last);
         let part = |range: Option<Range<usize>>| range.and_then(|range| self.bytes.get(range));
@@ -305,15 +311,16 @@ impl SealedBatch {
         self.stamp
     }
 
-    /// Gives the batch another stamp, as after a new epoch. Copies it if the socket still has a share.
+    /// Gives the batch another stamp, as after a new epoch. Copies it if the socket still has a
+    /// share.
     pub fn restamp(self, stamp: Stamp) -> Self {
         let mut bytes = Vec::from(self.bytes);
         put_stamp(&mut bytes, stamp);
         Self { bytes: Bytes::from(bytes), count: self.count, stamp }
     }
 
-    /// Cuts the batch in two at half its records, with the sequences that the records had. `None` for a single record.
-    /// Copies both halves.
+    /// Cuts the batch in two at half its records, with the sequences that the records had. `None`
+    /// for a single record. Copies both halves.
     pub fn split(&self) -> Result<Option<(Self, Self)>, BatchError> {
         if self.count < 2 {
             return Ok(None);
@@ -342,7 +349,8 @@ impl SealedBatch {
         if !self.bytes.is_unique() {
             return None;
         }
-        // Taking the memory of a `Bytes` moves its content to the front; of nothing, nothing is moved.
+        // Taking the memory of a `Bytes` moves its content to the front; of nothing, nothing is
+        // moved.
         self.bytes.truncate(0);
         Some(Vec::from(self.bytes))
     }
@@ -353,7 +361,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn put(builder: &mut BatchBuilder, key: Option<&[u8]>, time_ms: i64, hint: usize, value: &[u8]) {
+    fn put(
+        builder: &mut BatchBuilder,
+        key: Option<&[u8]>,
+        time_ms: i64,
+        hint: usize,
+        value: &[u8],
+    ) {
         builder.append(key, time_ms, hint, |out| out.extend_from_slice(value));
     }
 

@@ -1,12 +1,13 @@
 //! Reads record batches (format 2) as a broker returns them.
 //!
 //! ```text
-//! ┌ header 61 │ records ┐┌ header 61 │ records ┐┌ header 61 │ rec…        the last one may be cut: it is left out
+//! ┌ header 61 │ records ┐┌ header 61 │ records ┐┌ header 61 │ rec…   the last may be cut
 //! ```
 //!
-//! [`RecordBatches`] proves frame and checksum of each batch; its records are checked when they are read. Headers of
-//! compressed batches can be read, their records are refused. Used to read back the tail of a partition and stored
-//! offsets; see [`super::batch`] for the picture of the bytes. Sizes are bytes, times milliseconds since the Unix epoch.
+//! [`RecordBatches`] proves frame and checksum of each batch; its records are checked when they are
+//! read. Headers of compressed batches can be read, their records are refused. Used to read back
+//! the tail of a partition and stored offsets; see [`super::batch`] for the picture of the bytes.
+//! Sizes are bytes, times milliseconds since the Unix epoch.
 
 use std::fmt;
 
@@ -86,7 +87,8 @@ impl fmt::Display for BatchError {
 
 impl std::error::Error for BatchError {}
 
-/// Goes over the batches in fetched bytes. Ends at the end, at a batch that is cut, or behind the first error.
+/// Goes over the batches in fetched bytes. Ends at the end, at a batch that is cut, or behind the
+/// first error.
 #[derive(Clone, Debug)]
 pub struct RecordBatches<'a> {
     bytes: &'a [u8],
@@ -107,7 +109,9 @@ impl<'a> Iterator for RecordBatches<'a> {
         let base_offset = frame.i64().ok()?;
         let declared = frame.i32().ok()?;
         let size = match usize::try_from(declared) {
-            Ok(length) if HEADER_BYTES - LENGTH_COUNTS_FROM <= length => length + LENGTH_COUNTS_FROM,
+            Ok(length) if HEADER_BYTES - LENGTH_COUNTS_FROM <= length => {
+                length + LENGTH_COUNTS_FROM
+            }
             _ => {
                 self.bytes = &[];
                 return Some(Err(BatchError::Length { declared }));
@@ -125,7 +129,8 @@ impl<'a> Iterator for RecordBatches<'a> {
 pub struct RecordBatch<'a> {
     /// Offset of the first record.
     pub base_offset: i64,
-    /// Offset of the last record, less that of the first. Compaction may have removed records between.
+    /// Offset of the last record, less that of the first. Compaction may have removed records
+    /// between.
     pub last_offset_delta: i32,
     /// See [`super::batch::Stamp`].
     pub producer_id: i64,
@@ -325,7 +330,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_reader_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_the_reader_panic(
+            mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
             for batch in RecordBatches::new(&bytes).flatten() {
                 if let Ok(records) = batch.records() { for _ in records {} }
             }

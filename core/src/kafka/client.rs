@@ -1,15 +1,17 @@
 //! The Kafka client: takes records, keeps their order, says which batches are stored.
 //!
 //! ```text
-//!  bootstrap ──► ApiVersions ──► Metadata ──► a connection to each leader ──► InitProducerId ──► Produce …
-//!                                   ▲                                                              │
-//!                                   └── a leader moved, a broker was lost, five minutes passed ◄───┘
+//!  bootstrap ──► ApiVersions ──► Metadata ──► a connection to each leader ──► Produce …
+//!                                   ▲        InitProducerId                      │
+//!                                   └── a leader moved, a broker was lost, ◄─────┘
+//!                                       five minutes passed
 //! ```
 //!
-//! A machine without I/O: [`Client::poll`] says what is wanted of the network, `handle_*` tell what happened there. It
-//! joins the brokers' connections ([`super::cluster`]), the topics ([`super::topics`]) and the batches
-//! ([`super::producer`]); [`super::dispatch`] hands an answer to whom it concerns. Faults that pass are retried for ever, with
-//! a [`Notice`]; a [`ClientError`] needs a person, and the client is of no use after it.
+//! A machine without I/O: [`Client::poll`] says what is wanted of the network, `handle_*` tell what
+//! happened there. It joins the brokers' connections ([`super::cluster`]), the topics
+//! ([`super::topics`]) and the batches ([`super::producer`]); [`super::dispatch`] hands an answer
+//! to whom it concerns. Faults that pass are retried for ever, with a [`Notice`]; a [`ClientError`]
+//! needs a person, and the client is of no use after it.
 
 use std::time::{Duration, Instant};
 
@@ -65,8 +67,9 @@ impl Client {
         }
     }
 
-    /// Asks for a topic; the same name gives the same id. `create` says how it is made if it is missing; `None` leaves
-    /// that to the brokers (`auto.create.topics.enable`). It can be written once [`Client::topic_ready`] says so.
+    /// Asks for a topic; the same name gives the same id. `create` says how it is made if it is
+    /// missing; `None` leaves that to the brokers (`auto.create.topics.enable`). It can be written
+    /// once [`Client::topic_ready`] says so.
     pub fn topic(&mut self, name: &str, create: Option<&NewTopic>) -> TopicId {
         let (id, is_new) = self.topics.ask(name, create);
         if is_new {
@@ -81,8 +84,9 @@ impl Client {
         (topic.stage == Stage::Ready).then_some(&topic.facts)
     }
 
-    /// Appends a record to the open batch of a partition; `write_value` appends the value to the buffer that it gets, and
-    /// `size_hint` is its expected length. Does not allocate once memory is recycled.
+    /// Appends a record to the open batch of a partition; `write_value` appends the value to the
+    /// buffer that it gets, and `size_hint` is its expected length. Does not allocate once memory
+    /// is recycled.
     pub fn append(
         &mut self,
         topic: TopicId,
@@ -121,12 +125,14 @@ impl Client {
         self.producer.append(slot, &topic.facts, key, timestamp_ms, value, self.now)
     }
 
-    /// Whether more may be appended: fewer than `buffer_bytes_max` bytes of batches are open, waiting or in flight.
+    /// Whether more may be appended: fewer than `buffer_bytes_max` bytes of batches are open,
+    /// waiting or in flight.
     pub fn has_room(&self) -> bool {
         self.producer.has_room()
     }
 
-    /// Says whether there is nothing to append for now, so that open batches may go out as they are.
+    /// Says whether there is nothing to append for now, so that open batches may go out as they
+    /// are.
     pub fn set_starving(&mut self, is_starving: bool) {
         self.producer.is_starving = is_starving;
     }
@@ -141,8 +147,8 @@ impl Client {
         self.producer.close_open(None);
     }
 
-    /// The next batch that is stored, with all its records, and was not named yet. Batches of one partition come in order
-    /// unless a lost answer had to be asked for again.
+    /// The next batch that is stored, with all its records, and was not named yet. Batches of one
+    /// partition come in order unless a lost answer had to be asked for again.
     pub fn next_acknowledged(&mut self) -> Option<BatchId> {
         self.producer.settled.acknowledged.pop_front()
     }
@@ -184,7 +190,8 @@ impl Client {
         self.cluster.inbox(node)
     }
 
-    /// The next wish for the network; to be asked until there is none, after everything that happened.
+    /// The next wish for the network; to be asked until there is none, after everything that
+    /// happened.
     pub fn poll(&mut self, ids: &mut LinkIds, now: Instant) -> Option<LinkCommand> {
         if let Some(command) = self.cluster.next_command() {
             return Some(command);
@@ -261,7 +268,8 @@ impl Client {
         }
     }
 
-    /// When [`Client::handle_timeout`] and then [`Client::poll`] are due, if nothing happens before.
+    /// When [`Client::handle_timeout`] and then [`Client::poll`] are due, if nothing happens
+    /// before.
     pub fn deadline(&self) -> Option<Instant> {
         // What was due when poll was called last is done, or waits for something else to happen.
         let after = self.polled_at;
@@ -280,7 +288,8 @@ impl Client {
         polled.into_iter().chain(checked).flatten().min()
     }
 
-    /// Time has passed: gives up connections that keep silent, and ends what has waited for too long.
+    /// Time has passed: gives up connections that keep silent, and ends what has waited for too
+    /// long.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ClientError> {
         self.now = now;
         while let Some(node) = self.cluster.silent(now) {

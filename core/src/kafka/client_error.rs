@@ -8,7 +8,8 @@ use crate::kafka::errors::ErrorCode;
 use crate::link::Address;
 use crate::recovery::Recovery;
 
-/// Why a client gave up: a person must change something. Nothing that was not acknowledged may be taken for stored.
+/// Why a client gave up: a person must change something. Nothing that was not acknowledged may be
+/// taken for stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientError {
     /// No broker could be used since the start.
@@ -67,7 +68,8 @@ pub enum ClientError {
         /// What the broker says.
         error: ErrorCode,
     },
-    /// Broker and producer disagree about a partition, and it cannot be read back to see who is right.
+    /// Broker and producer disagree about a partition, and it cannot be read back to see who is
+    /// right.
     TailRefused {
         /// The topic.
         topic: String,
@@ -119,9 +121,9 @@ impl fmt::Display for ClientError {
                 write!(f, "broker {address} does not speak {api} version {version} (")?;
                 match offered {
                     Some((min, max)) => write!(f, "it has {min} to {max}")?,
-                    None => write!(f, "it does not have this request")?,
+                    None => write!(f, "it does not offer it at all")?,
                 }
-                write!(f, "); Kafka 2.8 or newer is needed")
+                write!(f, "); a broker of Kafka 2.8 or newer is needed, and not a controller")
             }
             Self::TopicRefused { topic, action, error, message } => {
                 write!(f, "cannot {action} topic {topic}: {error}")?;

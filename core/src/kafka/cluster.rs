@@ -1,9 +1,9 @@
 //! The brokers, and one connection to each of those that are needed.
 //!
-//! A node is a broker that the cluster named, or an address of `bootstrap.servers` that no broker has claimed yet (a
-//! seed). Until a broker has named the others, every seed is tried at once; from then on a connection is opened to each
-//! broker that has something to get, and to any broker while one is needed and none is there. A lost connection is
-//! opened again after a pause that doubles.
+//! A node is a broker that the cluster named, or an address of `bootstrap.servers` that no broker
+//! has claimed yet (a seed). Until a broker has named the others, every seed is tried at once; from
+//! then on a connection is opened to each broker that has something to get, and to any broker while
+//! one is needed and none is there. A lost connection is opened again after a pause that doubles.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -100,7 +100,8 @@ impl Cluster {
         self.outgoing.pop_front()
     }
 
-    /// Opens the connections that are wanted and whose pause is over. `any_needed`: a broker is needed, whichever.
+    /// Opens the connections that are wanted and whose pause is over. `any_needed`: a broker is
+    /// needed, whichever.
     pub(super) fn connect(&mut self, any_needed: bool, ids: &mut LinkIds, now: Instant) {
         let every = any_needed && self.any_ready().is_none();
         for node in &mut self.nodes {
@@ -134,7 +135,8 @@ impl Cluster {
         node.last_error = None;
     }
 
-    /// Takes over which brokers there are. Returns the nodes whose connection leads to an old address.
+    /// Takes over which brokers there are. Returns the nodes whose connection leads to an old
+    /// address.
     pub(super) fn handle_metadata(&mut self, metadata: &Metadata) -> Vec<NodeIndex> {
         self.is_known = true;
         self.controller = (0 <= metadata.controller).then_some(metadata.controller);
@@ -200,7 +202,9 @@ impl Cluster {
     pub(super) fn close(&mut self, node: NodeIndex, reason: &str, now: Instant) -> Option<Lost> {
         let link = self.connection(node)?.link;
         self.outgoing.retain(|command| match command {
-            LinkCommand::Send { link: to, .. } | LinkCommand::Connect { link: to, .. } => *to != link,
+            LinkCommand::Send { link: to, .. } | LinkCommand::Connect { link: to, .. } => {
+                *to != link
+            }
             LinkCommand::Close { .. } => true,
         });
         self.outgoing.push_back(LinkCommand::Close { link });
@@ -213,7 +217,8 @@ impl Cluster {
         let connection = node.connection.take()?;
         let was_idle = connection.phase == Phase::Ready && connection.open_calls() == 0;
         if was_idle {
-            // Brokers close connections that are idle for long; one is opened when there is something to send.
+            // Brokers close connections that are idle for long; one is opened when there is
+            // something to send.
             node.wanted = false;
         } else {
             node.retry_at = Some(node.backoff.fail(now));
@@ -321,7 +326,8 @@ impl Cluster {
         self.is_known
     }
 
-    /// Whether a broker that was named can be asked now. With wrong `advertised.listeners` none ever can.
+    /// Whether a broker that was named can be asked now. With wrong `advertised.listeners` none
+    /// ever can.
     pub(super) fn has_ready_broker(&self) -> bool {
         let named = |node: NodeIndex| self.nodes.get(node.0).is_some_and(|n| n.broker.is_some());
         self.indices().any(|node| named(node) && self.is_ready(node))

@@ -33,28 +33,33 @@ pub struct ClientConfig {
     pub client_id: String,
     /// See [`Acks`].
     pub acks: Acks,
-    /// Whether brokers refuse what comes twice or out of order (`enable.idempotence`). Has effect with [`Acks::All`] only.
+    /// Whether brokers refuse what comes twice or out of order (`enable.idempotence`). Has effect
+    /// with [`Acks::All`] only.
     pub idempotence: bool,
-    /// Produce requests without an answer, per broker; 1 to 5. Without idempotence it is 1, since a retry would overtake.
+    /// Produce requests without an answer, per broker; 1 to 5. Without idempotence it is 1, since a
+    /// retry would overtake.
     pub in_flight_max: usize,
     /// A batch is closed at this size (`batch.size`). A larger record travels alone.
     pub batch_bytes_max: usize,
-    /// Batches of one produce request together (`max.request.size`); a record larger than this is refused.
+    /// Batches of one produce request together (`max.request.size`); a record larger than this is
+    /// refused.
     pub request_bytes_max: usize,
     /// How long a batch is kept open though it could be sent (`linger.ms`).
     pub linger: Duration,
     /// An answer later than this closes the connection (`request.timeout.ms`).
     pub request_timeout: Duration,
-    /// A record not acknowledged within this is an error (`delivery.timeout.ms`); `None`: retried for ever.
+    /// A record not acknowledged within this is an error (`delivery.timeout.ms`); `None`: retried
+    /// for ever.
     pub delivery_timeout: Option<Duration>,
     /// First pause before a retry (`retry.backoff.ms`); doubled up to [`Self::retry_backoff_max`].
     pub retry_backoff: Duration,
     /// Longest pause before a retry (`retry.backoff.max.ms`).
     pub retry_backoff_max: Duration,
-    /// How long no broker may be reached at the start, or a topic be missing, before that is an error.
+    /// How long no broker may be reached at the start, or a topic be missing, before that is an
+    /// error.
     pub startup_timeout: Duration,
-    /// Bytes of batches that may be open, waiting or in flight, before [`super::Client::has_room`] says no
-    /// (`buffer.memory`).
+    /// Bytes of batches that may be open, waiting or in flight, before [`super::Client::has_room`]
+    /// says no (`buffer.memory`).
     pub buffer_bytes_max: usize,
 }
 
@@ -89,8 +94,8 @@ impl ClientConfig {
         Backoff::new(first, self.retry_backoff_max.max(first))
     }
 
-    /// Produce requests in flight per broker. Brokers remember the last five batches of a producer, so more than five
-    /// could not be recognised when they come twice.
+    /// Produce requests in flight per broker. Brokers remember the last five batches of a producer,
+    /// so more than five could not be recognised when they come twice.
     pub(super) fn in_flight_limit(&self) -> usize {
         if self.is_idempotent() { self.in_flight_max.clamp(1, 5) } else { 1 }
     }

@@ -1,11 +1,11 @@
 //! One connection to a broker: which answers are awaited, in which order, and since when.
 //!
 //! ```text
-//!  Connecting ── open ──► Versions ── ApiVersions answered ──► Ready ── closed ──► gone, with its open calls
+//!  Connecting ── open ──► Versions ── answered ──► Ready ── closed ──► its open calls are left
 //! ```
 //!
-//! Brokers answer the requests of a connection in order, so what is expected is a queue. What an answer means is not
-//! known here: it is handed out with the [`Call`] that it belongs to.
+//! Brokers answer the requests of a connection in order, so what is expected is a queue. What an
+//! answer means is not known here: it is handed out with the [`Call`] that it belongs to.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,8 +18,8 @@ use crate::kafka::topics::TopicId;
 use crate::kafka::wire::{FRAME_BYTES_MAX, Reader, WireError, next_frame};
 use crate::link::LinkId;
 
-/// Longest wait for a connection to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a connection to open, and for the first answer on it.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// One read takes up to this many bytes; answers are small.
 const READ_BYTES: usize = 16 * 1024;
@@ -85,7 +85,8 @@ pub(super) struct Connection {
     pub(super) inbox: Inbox,
     next_correlation: i32,
     expected: VecDeque<(i32, Call)>,
-    /// When the wait for the next answer began: at the answer before, or at the request if none was open.
+    /// When the wait for the next answer began: at the answer before, or at the request if none was
+    /// open.
     waiting_since: Instant,
     /// Produce requests among the expected.
     produces: usize,
@@ -118,12 +119,15 @@ impl Connection {
         correlation
     }
 
-    /// The next answer, once all of it was received. It stays in the inbox until [`Connection::consume`].
+    /// The next answer, once all of it was received. It stays in the inbox until
+    /// [`Connection::consume`].
     pub(super) fn next_answer(&mut self, now: Instant) -> Result<Option<Answer>, WireError> {
         let Some(size) = next_frame(&mut self.inbox)? else { return Ok(None) };
         let frame = self.inbox.bytes().get(4..size + 4).unwrap_or_default();
         let mut reader = Reader::new(frame);
-        let Some((wanted, call)) = self.expected.pop_front() else { return Err(WireError::Unasked) };
+        let Some((wanted, call)) = self.expected.pop_front() else {
+            return Err(WireError::Unasked);
+        };
         if let Call::Produce(_) = call {
             self.produces -= 1;
         }
@@ -159,8 +163,10 @@ impl Connection {
     /// When the broker has kept silent for too long.
     pub(super) fn deadline(&self, request_timeout: Duration) -> Option<Instant> {
         match self.phase {
-            Phase::Connecting => Some(self.waiting_since + CONNECT_TIMEOUT.min(request_timeout)),
-            Phase::Versions | Phase::Ready => {
+            Phase::Connecting | Phase::Versions => {
+                Some(self.waiting_since + OPENING_TIMEOUT.min(request_timeout))
+            }
+            Phase::Ready => {
                 (!self.expected.is_empty()).then(|| self.waiting_since + request_timeout)
             }
         }

@@ -1,11 +1,12 @@
-//! What becomes of batches that were sent: answers, lost connections, time-outs, and whom we are known as.
+//! What becomes of batches that were sent: answers, lost connections, time-outs, and whom we are
+//! known as.
 //!
 //! ```text
 //!  none, DUPLICATE           stored: id handed out, memory used again
 //!  passing error             sent again after a pause, head first (see the picture in partition)
 //!  too large                 split; an error for a single record
 //!  sequence trouble          of the head: the log is read back; behind a refused head: sent again
-//!  connection lost           sent again on the next one; what was stored already is recognised by the broker
+//!  connection lost           sent again on the next; the broker recognises what was stored already
 //!  anything else             an error: a person must change something
 //! ```
 
@@ -108,8 +109,8 @@ impl Producer {
         let Some(place) = partition.answered(sent.serial) else { return Ok(false) };
         let class = part.error.class();
         if part.error.is_none() || class == ErrorClass::Duplicate {
-            if let Some(stored) = partition.take_stored(place) {
-                self.settled.store(partition, stored, part.base_offset, now);
+            if let Some(stored) = partition.take_stored(place, part.base_offset, now) {
+                self.settled.take(stored);
             }
             return self.settle(sent.slot, topics, notices, now).map(|()| false);
         }
@@ -243,8 +244,8 @@ impl Producer {
                 let left = partition.queue.len();
                 let (topic, index) = (topics.name(partition.topic), partition.index);
                 notices.warn(format!(
-                    "read back partition {index} of topic {topic}: {found} batches without an answer \
-                     are stored, {left} are sent under a new epoch"
+                    "read back partition {index} of topic {topic}: {found} batches without an \
+                     answer are stored, {left} are sent under a new epoch"
                 ));
                 self.list(slot);
             }
@@ -309,9 +310,9 @@ impl Producer {
     /// An error if a batch has exceeded the delivery time-out.
     pub(super) fn check_delivery(&self, topics: &Topics, now: Instant) -> Result<(), ClientError> {
         let timeout = self.delivery_timeout.unwrap_or(Duration::MAX);
-        let late = self.oldest().find(|(_, opened_at)| {
-            timeout <= now.saturating_duration_since(*opened_at)
-        });
+        let late = self
+            .oldest()
+            .find(|(_, opened_at)| timeout <= now.saturating_duration_since(*opened_at));
         let Some((slot, opened_at)) = late else { return Ok(()) };
         let Some(partition) = self.partitions.get(slot.0) else { return Ok(()) };
         Err(ClientError::DeliveryTimeout {

@@ -1,7 +1,7 @@
 //! What happened on the network, handed to whom it concerns.
 //!
-//! An answer that is not what the protocol says costs its connection, not the client: whatever was asked there and not
-//! answered is asked again, elsewhere or later.
+//! An answer that is not what the protocol says costs its connection, not the client: whatever was
+//! asked there and not answered is asked again, elsewhere or later.
 
 use std::time::Instant;
 
@@ -155,7 +155,12 @@ impl Client {
         Ok(())
     }
 
-    fn handle_answer(&mut self, node: NodeIndex, answer: &Answer, now: Instant) -> Result<(), Fault> {
+    fn handle_answer(
+        &mut self,
+        node: NodeIndex,
+        answer: &Answer,
+        now: Instant,
+    ) -> Result<(), Fault> {
         let Some(connection) = self.cluster.connection(node) else { return Ok(()) };
         let body = &mut connection.body(answer);
         let (topics, notices) = (&self.topics, &mut self.notices);
@@ -239,7 +244,8 @@ impl Client {
         Ok(())
     }
 
-    /// Takes over brokers, topics and leaders. `auto`: the one topic that was asked for, with leave to create it.
+    /// Takes over brokers, topics and leaders. `auto`: the one topic that was asked for, with leave
+    /// to create it.
     fn handle_metadata(
         &mut self,
         metadata: &Metadata,

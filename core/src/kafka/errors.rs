@@ -1,7 +1,8 @@
 //! Error codes of brokers: their names, and what each of them asks for.
 //!
-//! The codes are those of `org.apache.kafka.common.protocol.Errors`. Only codes that an answer to one of our requests can
-//! carry have a row; any other is shown by its number and taken for one that passes.
+//! The codes are those of `org.apache.kafka.common.protocol.Errors`. Only codes that an answer to
+//! one of our requests can carry have a row; any other is shown by its number and taken for one
+//! that passes.
 
 use std::fmt;
 
@@ -22,13 +23,12 @@ pub enum ErrorClass {
     Duplicate,
     /// The batch is larger than the topic takes.
     TooLarge,
-    /// Broker and producer do not agree on what was written last: read it back before anything else is sent.
+    /// Broker and producer do not agree on what was written last: read it back before anything else
+    /// is sent.
     SequenceTrouble,
     /// It does not pass: a person must change something.
     Fatal,
 }
-
-
 
 macro_rules! codes {
     ($($code:literal $name:ident $class:ident,)*) => {
@@ -46,8 +46,9 @@ macro_rules! codes {
                 }
             }
 
-            /// What the error asks for. A code that is not in the table is retried: a broker that is newer than this
-            /// table may name a passing fault in a new way, and a retry is visible and loses nothing.
+            /// What the error asks for. A code that is not in the table is retried: a broker that
+            /// is newer than this table may name a passing fault in a new way, and a retry is
+            /// visible and loses nothing.
             pub fn class(self) -> ErrorClass {
                 match self.0 {
                     $($code => $class,)*

@@ -1,9 +1,11 @@
 //! Brokers for tests: they speak the protocol over byte slices, and take batches by Kafka's rules.
 //!
-//! One log per partition stands for all its replicas; each partition has a leader, and other brokers refuse it. The rules
-//! for idempotent batches are those of `ProducerAppendInfo.checkSequence` and `ProducerStateEntry`: the last five batches
-//! of a producer are known, the next sequence must follow, a new epoch begins at 0, and of an unknown producer anything
-//! is taken (or refused, as brokers before 2.4 do). A test decides the fate of each batch and so makes faults.
+//! One log per partition stands for all its replicas; each partition has a leader, and other
+//! brokers refuse it. The rules for idempotent batches are those of
+//! `ProducerAppendInfo.checkSequence` and `ProducerStateEntry`: the last five batches of a producer
+//! are known, the next sequence must follow, a new epoch begins at 0, and of an unknown producer
+//! anything is taken (or refused, as brokers before 2.4 do). A test decides the fate of each batch
+//! and so makes faults.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -69,9 +71,10 @@ impl FakeLog {
                 if let Some((_, _, offset)) = twice {
                     return Ok(*offset);
                 }
-                let follows = known.last.back().is_none_or(|(_, l, _)| {
-                    first == if *l == i32::MAX { 0 } else { l + 1 }
-                });
+                let follows = known
+                    .last
+                    .back()
+                    .is_none_or(|(_, l, _)| first == if *l == i32::MAX { 0 } else { l + 1 });
                 if !follows {
                     return Err(ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
                 }
@@ -351,7 +354,12 @@ impl FakeCluster {
         let timestamp_ms = reader.i64()?;
         reader.take(reader.left())?;
         let Some(log) = self.log(topic, partition).filter(|log| log.leader == broker) else {
-            return Ok(list_offsets::write(topic, partition, ErrorCode::NOT_LEADER_OR_FOLLOWER, -1));
+            return Ok(list_offsets::write(
+                topic,
+                partition,
+                ErrorCode::NOT_LEADER_OR_FOLLOWER,
+                -1,
+            ));
         };
         let offset = if timestamp_ms == -1 { log.next_offset } else { 0 };
         Ok(list_offsets::write(topic, partition, ErrorCode::NONE, offset))

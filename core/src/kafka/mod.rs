@@ -1,21 +1,25 @@
 //! The Kafka side: an idempotent producer as a state machine without I/O.
 //!
 //! ```text
-//!  client ──┬─► cluster ──► connection      brokers, links, open calls        api/, wire    requests and answers
-//!  dispatch ┤                                                                 errors        codes of brokers
+//!  client ──┬─► cluster ──► connection      brokers, links, open calls
+//!  dispatch ┤
 //!           ├─► topics, refresh             what exists, who leads
-//!           └─► producer ─► partition ──► batch                               batch_reader  what a log holds
-//!               delivery ──┘    └► tail     order, retries, doubts            partitioner   key to partition
+//!           └─► producer ─► partition ──► batch
+//!               delivery ──┘    └► tail     order, retries, doubts
+//!
+//!  api/, wire     requests and answers      batch_reader   what a log holds
+//!  errors         codes of brokers          partitioner    key to partition
 //! ```
 //!
-//! The kinds of request and the one version of each are in [`api`]. Kafka 2.8 to 4.1 are spoken to. Not done here: TLS and
-//! SASL, compression, transactions, consumer groups.
+//! The kinds of request and the one version of each are in [`api`]. Kafka 2.8 to 4.1 are spoken to.
+//! Not done here: TLS and SASL, compression, transactions, consumer groups.
 
 pub mod api;
 pub mod batch;
 pub mod batch_reader;
 pub mod errors;
 pub mod partitioner;
+pub mod producer;
 pub mod wire;
 
 mod client;
@@ -26,7 +30,6 @@ mod connection;
 mod delivery;
 mod dispatch;
 mod partition;
-mod producer;
 mod refresh;
 mod status;
 mod tail;
@@ -34,6 +37,8 @@ mod topics;
 
 #[cfg(test)]
 mod fake_broker;
+#[cfg(test)]
+mod scenarios;
 #[cfg(test)]
 mod simulation;
 

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  queue   ┌ in flight ┬ in flight ┬ waiting ┬ waiting ┐   open batch
-//!          head ── sent in this order ──────────────► ◄─── closed when full, or sent when there is room
+//!          head ── sent in this order ──────────────►     closed when full or when it is due
 //! ```
 //!
-//! Order is kept whatever happens: nothing overtakes the head. When a batch is refused, nothing more is sent until the
-//! answers of all that are in flight are in; then everything that is left goes out again, the very same bytes from the
-//! head on. Batches that were stored in the meantime have left the queue; those stored without our knowing are recognised
-//! by the broker, which remembers the last five batches of a producer.
+//! Order is kept whatever happens: nothing overtakes the head. When a batch is refused, nothing
+//! more is sent until the answers of all that are in flight are in; then everything that is left
+//! goes out again, the very same bytes from the head on. Batches that were stored in the meantime
+//! have left the queue; those stored without our knowing are recognised by the broker, which
+//! remembers the last five batches of a producer.
 //!
 //! ```text
 //!              refused                 all answers in
@@ -32,10 +33,10 @@ use crate::recovery::Backoff;
 /// How long a broker is trusted to remember a producer that sends nothing.
 ///
 /// A broker that knows nothing of a producer takes its next batch whatever the sequence
-/// (`ProducerAppendInfo.checkSequence`). If the first of several in flight were refused there for a passing reason, the
-/// second would be stored before it. So a partition starts with one batch in flight, until that is acknowledged, and
-/// does so again after a long silence: brokers forget after a day (`producer.id.expiration.ms`) or when the last record
-/// of a producer is deleted.
+/// (`ProducerAppendInfo.checkSequence`). If the first of several in flight were refused there for a
+/// passing reason, the second would be stored before it. So a partition starts with one batch in
+/// flight, until that is acknowledged, and does so again after a long silence: brokers forget after
+/// a day (`producer.id.expiration.ms`) or when the last record of a producer is deleted.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
 /// Place of a partition among all of a client; never used for another one.
@@ -44,7 +45,7 @@ pub(super) struct PartitionSlot(pub(super) usize);
 
 /// Names a batch; counts up in the order of opening, over all partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BatchId(pub(super) u64);
+pub struct BatchId(pub(crate) u64);
 
 /// A batch that is being filled.
 #[derive(Debug)]
@@ -81,6 +82,15 @@ impl Queued {
     }
 }
 
+/// A batch that is in the log and has left the queue.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) batch: BatchId,
+    pub(super) sealed: SealedBatch,
+    /// Whether all of the batch's records are stored; not so for the first half of a split batch.
+    pub(super) is_whole: bool,
+}
+
 /// What the partition does once no answer is open any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AfterDrain {
@@ -107,9 +117,10 @@ pub(super) struct Partition {
     pub(super) open: Option<Open>,
     pub(super) queue: VecDeque<Queued>,
     pub(super) flow: Flow,
-    /// Whom the brokers know us as; `None` until the first batch is sent, and always without idempotence.
+    /// Whom the brokers know us as; `None` until the first batch is sent, and always without
+    /// idempotence.
     pub(super) identity: Option<ProducerIdentity>,
-    /// Offset behind the last record that was acknowledged.
+    /// An offset behind which everything lies that may be stored and is not acknowledged.
     pub(super) acknowledged_to: Option<i64>,
     pub(super) backoff: Backoff,
     pub(super) last_error: Option<ErrorCode>,
@@ -126,7 +137,12 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn new(topic: TopicId, index: i32, backoff: Backoff, batch_bytes_max: usize) -> Self {
+    pub(super) fn new(
+        topic: TopicId,
+        index: i32,
+        backoff: Backoff,
+        batch_bytes_max: usize,
+    ) -> Self {
         Self {
             topic,
             index,
@@ -175,8 +191,9 @@ impl Partition {
         self.next_serial
     }
 
-    /// Sends under `identity` from now on: everything that is queued is stamped anew, with sequences from 0. Only when
-    /// nothing is in flight and it is known that nothing in the queue is stored.
+    /// Sends under `identity` from now on: everything that is queued is stamped anew, with
+    /// sequences from 0. Only when nothing is in flight and it is known that nothing in the queue
+    /// is stored.
     pub(super) fn adopt(&mut self, identity: ProducerIdentity) {
         self.identity = Some(identity);
         self.acknowledged_at = None;
@@ -230,31 +247,36 @@ impl Partition {
 
     /// Takes note that the answer for a batch is in, or will not come. Its place in the queue.
     pub(super) fn answered(&mut self, serial: u64) -> Option<usize> {
-        let place = self.queue.iter().position(|queued| queued.serial == serial && queued.in_flight)?;
+        let place =
+            self.queue.iter().position(|queued| queued.serial == serial && queued.in_flight)?;
         self.queue.get_mut(place)?.in_flight = false;
         self.in_flight -= 1;
         Some(place)
     }
 
-    /// Takes a stored batch out of the queue; with whether its id is thereby stored whole.
-    pub(super) fn take_stored(&mut self, place: usize) -> Option<(Queued, bool)> {
-        let stored = self.queue.remove(place)?;
-        let is_whole = self.queue.iter().all(|queued| queued.batch != stored.batch);
-        Some((stored, is_whole))
-    }
-
-    /// Notes an acknowledgement; `base_offset` is -1 where the broker does not say.
-    pub(super) fn acknowledged(&mut self, base_offset: i64, count: u32, now: Instant) {
-        if 0 <= base_offset {
-            let to = base_offset.saturating_add(i64::from(count));
+    /// Takes a stored batch out of the queue. `base_offset` is -1 where the broker does not say.
+    pub(super) fn take_stored(
+        &mut self,
+        place: usize,
+        base_offset: i64,
+        now: Instant,
+    ) -> Option<Stored> {
+        let queued = self.queue.remove(place)?;
+        // Only behind the head: what was sent before this one may be stored too, and must be found
+        // in the log then.
+        if 0 <= base_offset && place == 0 {
+            let to = base_offset.saturating_add(i64::from(queued.sealed.count()));
             self.acknowledged_to = Some(self.acknowledged_to.map_or(to, |before| before.max(to)));
         }
         self.acknowledged_at = Some(now);
         self.backoff.succeed();
         self.last_error = None;
+        let is_whole = self.queue.iter().all(|other| other.batch != queued.batch);
+        Some(Stored { batch: queued.batch, sealed: queued.sealed, is_whole })
     }
 
-    /// A batch was refused: nothing more is sent until the open answers are in. The first reason counts.
+    /// A batch was refused: nothing more is sent until the open answers are in. The first reason
+    /// counts.
     pub(super) fn refuse(&mut self, after: AfterDrain) {
         match self.flow {
             Flow::Sending | Flow::Waiting { .. } => self.flow = Flow::Draining(after),
@@ -330,8 +352,7 @@ mod tests {
 
     fn acknowledge(partition: &mut Partition, serial: u64, now: Instant) {
         let place = partition.answered(serial).unwrap();
-        partition.take_stored(place);
-        partition.acknowledged(-1, 3, now);
+        partition.take_stored(place, -1, now);
     }
 
     #[test]
@@ -394,17 +415,26 @@ mod tests {
         let sequences: Vec<_> =
             partition.queue.iter().map(|queued| queued.sealed.stamp().sequence).collect();
         assert_eq!(sequences, [0, 1, 3]);
-        let (_, is_whole) = partition.take_stored(0).unwrap();
-        assert!(!is_whole);
-        let (stored, is_whole) = partition.take_stored(0).unwrap();
-        assert_eq!((stored.batch, is_whole), (BatchId(0), true));
+        assert!(!partition.take_stored(0, 7, now).unwrap().is_whole);
+        let stored = partition.take_stored(0, 8, now).unwrap();
+        assert_eq!((stored.batch, stored.is_whole), (BatchId(0), true));
+    }
+
+    #[test]
+    fn a_stored_batch_behind_an_unsure_one_does_not_move_where_reading_back_begins() {
+        let now = Instant::now();
+        let mut partition = partition(3, now);
+        partition.take_stored(0, 10, now);
+        assert_eq!(partition.acknowledged_to, Some(13));
+        partition.take_stored(1, 16, now);
+        assert_eq!(partition.acknowledged_to, Some(13));
     }
 
     #[test]
     fn a_new_identity_numbers_the_queue_from_zero() {
         let now = Instant::now();
         let mut partition = partition(3, now);
-        partition.take_stored(0);
+        partition.take_stored(0, -1, now);
         partition.adopt(ProducerIdentity { id: 7, epoch: 1 });
         let stamps: Vec<_> = partition.queue.iter().map(|queued| queued.sealed.stamp()).collect();
         let stamp = |sequence| Stamp { producer_id: 7, epoch: 1, sequence };

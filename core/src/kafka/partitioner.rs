@@ -4,9 +4,10 @@
 //! partition = (murmur2(key) & 0x7fffffff) % partitions
 //! ```
 //!
-//! The same key must come to the same partition from here and from a Java producer, or a topic that is taken over loses
-//! its order per key. A record without a key may go anywhere: [`Sticky`] stays with one partition until a batch is
-//! full, so that batches are large. Facts: `Utils.murmur2` and `BuiltInPartitioner` of Kafka; test values of `UtilsTest`.
+//! The same key must come to the same partition from here and from a Java producer, or a topic that
+//! is taken over loses its order per key. A record without a key may go anywhere: [`Sticky`] stays
+//! with one partition until a batch is full, so that batches are large. Facts: `Utils.murmur2` and
+//! `BuiltInPartitioner` of Kafka; test values of `UtilsTest`.
 
 const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;

@@ -7,9 +7,9 @@
 //!  memory ◄──────────────── acknowledged, its id handed out ◄──────────────── answer
 //! ```
 //!
-//! Batches form without waiting: an idle stream sends each record at once, a flood fills batches while up to five
-//! requests per broker are in flight. [`super::partition`] keeps the order, [`super::tail`] resolves doubts. Sizes are
-//! bytes of whole batches, as Kafka counts them against `max.message.bytes`.
+//! Batches form without waiting: an idle stream sends each record at once, a flood fills batches
+//! while up to five requests per broker are in flight. `partition` keeps the order, `tail` resolves
+//! doubts. Sizes are bytes of whole batches, as Kafka counts them against `max.message.bytes`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,13 +22,13 @@ use crate::kafka::cluster::{Cluster, NodeIndex};
 use crate::kafka::config::ClientConfig;
 use crate::kafka::connection::Sent;
 use crate::kafka::delivery::IdentityWish;
-use crate::kafka::partition::{BatchId, Flow, Open, Partition, PartitionSlot, Queued};
+use crate::kafka::partition::{BatchId, Flow, Open, Partition, PartitionSlot, Queued, Stored};
 use crate::kafka::status::Stats;
 use crate::kafka::topics::{TopicFacts, TopicId, Topics};
 use crate::recovery::Backoff;
 
-/// While events keep coming, a batch that does not fill is sent at this age: its partition has few records, and its
-/// first one holds back the position that may be stored.
+/// While events keep coming, a batch that does not fill is sent at this age: its partition has few
+/// records, and its first one holds back the position that may be stored.
 const OPEN_AGE_MAX: Duration = Duration::from_millis(100);
 
 /// Bytes of a record besides key and value, at most.
@@ -95,24 +95,17 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    /// Takes a batch that is stored out of the queue of `partition`, for good.
-    pub(super) fn store(
-        &mut self,
-        partition: &mut Partition,
-        (queued, is_whole): (Queued, bool),
-        base_offset: i64,
-        now: Instant,
-    ) {
-        let count = queued.sealed.count();
-        partition.acknowledged(base_offset, count, now);
-        self.stats.records += u64::from(count);
-        self.stats.bytes += queued.size_bytes() as u64;
-        self.buffered_bytes -= queued.size_bytes();
-        if is_whole {
+    /// Takes a batch that is stored.
+    pub(super) fn take(&mut self, stored: Stored) {
+        let size_bytes = stored.sealed.bytes().len();
+        self.stats.records += u64::from(stored.sealed.count());
+        self.stats.bytes += size_bytes as u64;
+        self.buffered_bytes -= size_bytes;
+        if stored.is_whole {
             self.stats.batches += 1;
-            self.acknowledged.push_back(queued.batch);
+            self.acknowledged.push_back(stored.batch);
         }
-        if let Some(memory) = queued.sealed.recycle() {
+        if let Some(memory) = stored.sealed.recycle() {
             self.recycle(memory);
         }
     }
@@ -219,8 +212,8 @@ impl Producer {
             Value::Written { size_hint, .. } => *size_hint,
         };
         let expected = hint + key.map_or(0, <[u8]>::len) + RECORD_OVERHEAD_BYTES;
-        let is_full = |open: &mut Open| batch_max < open.builder.size_bytes() + expected;
-        if partition.open.as_mut().is_some_and(|open| is_full(open)) {
+        let is_full = |open: &Open| batch_max < open.builder.size_bytes() + expected;
+        if partition.open.as_ref().is_some_and(is_full) {
             partition.close_open();
         }
         let mut opened = partition.open.is_none();
@@ -346,7 +339,10 @@ impl Producer {
         for _ in 0..self.listed.len() {
             let Some(slot) = self.listed.pop_front() else { break };
             let size_bytes = self.next_batch_bytes(slot, node, now);
-            if size_bytes != 0 && request_bytes != 0 && self.request_bytes_max < request_bytes + size_bytes {
+            if size_bytes != 0
+                && request_bytes != 0
+                && self.request_bytes_max < request_bytes + size_bytes
+            {
                 self.listed.push_front(slot);
                 break;
             }
@@ -355,7 +351,8 @@ impl Producer {
                 self.chosen.push(slot);
             }
             let Some(partition) = self.partitions.get_mut(slot.0) else { continue };
-            // A chosen batch counts as unsent until the request is made; its partition leaves the list a turn later.
+            // A chosen batch counts as unsent until the request is made; its partition leaves the
+            // list a turn later.
             partition.is_listed = partition.has_unsent();
             if partition.is_listed {
                 self.listed.push_back(slot);
@@ -397,7 +394,8 @@ impl Producer {
         partitions
             .filter_map(|slot| self.partitions.get(slot.0))
             .flat_map(|partition| {
-                let open_until = partition.open.as_ref().map(|open| open.opened_at + self.open_age());
+                let open_until =
+                    partition.open.as_ref().map(|open| open.opened_at + self.open_age());
                 let flow_until = match &partition.flow {
                     Flow::Waiting { until } => Some(*until),
                     Flow::Doubt(doubt) => Some(doubt.not_before),

@@ -1,11 +1,13 @@
-//! When metadata is asked for: at the start, when something was not where we thought, and every five minutes.
+//! When metadata is asked for: at the start, when something was not where we thought, and every
+//! five minutes.
 
 use std::time::{Duration, Instant};
 
 use crate::kafka::config::ClientConfig;
 use crate::recovery::Backoff;
 
-/// Leaders and partitions are looked up anew after this long, as in Java's clients (`metadata.max.age.ms`).
+/// Leaders and partitions are looked up anew after this long, as in Java's clients
+/// (`metadata.max.age.ms`).
 const AGE_MAX: Duration = Duration::from_mins(5);
 
 /// See the module.
@@ -44,7 +46,8 @@ impl Refresh {
         self.due = None;
     }
 
-    /// Something was not where we thought: asks soon, but not in a frenzy. If an answer is awaited, once more after it.
+    /// Something was not where we thought: asks soon, but not in a frenzy. If an answer is awaited,
+    /// once more after it.
     pub(super) fn hurry(&mut self, now: Instant) {
         let at = self.answered_at.map_or(now, |answered| now.max(answered + self.pause));
         self.due = Some(self.due.map_or(at, |due| due.min(at)));

@@ -1,18 +1,21 @@
 //! Finds out which batches of a partition are stored, when broker and producer do not agree.
 //!
-//! A broker that answers OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN_PRODUCER_ID or INVALID_PRODUCER_EPOCH knows something else
-//! about us than we do. Sending again under a new epoch would then store twice what is stored already, so the log decides:
-//! its end is read back, and what is found there is acknowledged before anything is sent under a new epoch.
+//! A broker that answers OUT_OF_ORDER_SEQUENCE_NUMBER, UNKNOWN_PRODUCER_ID or
+//! INVALID_PRODUCER_EPOCH knows something else about us than we do. Sending again under a new epoch
+//! would then store twice what is stored already, so the log decides: its end is read back, and
+//! what is found there is acknowledged before anything is sent under a new epoch.
 //!
 //! ```text
-//!  End ── where does the log end? ──► Begin ── where did we begin? ──► Read ── batches … ──► new epoch ──► Sending
-//!                     └──── known from the last acknowledgement ────────┘             └► Identity ─┘ a new producer id
+//!  End ── where does the log end? ──► Begin ── where did we begin? ──► Read ── batches …
+//!   └───────── known from the last acknowledgement ────────────────────►  │
+//!                                                                         ▼
+//!        Sending ◄── next epoch ◄── Identity, if a new producer id is needed
 //! ```
 //!
-//! Only what all replicas in sync have can be read. Above that, a batch of ours would have to be one that its leader has
-//! stored and yet denies; brokers answer a repeated batch, one of the last five, as stored.
-//! The next epoch is taken without asking, as Java's producer does (KIP-360): the broker then refuses whatever of the old
-//! epoch still lingers in a dead connection.
+//! Only what all replicas in sync have can be read. Above that, a batch of ours would have to be
+//! one that its leader has stored and yet denies; brokers answer a repeated batch, one of the last
+//! five, as stored. The next epoch is taken without asking, as Java's producer does (KIP-360): the
+//! broker then refuses whatever of the old epoch still lingers in a dead connection.
 
 use std::time::Instant;
 
@@ -24,7 +27,7 @@ use crate::kafka::client_error::ClientError;
 use crate::kafka::cluster::Cluster;
 use crate::kafka::connection::Call;
 use crate::kafka::errors::{ErrorClass, ErrorCode};
-use crate::kafka::partition::{Flow, Partition, PartitionSlot, Queued};
+use crate::kafka::partition::{Flow, Partition, PartitionSlot, Stored};
 use crate::kafka::producer::Producer;
 use crate::kafka::status::Notices;
 use crate::kafka::topics::Topics;
@@ -32,7 +35,8 @@ use crate::kafka::topics::Topics;
 /// Bytes of batches asked for at once.
 const FETCH_BYTES_MAX: i32 = 1024 * 1024;
 
-/// Where nothing was acknowledged yet, reading begins this long before our oldest record: clocks differ.
+/// Where nothing was acknowledged yet, reading begins this long before our oldest record: clocks
+/// differ.
 const CLOCK_SLACK_MS: i64 = 10 * 60 * 1_000;
 
 /// What is asked next.
@@ -159,12 +163,12 @@ impl Partition {
         }
     }
 
-    /// The leader sent batches: hands those of ours that are among them to `stored`, with the offset behind each.
+    /// The leader sent batches: hands those of ours that are among them to `take`.
     pub(super) fn handle_tail(
         &mut self,
         records: &[u8],
-        again_at: Instant,
-        mut stored: impl FnMut(&mut Self, (Queued, bool), i64),
+        now: Instant,
+        mut take: impl FnMut(Stored),
     ) -> Result<Progress, BatchError> {
         let Some(&mut Doubt { step: Step::Read { mut next, end }, .. }) = self.doubt_mut() else {
             return Ok(Progress::Ask);
@@ -178,19 +182,20 @@ impl Partition {
                 (stamp.producer_id, stamp.epoch, stamp.sequence)
                     == (batch.producer_id, batch.epoch, batch.sequence)
             });
-            if let Some(taken) = place.and_then(|place| self.take_stored(place)) {
-                stored(self, taken, batch.base_offset);
+            let offset = batch.base_offset;
+            if let Some(stored) = place.and_then(|place| self.take_stored(place, offset, now)) {
+                take(stored);
                 if let Some(doubt) = self.doubt_mut() {
                     doubt.found += 1;
                 }
             }
         }
+        // An empty answer is possible while replicas catch up.
+        let pause_until = if next == before { self.backoff.fail(now) } else { now };
         let Some(doubt) = self.doubt_mut() else { return Ok(Progress::Ask) };
         doubt.is_asked = false;
         doubt.step = Step::Read { next, end };
-        if next == before {
-            doubt.not_before = again_at;
-        }
+        doubt.not_before = pause_until;
         Ok(if end <= next { self.finish() } else { Progress::Ask })
     }
 
@@ -283,11 +288,8 @@ impl Producer {
         if !fetched.error.is_none() {
             return self.handle_tail_error(slot, fetched.error, topics, now);
         }
-        let again_at = partition.backoff.clone().fail(now);
         let settled = &mut self.settled;
-        let progress = partition.handle_tail(fetched.records, again_at, |partition, stored, offset| {
-            settled.store(partition, stored, offset, now);
-        });
+        let progress = partition.handle_tail(fetched.records, now, |stored| settled.take(stored));
         match progress {
             Ok(progress) => {
                 self.handle_progress(slot, progress, topics, notices);

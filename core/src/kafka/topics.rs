@@ -188,7 +188,8 @@ impl Topics {
         }
     }
 
-    /// Metadata could not name the partitions of a topic. `may_create`: the broker had leave to create it.
+    /// Metadata could not name the partitions of a topic. `may_create`: the broker had leave to
+    /// create it.
     pub(super) fn handle_error(
         &mut self,
         id: TopicId,
@@ -201,7 +202,8 @@ impl Topics {
         if topic.stage == Stage::Ready && error.class() != ErrorClass::Fatal {
             return Ok(());
         }
-        // The broker that creates topics by itself says this while others of the cluster still start.
+        // The broker that creates topics by itself says this while others of the cluster still
+        // start.
         let may_pass = error == ErrorCode::INVALID_REPLICATION_FACTOR;
         if error.class() == ErrorClass::Fatal && !may_pass {
             return Err(topic.refused("describe", error, None));

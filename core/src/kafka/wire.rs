@@ -1,15 +1,17 @@
 //! Integers, strings and frames of the Kafka protocol.
 //!
 //! ```text
-//! request    size i32 │ key i16 │ version i16 │ correlation i32 │ client id (i16 length) │ tags │ body
+//! request    size i32 │ key i16 │ version i16 │ correlation i32 │ client id │ tags │ body
 //! answer     size i32 │ correlation i32 │ tags, except for ApiVersions │ body
 //! ```
 //!
-//! Fixed integers are big-endian. Varints are little-endian groups of seven bits; the signed ones are zigzag. A compact
-//! length is a varint of `length + 1`, so that 0 means null. Every version spoken here is flexible (KIP-482), so each
+//! The client id has a length of two bytes. Fixed integers are big-endian. Varints are
+//! little-endian groups of seven bits; the signed ones are zigzag. A compact length is a varint of
+//! `length + 1`, so that 0 means null. Every version spoken here is flexible (KIP-482), so each
 //! structure ends in tagged fields; the ones received are skipped.
 //!
-//! [`Reader`] borrows and trusts nothing: each length is checked against the bytes that are there. Sizes are bytes.
+//! [`Reader`] borrows and trusts nothing: each length is checked against the bytes that are there.
+//! Sizes are bytes.
 
 use std::fmt;
 
@@ -211,8 +213,9 @@ impl<'a> Reader<'a> {
         self.compact_string()?.ok_or(WireError::Length { declared: -1 })
     }
 
-    /// The number of elements of a compact array; null counts as empty. Each element has at least one byte, so more
-    /// elements than bytes left is an error: a loop or an allocation of this length is bounded by what was received.
+    /// The number of elements of a compact array; null counts as empty. Each element has at least
+    /// one byte, so more elements than bytes left is an error: a loop or an allocation of this
+    /// length is bounded by what was received.
     pub fn compact_array(&mut self) -> Result<usize, WireError> {
         let length = self.compact_length()?.unwrap_or(0);
         if self.left() < length {
@@ -340,8 +343,8 @@ pub fn finish_request(out: &mut [u8], size_bytes: usize) {
     }
 }
 
-/// Brings the next frame together at the front of `inbox` and returns its size without the four bytes of the size, or
-/// `None` until all of it was received.
+/// Brings the next frame together at the front of `inbox` and returns its size without the four
+/// bytes of the size, or `None` until all of it was received.
 pub fn next_frame(inbox: &mut Inbox) -> Result<Option<usize>, WireError> {
     if inbox.bytes().len() < 4 {
         inbox.join_next(4);

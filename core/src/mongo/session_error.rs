@@ -329,8 +329,8 @@ fn fmt_closed(
         Doing::Connecting => write!(f, "cannot connect to {address}: {reason}"),
         Doing::Handshaking => write!(
             f,
-            "{address} closed the connection while {doing}: {reason}; a server that requires TLS does \
-             so"
+            "{address} closed the connection while {doing}: {reason}; a server that requires TLS \
+             does so"
         ),
         Doing::Opening | Doing::Streaming => {
             write!(f, "the connection to {address} was lost while {doing}: {reason}")
@@ -367,8 +367,8 @@ fn fmt_remedy(
             }
             f.write_str(
                 " can no longer be resumed, the stream is stopped and nothing was skipped: store \
-                 an offset that is still in the oplog, or set offset.partition.name to a new name to \
-                 begin afresh and accept the gap",
+                 an offset that is still in the oplog, or set offset.partition.name to a new name \
+                 to begin afresh and accept the gap",
             )
         }
         CodeClass::EventTooLarge => f.write_str(

@@ -49,10 +49,16 @@ impl fmt::Display for PipelineError {
             Self::Session(error) => error.fmt(f),
             Self::Client(error) => error.fmt(f),
             Self::Event(error) => {
-                write!(f, "the server sent a change event that is not valid BSON: {error}; nothing was skipped")
+                write!(
+                    f,
+                    "the server sent a change event that is not valid BSON: {error}; nothing was skipped"
+                )
             }
             Self::Format(error) => {
-                write!(f, "a change event cannot be written in the configured output format: {error}; nothing was skipped")
+                write!(
+                    f,
+                    "a change event cannot be written in the configured output format: {error}; nothing was skipped"
+                )
             }
             Self::Route(error) => error.fmt(f),
             Self::RecordTooLarge { topic, record_bytes, bytes_max, key } => write!(

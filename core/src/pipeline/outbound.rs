@@ -123,12 +123,14 @@ impl Outbound {
             AppendError::UnknownPartition { partition } => {
                 PipelineError::UnknownPartition { topic: name.to_owned(), partition }
             }
-            AppendError::RecordTooLarge { record_bytes, bytes_max } => PipelineError::RecordTooLarge {
-                topic: name.to_owned(),
-                record_bytes,
-                bytes_max,
-                key: String::from_utf8_lossy(self.maker.key()).chars().take(200).collect(),
-            },
+            AppendError::RecordTooLarge { record_bytes, bytes_max } => {
+                PipelineError::RecordTooLarge {
+                    topic: name.to_owned(),
+                    record_bytes,
+                    bytes_max,
+                    key: String::from_utf8_lossy(self.maker.key()).chars().take(200).collect(),
+                }
+            }
         }
     }
 }

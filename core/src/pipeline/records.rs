@@ -73,7 +73,10 @@ impl RecordMaker {
     }
 
     /// The record of `event`; `None` if it makes none.
-    pub(super) fn make<'a>(&mut self, event: RawDoc<'a>) -> Result<Option<Record<'a>>, PipelineError> {
+    pub(super) fn make<'a>(
+        &mut self,
+        event: RawDoc<'a>,
+    ) -> Result<Option<Record<'a>>, PipelineError> {
         let change = ChangeEvent::parse(event).map_err(PipelineError::Event)?;
         let Some(value) = self.value(event, &change) else { return Ok(None) };
         let Some(database) = change.database else { return Ok(None) };
@@ -95,7 +98,11 @@ impl RecordMaker {
         self.config.value.size_hint(document)
     }
 
-    pub(super) fn encode_value(&self, document: RawDoc<'_>, out: &mut Vec<u8>) -> Result<(), FormatError> {
+    pub(super) fn encode_value(
+        &self,
+        document: RawDoc<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), FormatError> {
         self.config.value.encode(document, out)
     }
 
@@ -113,7 +120,9 @@ impl RecordMaker {
     fn encode_key(&mut self, change: &ChangeEvent<'_>) -> Result<(), PipelineError> {
         self.key.clear();
         let encoded = match change.document_key {
-            Some(key) if self.config.document_key_as_key => self.config.key.encode(key, &mut self.key),
+            Some(key) if self.config.document_key_as_key => {
+                self.config.key.encode(key, &mut self.key)
+            }
             Some(_) | None => {
                 self.key_document.clear();
                 write_document(&mut self.key_document, |document| {

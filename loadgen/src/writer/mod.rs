@@ -1,9 +1,9 @@
 //! Writes a workload to MongoDB through the official driver.
 //!
-//! | how                    | sends                         | write concern | for                                        |
-//! |------------------------|-------------------------------|---------------|--------------------------------------------|
-//! | [`write_backlog`]      | many operations per command   | `w: 1`        | a backlog to drain, as fast as it goes     |
-//! | [`write_open_loop`]    | one operation per command     | `w: majority` | latency, each at its intended time         |
+//! | how                 | sends                       | write concern | for                                    |
+//! |---------------------|-----------------------------|---------------|----------------------------------------|
+//! | [`write_backlog`]   | many operations per command | `w: 1`        | a backlog to drain, as fast as it goes |
+//! | [`write_open_loop`] | one operation per command   | `w: majority` | latency, each at its intended time     |
 //!
 //! With `w: 1` a change stream sees an event only when the journal is flushed, every 100 ms; a latency taken there
 //! would be the journal's. Collections come to be with their first insert; nothing is dropped here.

@@ -5,8 +5,8 @@
 //! lane 0 … 63 (tasks)   one operation after the other, so the order of a key holds
 //! ```
 //!
-//! A slow server fills lanes, it does not slow the pacer: a queued operation is 40 bytes, and no more are queued than the
-//! workload has. The pacer is a thread because timers of the runtime have millisecond steps.
+//! A slow server fills lanes, it does not slow the pacer: a queued operation is 32 bytes, and no more are queued
+//! than the workload has. The pacer is a thread because timers of the runtime have millisecond steps.
 //!
 //! Every operation may be sent again without a second event: a second insert is refused, a second `$set` or replace
 //! changes nothing, a second delete finds nothing. So faults of network and elections are waited out.
@@ -194,7 +194,8 @@ impl Lane {
             match self.send(key, kind, &content).await {
                 Ok(found) if found || attempts != 0 => break,
                 Ok(_) => bail!(
-                    "operation {index} ({kind:?} of _id {}) found no document in {}.{}: does somebody else write there?",
+                    "operation {index} ({kind:?} of _id {}) found no document in {}.{}: \
+                     does somebody else write there?",
                     key.id(),
                     self.database.name(),
                     self.workload.collection(key),

@@ -1,18 +1,21 @@
 //! The connector properties that belong to Kafka Connect itself, and what becomes of them here.
 //!
-//! Declared ones as `SourceConnectorConfig.configDef()` of Connect 4.1.0 prints them; families of properties by their
-//! prefix. A family that is `Read` has its own file: [`super::converter`], [`super::topic_creation`],
-//! [`super::producer`].
+//! Declared ones as `SourceConnectorConfig.configDef()` of Connect 4.1.0 prints them; families of
+//! properties by their prefix. A family that is `Read` has its own file: [`super::converter`],
+//! [`super::topic_creation`], [`super::producer`].
 
 use super::property::{Kind, Property};
 
-const EXACTLY_ONCE: &str = "exactly-once delivery comes with a later version; with 'requested' the connector delivers \
-                            at least once, as on a Connect worker that has it disabled";
+const EXACTLY_ONCE: &str = "exactly-once delivery comes with a later version; with 'requested' the \
+                            connector delivers at least once, as on a Connect worker that has it \
+                            disabled";
 const TRANSFORMS: &str = "single message transforms come with a later version";
 const PLUGIN_VERSION: &str = "connector and converters are built in and have one version";
-const NO_RETRY: &str = "nothing between reading and sending can fail for a while, so nothing is retried there";
+const NO_RETRY: &str =
+    "nothing between reading and sending can fail for a while, so nothing is retried there";
 
-/// In the order of Java's declaration, without what the MongoDB connector declares again (`errors.*`).
+/// In the order of Java's declaration, without what the MongoDB connector declares again
+/// (`errors.*`).
 pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
     Property::optional("name", Kind::Text).non_empty(),
     Property::optional("connector.class", Kind::Text),
@@ -44,10 +47,12 @@ pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
     Property::text("transaction.boundary", "poll")
         .one_of_any_case(&["interval", "poll", "connector"])
         .not_yet(EXACTLY_ONCE),
-    Property::optional("transaction.boundary.interval.ms", Kind::Long).at_least(0).not_yet(EXACTLY_ONCE),
-    Property::optional("offsets.storage.topic", Kind::Text)
-        .non_empty()
-        .not_yet("an offset topic of the connector's own comes with a later version; the worker's is used"),
+    Property::optional("transaction.boundary.interval.ms", Kind::Long)
+        .at_least(0)
+        .not_yet(EXACTLY_ONCE),
+    Property::optional("offsets.storage.topic", Kind::Text).non_empty().not_yet(
+        "an offset topic of the connector's own comes with a later version; the worker's is used",
+    ),
 ];
 
 /// Properties whose names begin alike.
@@ -88,7 +93,9 @@ pub(crate) const CONNECT_FAMILIES: &[Family] = &[
     },
     Family {
         prefix: "admin.override.",
-        fate: Fate::NotYet("topics are created over the producer's connections; use producer.override.*"),
+        fate: Fate::NotYet(
+            "topics are created over the producer's connections; use producer.override.*",
+        ),
     },
 ];
 

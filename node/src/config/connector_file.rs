@@ -1,13 +1,13 @@
 //! A connector file: `.properties`, the JSON that one POSTs, or one flat JSON object.
 //!
 //! ```text
-//! name=c                   {"name": "c", "config": {"tasks.max": 1}}        {"name": "c", "tasks.max": "1"}
-//! tasks.max=1              optional: "initial_state": "RUNNING"
+//! name=c            {"name": "c", "config": {"tasks.max": 1}}       {"name": "c", "tasks.max": 1}
+//! tasks.max=1       optional: "initial_state": "RUNNING"
 //! ```
 //!
 //! Connect's standalone worker takes all three and looks at the content, not at the file's name
-//! (`connect/cli/ConnectStandalone.java`). Numbers and booleans become text, as Connect does it. What the properties
-//! mean is not checked here.
+//! (`connect/cli/ConnectStandalone.java`). Numbers and booleans become text, as Connect does it.
+//! What the properties mean is not checked here.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -61,7 +61,7 @@ impl ConnectorFile {
 
 /// Reads a file whole.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    fs::read(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })
+    fs::read(path).map_err(|error| ConfigError::Unreadable { path: path.to_owned(), error })
 }
 
 /// The entries of a `.properties` text; the last of doubled keys counts, as in Java, and is noted.
@@ -76,7 +76,8 @@ pub(super) fn properties_of_text(
     })?;
     if has_utf8 {
         let text = format!(
-            "{} holds UTF-8 text; Kafka Connect reads it as ISO-8859-1, \\uXXXX means the same in both",
+            "{} holds UTF-8 text; Kafka Connect reads it as ISO-8859-1, \\uXXXX means the same in \
+             both",
             path.display()
         );
         notices.push(Notice { severity: Severity::Warning, text });
@@ -141,7 +142,8 @@ impl Posted {
         if let Some(PropertyText(outer)) = self.name {
             match properties.get("name") {
                 Some(inner) if *inner != outer => {
-                    let text = "Connector name configuration in 'config' doesn't match the one specified in 'name'";
+                    let text = "Connector name configuration in 'config' doesn't match the one \
+                                specified in 'name'";
                     return Err(invalid(path, Some(inner), Reason::Conflict(text.to_owned())));
                 }
                 Some(_) => {}
@@ -249,22 +251,34 @@ mod tests {
     fn malformed_json_is_named_by_line_and_column() {
         assert_eq!(
             error("c.json", "{\n  \"name\": \"c\",\n  \"config\": {\"a\": }\n}"),
-            "c.json:3:19: expected value; a connector file holds {\"name\": …, \"config\": {…}} or one flat object of \
-             properties"
+            "c.json:3:19: expected value; a connector file holds {\"name\": …, \"config\": {…}} or \
+             one flat object of properties"
         );
         assert!(error("c.json", "{\"name\": \"c\",\n\"config\": {\"a\": [1]}}").starts_with(
             "c.json:2:17: invalid type: sequence, expected text, a number or a boolean"
         ));
-        assert!(error("c.json", "{\"name\": \"c\", \"a\": null}").starts_with("c.json:1:23: invalid type: null"));
-        assert!(error("c.json", "{\"name\": \"c\", \"conf\": {}}").starts_with("c.json:1:23: invalid type: map"));
-        assert!(error("c.json", "{\"nam\": \"c\", \"config\": {}}").starts_with("c.json:1:6: unknown field `nam`"));
+        assert!(
+            error("c.json", "{\"name\": \"c\", \"a\": null}")
+                .starts_with("c.json:1:23: invalid type: null")
+        );
+        assert!(
+            error("c.json", "{\"name\": \"c\", \"conf\": {}}")
+                .starts_with("c.json:1:24: invalid type: map")
+        );
+        assert!(
+            error("c.json", "{\"nam\": \"c\", \"config\": {}}")
+                .starts_with("c.json:1:6: unknown field `nam`")
+        );
         assert!(error("c.json", "[]").starts_with("c.json:1:0: invalid type: sequence"));
         assert!(error("c.json", "").starts_with("c.json:1:0: EOF"));
     }
 
     #[test]
     fn malformed_properties_are_named_by_line_and_column() {
-        assert_eq!(error("c.properties", "name=c\na=\\uXY"), "c.properties:2:3: Malformed \\uxxxx encoding.");
+        assert_eq!(
+            error("c.properties", "name=c\na=\\uXY"),
+            "c.properties:2:3: Malformed \\uxxxx encoding."
+        );
     }
 
     #[test]
@@ -276,7 +290,10 @@ mod tests {
                  Missing required configuration \"name\" which has no default value."
             );
         }
-        assert!(error("c", "name= ").ends_with("Invalid value  for configuration name: String must be non-empty"));
+        assert!(
+            error("c", "name= ")
+                .ends_with("Invalid value  for configuration name: String must be non-empty")
+        );
     }
 
     #[test]
@@ -284,16 +301,18 @@ mod tests {
         let same = r#"{"name":"c","config":{"name":"c"}}"#;
         assert_eq!(parse("c", same).unwrap().name, "c");
         assert!(error("c", r#"{"name":"c","config":{"name":"d"}}"#).ends_with(
-            "Invalid value d for configuration name: Connector name configuration in 'config' doesn't match the one \
-             specified in 'name'"
+            "Invalid value d for configuration name: Connector name configuration in 'config' \
+             doesn't match the one specified in 'name'"
         ));
     }
 
     #[test]
     fn initial_state_other_than_running_is_refused() {
         assert!(parse("c", r#"{"name":"c","config":{},"initial_state":"RUNNING"}"#).is_ok());
-        assert!(error("c", r#"{"name":"c","config":{},"initial_state":"PAUSED"}"#)
-            .contains("Invalid value PAUSED for configuration initial_state: not supported"));
+        assert!(
+            error("c", r#"{"name":"c","config":{},"initial_state":"PAUSED"}"#)
+                .contains("Invalid value PAUSED for configuration initial_state: not supported")
+        );
     }
 
     #[test]
@@ -307,6 +326,8 @@ mod tests {
     #[test]
     fn missing_file_is_named() {
         let error = ConnectorFile::read(Path::new("/no/such/file")).unwrap_err().to_string();
-        assert!(error.starts_with("reading the configuration file /no/such/file failed: No such file"));
+        assert!(
+            error.starts_with("reading the configuration file /no/such/file failed: No such file")
+        );
     }
 }

@@ -1,11 +1,12 @@
 //! Which converter writes keys or values, and its settings.
 //!
-//! A connector that names a converter brings that converter's settings along; else the worker's converter and the
-//! worker's settings count, and settings in the connector's file are without effect, as in Java
-//! (`Worker.startTask`: `plugins.newConverter(connectorConfig, …)`, then the worker's).
+//! A connector that names a converter brings that converter's settings along; else the worker's
+//! converter and the worker's settings count, and settings in the connector's file are without
+//! effect, as in Java (`Worker.startTask`: `plugins.newConverter(connectorConfig, …)`, then the
+//! worker's).
 //!
-//! The settings of `JsonConverter` that concern decimals, defaults and the schema cache change nothing for text and
-//! bytes, which is all that the MongoDB connector gives it.
+//! The settings of `JsonConverter` that concern decimals, defaults and the schema cache change
+//! nothing for text and bytes, which is all that the MongoDB connector gives it.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +14,8 @@ use super::error::{Reason, Shown};
 use super::property::{Kind, Property, check_all, nearest};
 use super::report::Report;
 
-const CLASSES: &str = "converters are StringConverter, ByteArrayConverter and JsonConverter; others come with a later version";
+const CLASSES: &str = "converters are StringConverter, ByteArrayConverter and JsonConverter; others come \
+     with a later version";
 const NO_EFFECT: &str = "changes nothing for text and bytes";
 
 /// A converter of Kafka Connect.
@@ -41,14 +43,15 @@ const JSON_SETTINGS: &[Property] = &[
     Property::optional("converter.type", Kind::Text).accepted("the worker sets it by itself"),
 ];
 const STRING_SETTINGS: &[Property] = &[
-    Property::text("converter.encoding", "UTF-8").only(&["UTF-8", "UTF8"], "texts are written as UTF-8"),
+    Property::text("converter.encoding", "UTF-8")
+        .only(&["UTF-8", "UTF8"], "texts are written as UTF-8"),
     Property::optional("converter.type", Kind::Text).accepted("the worker sets it by itself"),
 ];
 const BYTE_ARRAY_SETTINGS: &[Property] =
     &[Property::optional("converter.type", Kind::Text).accepted("the worker sets it by itself")];
 
-/// Reads the converter that `role` (`key.converter` or `value.converter`) names in `properties`, with its settings.
-/// `None` if there is none, or if it was refused.
+/// Reads the converter that `role` (`key.converter` or `value.converter`) names in `properties`,
+/// with its settings. `None` if there is none, or if it was refused.
 pub(super) fn parse_converter(
     role: &str,
     properties: &BTreeMap<String, String>,
@@ -105,7 +108,8 @@ pub(super) fn warn_of_idle_settings(
     let prefix = format!("{role}.");
     for name in settings(&prefix, properties).keys() {
         report.warn(format!(
-            "{prefix}{name} has no effect without {role} in the same file; the worker's converter is used as it is"
+            "{prefix}{name} has no effect without {role} in the same file; the worker's converter \
+             is used as it is"
         ));
     }
 }
@@ -125,7 +129,9 @@ mod tests {
     use super::super::report::Notice;
     use super::*;
 
-    fn parse(entries: &[(&str, &str)]) -> Result<(Option<ConverterKind>, Vec<Notice>), ConfigError> {
+    fn parse(
+        entries: &[(&str, &str)],
+    ) -> Result<(Option<ConverterKind>, Vec<Notice>), ConfigError> {
         let entries = entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let mut report = Report::new(false, Vec::new());
         let kind = parse_converter("key.converter", &entries.collect(), &mut report);
@@ -140,7 +146,11 @@ mod tests {
             ("org.apache.kafka.connect.storage.StringConverter", ConverterKind::String),
             (" org.apache.kafka.connect.converters.ByteArrayConverter ", ConverterKind::ByteArray),
         ] {
-            assert_eq!(parse(&[("key.converter", class)]).unwrap(), (Some(kind), Vec::new()), "{class}");
+            assert_eq!(
+                parse(&[("key.converter", class)]).unwrap(),
+                (Some(kind), Vec::new()),
+                "{class}"
+            );
         }
     }
 
@@ -150,7 +160,8 @@ mod tests {
             parse(&[("key.converter", "Json"), ("key.converter.schemas.enable", "False")]).unwrap();
         assert_eq!((kind, notices), (Some(ConverterKind::Json { schemas: false }), Vec::new()));
         let (kind, notices) =
-            parse(&[("key.converter", "String"), ("key.converter.schemas.enable", "true")]).unwrap();
+            parse(&[("key.converter", "String"), ("key.converter.schemas.enable", "true")])
+                .unwrap();
         assert_eq!((kind, notices), (Some(ConverterKind::String), Vec::new()));
     }
 
@@ -158,14 +169,20 @@ mod tests {
     fn other_converters_and_encodings_are_refused_by_name() {
         let avro = "io.confluent.connect.avro.AvroConverter";
         let error = parse(&[("key.converter", avro)]).unwrap_err().to_string();
-        assert!(error.contains("Invalid value io.confluent.connect.avro.AvroConverter for configuration key.converter: not supported"));
-        let latin = [("key.converter", "String"), ("key.converter.converter.encoding", "ISO-8859-1")];
-        assert!(parse(&latin).unwrap_err().to_string().contains("key.converter.converter.encoding"));
+        assert!(error.contains(&format!(
+            "Invalid value {avro} for configuration key.converter: not supported"
+        )));
+        let latin =
+            [("key.converter", "String"), ("key.converter.converter.encoding", "ISO-8859-1")];
+        assert!(
+            parse(&latin).unwrap_err().to_string().contains("key.converter.converter.encoding")
+        );
     }
 
     #[test]
     fn misspelt_setting_is_noted_with_the_likely_name() {
-        let (_, notices) = parse(&[("key.converter", "Json"), ("key.converter.schema.enable", "x")]).unwrap();
+        let (_, notices) =
+            parse(&[("key.converter", "Json"), ("key.converter.schema.enable", "x")]).unwrap();
         assert!(notices[0].text.ends_with("Did you mean 'key.converter.schemas.enable'?"));
     }
 }

@@ -1,7 +1,8 @@
 //! What is wrong with a configuration file.
 //!
-//! A [`Problem`] is one property; its text is Java's (`Invalid value <v> for configuration <name>: <reason>`), so that
-//! what people search for is found. Values of secret properties are shown as `[hidden]`, also where Java prints them.
+//! A [`Problem`] is one property; its text is Java's (`Invalid value <v> for configuration <name>:
+//! <reason>`), so that what people search for is found. Values of secret properties are shown as
+//! `[hidden]`, also where Java prints them.
 
 use std::fmt;
 use std::io;
@@ -16,12 +17,12 @@ use super::mongo_uri::UriError;
 #[derive(Debug, Error)]
 pub(crate) enum ConfigError {
     /// The file cannot be read.
-    #[error("reading the configuration file {} failed: {source}", path.display())]
+    #[error("reading the configuration file {} failed: {error}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        error: io::Error,
     },
     /// The file is no properties file and no JSON.
     #[error("{}:{line}:{column}: {reason}", path.display())]
@@ -80,7 +81,10 @@ pub(crate) enum Malformed {
     #[error("\\u{0:04x} is half of a surrogate pair; write both halves")]
     LoneSurrogate(u16),
     /// JSON that does not parse, or not into a connector.
-    #[error("{0}; a connector file holds {{\"name\": …, \"config\": {{…}}}} or one flat object of properties")]
+    #[error(
+        "{0}; a connector file holds {{\"name\": …, \"config\": {{…}}}} or one flat object of \
+         properties"
+    )]
     Json(String),
 }
 
@@ -152,9 +156,10 @@ pub(crate) enum Reason {
     DatabaseMissing,
     /// No start time in any of the three notations.
     #[error(
-        "Must be either an integer number of seconds since the Epoch in the decimal format (example: 30), or an \
-         instant in the ISO-8601 format with one second precision (example: '1970-01-01T00:00:30Z'), or a BSON \
-         Timestamp in the canonical extended JSON (v2) format (example: '{{\"$timestamp\": {{\"t\": 30, \"i\": 0}}}}')."
+        "Must be either an integer number of seconds since the Epoch in the decimal format \
+         (example: 30), or an instant in the ISO-8601 format with one second precision (example: \
+         '1970-01-01T00:00:30Z'), or a BSON Timestamp in the canonical extended JSON (v2) format \
+         (example: '{{\"$timestamp\": {{\"t\": 30, \"i\": 0}}}}')."
     )]
     NotAnOperationTime,
     /// Neither positive nor -1.

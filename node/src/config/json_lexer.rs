@@ -1,8 +1,8 @@
 //! Cuts text into the tokens of the JSON dialect that the MongoDB Java driver reads.
 //!
-//! More than JSON: names without quotes, texts in single quotes, `/pattern/options`, and calls as in the shell
-//! (`ObjectId("…")`). Pipelines in connector files are often copied from a shell, so this is not an edge case. Facts
-//! from `org.bson.json.JsonScanner` of driver 5.
+//! More than JSON: names without quotes, texts in single quotes, `/pattern/options`, and calls as
+//! in the shell (`ObjectId("…")`). Pipelines in connector files are often copied from a shell, so
+//! this is not an edge case. Facts from `org.bson.json.JsonScanner` of driver 5.
 //!
 //! Positions count characters from 1. Nothing is converted here.
 
@@ -151,7 +151,9 @@ impl Lexer {
 
     fn escaped(&mut self) -> Result<char, JsonError> {
         let at = self.position + 1;
-        let Some(next) = self.head() else { return Err(JsonError::Unfinished { at, what: "a text" }) };
+        let Some(next) = self.head() else {
+            return Err(JsonError::Unfinished { at, what: "a text" });
+        };
         self.position += 1;
         Ok(match next {
             '\'' | '"' | '\\' | '/' => next,
@@ -170,7 +172,9 @@ impl Lexer {
             let at = self.position + 1;
             let digit = self.head().and_then(|digit| digit.to_digit(16));
             let digit = digit.and_then(|digit| u16::try_from(digit).ok());
-            let Some(digit) = digit else { return Err(JsonError::BadEscape { at, character: 'u' }) };
+            let Some(digit) = digit else {
+                return Err(JsonError::BadEscape { at, character: 'u' });
+            };
             unit = unit << 4 | digit;
             self.position += 1;
         }
@@ -186,7 +190,8 @@ impl Lexer {
             match next {
                 '/' => break,
                 '\\' => {
-                    // The driver keeps the backslash; only the slash it protects must not end the pattern.
+                    // The driver keeps the backslash; only the slash it protects must not end the
+                    // pattern.
                     pattern.push(next);
                     pattern.extend(self.head());
                     self.position += 1;
@@ -318,10 +323,7 @@ mod tests {
 
     #[test]
     fn errors_name_the_place() {
-        assert_eq!(
-            tokens("{ 'a\\.b' }"),
-            Err(JsonError::BadEscape { at: 6, character: '.' })
-        );
+        assert_eq!(tokens("{ 'a\\.b' }"), Err(JsonError::BadEscape { at: 6, character: '.' }));
         assert_eq!(tokens("  \"a"), Err(JsonError::Unfinished { at: 3, what: "a text" }));
         assert_eq!(tokens(" #"), Err(JsonError::UnexpectedCharacter { at: 2, character: '#' }));
     }

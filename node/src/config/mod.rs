@@ -1,17 +1,17 @@
 //! Kafka Connect's worker and connector files, read into values that the node can run.
 //!
 //! ```text
-//! worker.properties ── properties ──► worker::WorkerConfig ─────────────┐ converters, producer.*
-//! connector.json    ── connector_file ─► property tables ── source::SourceConfig
-//!                                        (name, type, default, check, what we do with it)
+//! worker.properties ── properties ─────► table ─► worker::WorkerConfig ┐ converters, producer.*
+//! connector.json    ── connector_file ─► table ─► source_check ────────┴─► source::SourceConfig
+//!                                        (name, type, default, check, what becomes of it)
 //! ```
 //!
-//! Every property that Java knows stands in one table with what becomes of it here: used, accepted with a stated
-//! meaning, or refused by name. Nothing is dropped in silence. All errors of a file are collected and shown together, in
-//! Java's words where Java has words for them.
+//! Every property that Java knows stands in one table with what becomes of it here: used, accepted
+//! with a stated meaning, or refused by name. Nothing is dropped in silence. All errors of a file
+//! are collected and shown together, in Java's words where Java has words for them.
 //!
-//! Holding a [`SourceConfig`] or a [`WorkerConfig`] means that every rule was checked. Secrets are never printed.
-//! Nothing here opens a socket.
+//! Holding a [`SourceConfig`] or a [`WorkerConfig`] means that every rule was checked. Secrets are
+//! never printed. Nothing here opens a socket.
 
 mod connect_properties;
 mod connector_file;
@@ -36,16 +36,12 @@ mod worker_properties;
 
 pub(crate) use connector_file::ConnectorFile;
 pub(crate) use converter::ConverterKind;
-pub(crate) use error::ConfigError;
-pub(crate) use extended_json::document_from_json;
-pub(crate) use mongo_uri::{Credentials, Mechanism, MongoConnection};
-pub(crate) use operation_time::OperationTime;
+pub(crate) use mongo_uri::MongoConnection;
 pub(crate) use producer::{Acks, ProducerSettings};
 pub(crate) use report::{Notice, Severity};
-pub(crate) use secret::Secret;
 pub(crate) use source::{
     FullDocument, FullDocumentBeforeChange, Output, OutputFormat, Publish, Scope, SourceConfig,
-    SourcePartition, Startup, TopicNaming,
+    SourcePartition, Startup,
 };
 pub(crate) use topic_creation::TopicCreation;
 pub(crate) use worker::{OffsetStorage, WorkerConfig};

@@ -5,11 +5,12 @@
 //!           └ percent-encoded ┘ └ hosts ┘ └ authSource, if not given as an option
 //! ```
 //!
-//! The driver sorts the hosts (`ConnectionString.parseHosts`), and the connector's offsets carry that sorted list, each
-//! host as it is written. [`MongoConnection::seeds`] keep the order of the file.
+//! The driver sorts the hosts (`ConnectionString.parseHosts`), and the connector's offsets carry
+//! that sorted list, each host as it is written. [`MongoConnection::seeds`] keep the order of the
+//! file.
 //!
-//! `mongodb+srv://` is refused: it takes a DNS query, which a configuration check must not make. Java prints the whole
-//! connection string in its errors, password included; we never do.
+//! `mongodb+srv://` is refused: it takes a DNS query, which a configuration check must not make.
+//! Java prints the whole connection string in its errors, password included; we never do.
 
 use millrace_core::link::Address;
 use thiserror::Error;
@@ -30,7 +31,8 @@ const CONNECT_TIMEOUT_MS: u64 = 10_000;
 pub(crate) struct MongoConnection {
     /// Members to ask first, in the order of the file.
     pub(crate) seeds: Vec<Address>,
-    /// The hosts as written, sorted: the part of the offsets' partition name that depends on the connection.
+    /// The hosts as written, sorted: the part of the offsets' partition name that depends on the
+    /// connection.
     pub(crate) hosts: Vec<String>,
     /// The set that must be there.
     pub(crate) replica_set: Option<String>,
@@ -62,7 +64,8 @@ pub(crate) struct Credentials {
 /// How to prove a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mechanism {
-    /// Not named in the connection string: the strongest that both sides know, which for us is SCRAM-SHA-256.
+    /// Not named in the connection string: the strongest that both sides know, which for us is
+    /// SCRAM-SHA-256.
     Negotiated,
     /// Named.
     ScramSha256,
@@ -72,38 +75,46 @@ pub(crate) enum Mechanism {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum UriError {
     #[error(
-        "The connection string is invalid. Connection strings must start with either 'mongodb://' or 'mongodb+srv://"
+        "The connection string is invalid. Connection strings must start with either 'mongodb://' \
+         or 'mongodb+srv://"
     )]
     Scheme,
     #[error(
-        "mongodb+srv:// comes with a later version; list the hosts instead: mongodb://host1:27017,host2:27017/?tls=…"
+        "mongodb+srv:// comes with a later version; list the hosts instead: \
+         mongodb://host1:27017,host2:27017/?tls=…"
     )]
     Srv,
     #[error("The connection string contains an empty host")]
     NoHost,
     #[error(
-        "The connection string contains an invalid host '{0}'. Write host:port with a port from 1 to 65535; an IPv6 \
-         address stands in '[' and ']'"
+        "The connection string contains an invalid host '{0}'. Write host:port with a port from 1 \
+         to 65535; an IPv6 address stands in '[' and ']'"
     )]
     Host(String),
     #[error("Unix domain sockets are not supported: '{0}'")]
     UnixSocket(String),
     #[error(
-        "The connection string contains invalid user information. If the username or password contains a colon (:) or \
-         an at-sign (@) then it must be urlencoded"
+        "The connection string contains invalid user information. If the username or password \
+         contains a colon (:) or an at-sign (@) then it must be urlencoded"
     )]
     UserInfo,
     #[error("Password can not be null")]
     NoPassword,
-    #[error("The connection string contains '%' that is not followed by two hex digits of UTF-8 text")]
+    #[error(
+        "The connection string contains '%' that is not followed by two hex digits of UTF-8 text"
+    )]
     PercentEncoding,
     #[error("The connection string contains options without trailing slash")]
     OptionsWithoutSlash,
     #[error(
-        "The connection string contains an invalid option '{0}'. '{0}' is missing the value delimiter eg '{0}=value'"
+        "The connection string contains an invalid option '{0}'. '{0}' is missing the value \
+         delimiter eg '{0}=value'"
     )]
     OptionWithoutValue(String),
-    #[error("The connection string contains an invalid value for '{name}'. '{value}' is not a valid integer")]
+    #[error(
+        "The connection string contains an invalid value for '{name}'. '{value}' is not a valid \
+         integer"
+    )]
     NotAnInteger { name: &'static str, value: String },
     #[error("option {name} is not supported by this version: {why}")]
     OptionNotYet { name: String, why: &'static str },
@@ -231,9 +242,12 @@ mod tests {
 
     #[test]
     fn every_part_is_read() {
-        let uri = "mongodb://us%40er:p%3Ass@h2:27018,h1/db.coll?replicaSet=rs0&appName=x%20y&directConnection=false\
-                   &serverSelectionTimeoutMS=5&connectTimeoutMS=6&authMechanism=SCRAM-SHA-256";
-        let connection = parse(uri).unwrap();
+        let uri = [
+            "mongodb://us%40er:p%3Ass@h2:27018,h1/db.coll?replicaSet=rs0&appName=x%20y",
+            "directConnection=false&serverSelectionTimeoutMS=5&connectTimeoutMS=6",
+            "authMechanism=SCRAM-SHA-256",
+        ];
+        let connection = parse(&uri.join("&")).unwrap();
         let credentials = connection.credentials.clone().unwrap();
         assert_eq!(credentials.username, "us@er");
         assert_eq!(credentials.password.expose(), "p:ss");
@@ -318,17 +332,22 @@ mod tests {
     #[test]
     fn option_without_effect_is_taken_and_noted() {
         let mut report = Report::new(false, Vec::new());
-        let uri = "mongodb://h/?w=majority;retryWrites=true&readPreference=Primary&tls=false&repicaSet=x";
+        let uri =
+            "mongodb://h/?w=majority;retryWrites=true&readPreference=Primary&tls=false&repicaSet=x";
         MongoConnection::parse(uri, &mut report).unwrap();
-        let notices = report.finish("c".as_ref(), super::super::error::Subject::Connector, Some(())).unwrap().1;
+        let notices = report
+            .finish("c".as_ref(), super::super::error::Subject::Connector, Some(()))
+            .unwrap()
+            .1;
         let texts: Vec<&str> = notices.iter().map(|notice| notice.text.as_str()).collect();
         assert_eq!(
             texts,
             [
                 "connection.uri: option w: the source connector does not write to MongoDB",
-                "connection.uri: option retryWrites: the source connector does not write to MongoDB",
-                "The configuration 'connection.uri: repicaSet' was supplied but isn't a known config. Did you mean \
-                 'replicaset'?",
+                "connection.uri: option retryWrites: the source connector does not write to \
+                 MongoDB",
+                "The configuration 'connection.uri: repicaSet' was supplied but isn't a known \
+                 config. Did you mean 'replicaset'?",
             ]
         );
     }
@@ -354,7 +373,8 @@ mod tests {
                 .collect();
             assert_eq!(ours.seeds, hosts);
             assert_eq!(ours.replica_set, theirs.replica_set);
-            let user = theirs.credential.as_ref().and_then(|credential| credential.username.clone());
+            let user =
+                theirs.credential.as_ref().and_then(|credential| credential.username.clone());
             assert_eq!(ours.credentials.map(|credentials| credentials.username), user);
         }
     }

@@ -1,4 +1,5 @@
-//! The start time of `startup.mode=timestamp`, in any of Java's three notations, and ISO-8601 dates.
+//! The start time of `startup.mode=timestamp`, in any of Java's three notations, and ISO-8601
+//! dates.
 //!
 //! ```text
 //! 30                                     seconds since the epoch
@@ -6,8 +7,8 @@
 //! {"$timestamp": {"t": 30, "i": 0}}      a BSON timestamp, extended JSON; also Timestamp(30, 0)
 //! ```
 //!
-//! Facts from `BsonTimestampParser` of the connector. Unlike Java, a time before 1970 is refused: Java wraps it into a
-//! time far in the future.
+//! Facts from `BsonTimestampParser` of the connector. Unlike Java, a time before 1970 is refused:
+//! Java wraps it into a time far in the future.
 
 use mongodb::bson::Bson;
 
@@ -15,7 +16,8 @@ use super::extended_json::leading_value_from_json;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// A point in the oplog: seconds since the epoch and the number of the operation within that second.
+/// A point in the oplog: seconds since the epoch and the number of the operation within that
+/// second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OperationTime {
     /// Seconds since the Unix epoch.
@@ -59,7 +61,8 @@ struct Instant {
 }
 
 impl Instant {
-    /// `YYYY-MM-DDTHH:MM:SS`, an optional fraction of up to nine digits, then `Z` or an offset such as `+01:00`.
+    /// `YYYY-MM-DDTHH:MM:SS`, an optional fraction of up to nine digits, then `Z` or an offset such
+    /// as `+01:00`.
     fn parse(text: &str) -> Option<Self> {
         let (date, rest) = text.split_once(['T', 't'])?;
         let days = days_since_epoch(date)?;
@@ -158,7 +161,11 @@ mod tests {
             ("{\"$timestamp\": {\"t\": 4294967295, \"i\": 7}}", u32::MAX, 7),
             ("Timestamp(30, 7)", 30, 7),
         ] {
-            assert_eq!(OperationTime::parse(text), Some(OperationTime { time, increment }), "{text}");
+            assert_eq!(
+                OperationTime::parse(text),
+                Some(OperationTime { time, increment }),
+                "{text}"
+            );
         }
     }
 

@@ -1,12 +1,13 @@
-//! What of the Kafka producer's settings is used: `producer.*` of the worker, `producer.override.*` of the connector.
+//! What of the Kafka producer's settings is used: `producer.*` of the worker, `producer.override.*`
+//! of the connector.
 //!
-//! The connector's value wins (`connector.client.config.override.policy=All`). Names and checks are those of
-//! `ProducerConfig` of Kafka 4.1; defaults are Kafka Connect's, with three exceptions:
+//! The connector's value wins (`connector.client.config.override.policy=All`). Names and checks are
+//! those of `ProducerConfig` of Kafka 4.1; defaults are Kafka Connect's, with three exceptions:
 //!
 //! | setting | Connect | here | why |
 //! |---|---|---|---|
-//! | `batch.size` | 16 384 | 1 048 576 | a batch goes out as soon as nothing waits, so a large one costs no latency |
-//! | `max.in.flight.requests.per.connection` | 1 | 5 | the producer is idempotent: order holds with up to five |
+//! | `batch.size` | 16 384 | 1 048 576 | it goes out when nothing waits, size adds no latency |
+//! | `max.in.flight.requests…` | 1 | 5 | the producer is idempotent: order holds with up to five |
 //! | `enable.idempotence` | false | always on | it only takes duplicates away |
 //!
 //! `acks=0` is refused: positions would be stored that no broker has confirmed.
@@ -27,7 +28,8 @@ pub(super) const PORT_DEFAULT: u16 = 9092;
 const SECURITY: &str = "TLS and SASL to Kafka come with a later version; use a PLAINTEXT listener";
 const COMPRESSION: &str = "compression comes with a later version; use compression.type=none";
 const TRANSACTIONS: &str = "exactly-once delivery comes with a later version";
-const PARTITIONER: &str = "Java partitioners cannot be loaded; records go where Kafka's default partitioner puts them";
+const PARTITIONER: &str =
+    "Java partitioners cannot be loaded; records go where Kafka's default partitioner puts them";
 const SOCKETS: &str = "sockets are tuned by the node itself";
 const METADATA: &str = "metadata is fetched when a broker says that it has changed";
 
@@ -36,12 +38,13 @@ const PRODUCER_PROPERTIES: &[Property] = &[
     Property::list("bootstrap.servers", ""),
     Property::text("client.dns.lookup", "use_all_dns_ips").accepted(SOCKETS),
     Property::long("buffer.memory", "33554432").at_least(0),
-    Property::int("retries", "2147483647").at_least(0).accepted(
-        "a batch is sent again until it is acknowledged; giving up would lose events",
-    ),
+    Property::int("retries", "2147483647")
+        .at_least(0)
+        .accepted("a batch is sent again until it is acknowledged; giving up would lose events"),
     Property::text("acks", "all").one_of(&["all", "-1", "0", "1"]).only(
         &["all", "-1", "1"],
-        "with acks=0 no broker confirms a record, so the position that is stored after it would be a guess",
+        "with acks=0 no broker confirms a record, so the position that is stored after it would be \
+         a guess",
     ),
     Property::text("compression.type", "none")
         .one_of(&["none", "gzip", "snappy", "lz4", "zstd"])
@@ -71,7 +74,8 @@ const PRODUCER_PROPERTIES: &[Property] = &[
     Property::long("metadata.max.idle.ms", "300000").at_least(5000).accepted(METADATA),
     Property::int("max.in.flight.requests.per.connection", "5").at_least(1),
     Property::optional("key.serializer", Kind::Text).accepted("keys are written by the converter"),
-    Property::optional("value.serializer", Kind::Text).accepted("values are written by the converter"),
+    Property::optional("value.serializer", Kind::Text)
+        .accepted("values are written by the converter"),
     Property::long("socket.connection.setup.timeout.ms", "10000").accepted(SOCKETS),
     Property::long("socket.connection.setup.timeout.max.ms", "30000").accepted(SOCKETS),
     Property::long("connections.max.idle.ms", "540000").accepted(SOCKETS),
@@ -84,8 +88,10 @@ const PRODUCER_PROPERTIES: &[Property] = &[
     Property::boolean("enable.metrics.push", "true").accepted("metrics are not pushed to brokers"),
     Property::list("metric.reporters", "").accepted("Java metric reporters cannot be loaded"),
     Property::int("metrics.num.samples", "2").accepted("metrics have their own settings here"),
-    Property::text("metrics.recording.level", "INFO").accepted("metrics have their own settings here"),
-    Property::long("metrics.sample.window.ms", "30000").accepted("metrics have their own settings here"),
+    Property::text("metrics.recording.level", "INFO")
+        .accepted("metrics have their own settings here"),
+    Property::long("metrics.sample.window.ms", "30000")
+        .accepted("metrics have their own settings here"),
     Property::int("transaction.timeout.ms", "60000").accepted(TRANSACTIONS),
     Property::optional("transactional.id", Kind::Text).not_yet(TRANSACTIONS),
     Property::boolean("transaction.two.phase.commit.enable", "false").not_yet(TRANSACTIONS),
@@ -131,8 +137,8 @@ pub(crate) enum Acks {
     Leader,
 }
 
-/// Joins the worker's settings with the connector's and checks them. Names are shown with their prefix. `None` if a
-/// problem was reported.
+/// Joins the worker's settings with the connector's and checks them. Names are shown with their
+/// prefix. `None` if a problem was reported.
 pub(super) fn parse_producer(
     worker: &BTreeMap<String, String>,
     connector: &BTreeMap<String, String>,
@@ -179,8 +185,8 @@ fn settings(values: &Values, report: &mut Report) -> Option<ProducerSettings> {
     let in_flight = values.integer("max.in.flight.requests.per.connection")?;
     if in_flight > REQUESTS_IN_FLIGHT_MAX {
         report.info(format!(
-            "max.in.flight.requests.per.connection: {REQUESTS_IN_FLIGHT_MAX} instead of {in_flight}, the most that keeps \
-             order"
+            "max.in.flight.requests.per.connection: {REQUESTS_IN_FLIGHT_MAX} instead of \
+             {in_flight}, the most that keeps order"
         ));
     }
     let bootstrap = match values.list("bootstrap.servers") {
@@ -203,7 +209,8 @@ fn settings(values: &Values, report: &mut Report) -> Option<ProducerSettings> {
     })
 }
 
-/// Reads broker addresses; a listener name before them (`PLAINTEXT://h:1`) is taken off as Java does.
+/// Reads broker addresses; a listener name before them (`PLAINTEXT://h:1`) is taken off as Java
+/// does.
 pub(super) fn parse_addresses(
     name: &str,
     servers: &[String],
@@ -278,8 +285,9 @@ mod tests {
     fn acks_0_is_refused_with_the_reason() {
         let error = parse(&[], &[("acks", "0")]).unwrap_err().to_string();
         assert!(error.ends_with(
-            "Invalid value 0 for configuration producer.override.acks: not supported by this version: with acks=0 no \
-             broker confirms a record, so the position that is stored after it would be a guess"
+            "Invalid value 0 for configuration producer.override.acks: not supported by this \
+             version: with acks=0 no broker confirms a record, so the position that is stored after \
+             it would be a guess"
         ));
     }
 
@@ -295,15 +303,23 @@ mod tests {
             ("interceptor.classes", "x"),
         ] {
             let error = parse(&[], &[(name, value)]).unwrap_err().to_string();
-            assert!(error.contains(&format!("for configuration producer.override.{name}: not supported")), "{error}");
+            assert!(
+                error.contains(&format!(
+                    "for configuration producer.override.{name}: not supported"
+                )),
+                "{error}"
+            );
             assert!(!error.contains("secret"));
         }
-        assert!(parse(&[], &[("compression.type", "none"), ("security.protocol", "PLAINTEXT")]).is_ok());
+        assert!(
+            parse(&[], &[("compression.type", "none"), ("security.protocol", "PLAINTEXT")]).is_ok()
+        );
     }
 
     #[test]
     fn more_than_five_in_flight_are_five() {
-        let (settings, notices) = parse(&[], &[("max.in.flight.requests.per.connection", "9")]).unwrap();
+        let (settings, notices) =
+            parse(&[], &[("max.in.flight.requests.per.connection", "9")]).unwrap();
         assert_eq!((settings.requests_in_flight_max, notices.len()), (5, 1));
     }
 

@@ -3,13 +3,13 @@
 //! ```text
 //! # comment   ! comment          at the start of a line
 //! key=value   key : value   key value
-//! key = one \                    a backslash at the end of a line joins the next one, its indent is dropped
+//! key = one \                    a backslash at the end joins the next line without its indent
 //!       two
-//! k\ ey=\u00e9\t                 escapes: \t \n \r \f \uXXXX; any other escaped character stands for itself
+//! k\ ey=\u00e9\t                 escapes: \t \n \r \f \uXXXX; any other stands for itself
 //! ```
 //!
-//! One difference: Java reads the file as ISO-8859-1, we read UTF-8 where it is valid UTF-8 and say so in a notice
-//! when that matters. A file that is not UTF-8 is read as Java reads it.
+//! One difference: Java reads the file as ISO-8859-1, we read UTF-8 where it is valid UTF-8 and say
+//! so in a notice when that matters. A file that is not UTF-8 is read as Java reads it.
 //!
 //! Lines and columns count from 1; columns count characters.
 
@@ -73,7 +73,8 @@ struct NaturalLines<I: Iterator<Item = char>> {
 }
 
 impl<I: Iterator<Item = char>> NaturalLines<I> {
-    /// The next line with its continuations, indents dropped; empty for a comment or a blank line. `None` at the end.
+    /// The next line with its continuations, indents dropped; empty for a comment or a blank line.
+    /// `None` at the end.
     fn next_logical(&mut self) -> Option<Vec<Placed>> {
         let mut logical = self.next_natural()?;
         skip_indent(&mut logical);
@@ -248,7 +249,10 @@ mod tests {
             assert_eq!(pairs(text), [(key.to_owned(), value.to_owned())], "{text:?}");
         }
         assert_eq!(
-            pairs("a=1\r\nb=2\rc=3\nk=x\\\\\ny=z").iter().map(|(_, v)| v.as_str()).collect::<Vec<_>>(),
+            pairs("a=1\r\nb=2\rc=3\nk=x\\\\\ny=z")
+                .iter()
+                .map(|(_, v)| v.as_str())
+                .collect::<Vec<_>>(),
             ["1", "2", "3", "x\\", "z"]
         );
     }

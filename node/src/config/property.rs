@@ -1,7 +1,7 @@
 //! One property: its type, its default, what values it takes and what becomes of it here.
 //!
-//! Parsing follows `org.apache.kafka.common.config.ConfigDef`: values are trimmed, booleans are read in any case, an
-//! INT has 32 bits, a list is split at commas. Messages are `ConfigDef`'s.
+//! Parsing follows `org.apache.kafka.common.config.ConfigDef`: values are trimmed, booleans are
+//! read in any case, an INT has 32 bits, a list is split at commas. Messages are `ConfigDef`'s.
 //!
 //! A table of properties is checked by [`check_all`]; what it does not know it hands back.
 
@@ -17,7 +17,8 @@ pub(crate) struct Property {
     pub(crate) name: &'static str,
     /// How its text is read.
     pub(crate) kind: Kind,
-    /// Java's default, or ours where the property is supported and the table says why; `None`: no value.
+    /// Java's default, or ours where the property is supported and the table says why; `None`: no
+    /// value.
     pub(crate) default: Option<&'static str>,
     /// Which values Java takes.
     check: Check,
@@ -260,8 +261,8 @@ impl Values {
     }
 }
 
-/// Checks what `given` says about the properties of `table`; names are shown with `prefix`, which they do not carry.
-/// Returns the values and the names that the table does not know.
+/// Checks what `given` says about the properties of `table`; names are shown with `prefix`, which
+/// they do not carry. Returns the values and the names that the table does not know.
 pub(crate) fn check_all<'a>(
     table: impl Iterator<Item = &'static Property>,
     given: &'a BTreeMap<String, String>,
@@ -317,14 +318,13 @@ fn check_one(property: &Property, text: &str, prefix: &str, report: &mut Report)
 }
 
 /// The known name that `name` most likely stands for: the nearest by edits, if it is near.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let edits_max = (name.len() / 6).clamp(1, 4);
-    let by_edits =
-        known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
-    by_edits.filter(|(edits, _)| *edits <= edits_max).min_by_key(|(edits, _)| *edits).map(|best| best.1)
+    let by_edits = known.into_iter().map(|known| (strsim::damerau_levenshtein(name, known), known));
+    by_edits
+        .filter(|(edits, _)| *edits <= edits_max)
+        .min_by_key(|(edits, _)| *edits)
+        .map(|best| best.1)
 }
 
 #[cfg(test)]
@@ -339,9 +339,16 @@ mod tests {
         assert_eq!(parse(Property::int("i", "0"), " 5 "), Ok(Value::Integer(5)));
         assert_eq!(parse(Property::int("i", "0"), "+5"), Ok(Value::Integer(5)));
         for bad in ["", "x", "5.0", "99999999999", "2147483648"] {
-            assert_eq!(parse(Property::int("i", "0"), bad), Err(Reason::NotANumber("INT")), "{bad}");
+            assert_eq!(
+                parse(Property::int("i", "0"), bad),
+                Err(Reason::NotANumber("INT")),
+                "{bad}"
+            );
         }
-        assert_eq!(parse(Property::long("l", "0"), "99999999999"), Ok(Value::Integer(99_999_999_999)));
+        assert_eq!(
+            parse(Property::long("l", "0"), "99999999999"),
+            Ok(Value::Integer(99_999_999_999))
+        );
         assert_eq!(
             parse(Property::list("l", ""), "a , b"),
             Ok(Value::List(vec!["a".to_owned(), "b".to_owned()]))
@@ -365,13 +372,16 @@ mod tests {
 
     #[test]
     fn property_not_supported_yet_is_refused_only_away_from_its_default() {
-        let table = [Property::text("errors.tolerance", "none").one_of_any_case(&["none", "all"]).not_yet("later")];
+        let table = [Property::text("errors.tolerance", "none")
+            .one_of_any_case(&["none", "all"])
+            .not_yet("later")];
         let table: &'static [Property] = Box::leak(Box::new(table));
         for (text, problems) in [("none", 0), ("NONE", 0), (" none ", 0), ("all", 1), ("x", 1)] {
             let given = BTreeMap::from([("errors.tolerance".to_owned(), text.to_owned())]);
             let mut report = Report::new(false, Vec::new());
             check_all(table.iter(), &given, "", &mut report);
-            let result = report.finish("c".as_ref(), super::super::error::Subject::Connector, Some(()));
+            let result =
+                report.finish("c".as_ref(), super::super::error::Subject::Connector, Some(()));
             assert_eq!(result.is_err(), problems == 1, "{text}");
         }
     }
@@ -379,7 +389,10 @@ mod tests {
     #[test]
     fn likely_spelling_is_found_and_an_unlikely_one_is_not() {
         let known = ["publish.full.document.only", "pipeline", "batch.size"];
-        assert_eq!(nearest("publish.full.documents.only", known), Some("publish.full.document.only"));
+        assert_eq!(
+            nearest("publish.full.documents.only", known),
+            Some("publish.full.document.only")
+        );
         assert_eq!(nearest("pipelin", known), Some("pipeline"));
         assert_eq!(nearest("bacth.size", known), Some("batch.size"));
         assert_eq!(nearest("something.else", known), None);

@@ -49,13 +49,14 @@ impl Report {
         self.problems.push(Problem { name: name.to_owned(), value: None, reason });
     }
 
-    /// Notes a property that nobody knows: Java's warning, or a problem when strict. Its value may be a secret and is
-    /// not shown.
+    /// Notes a property that nobody knows: Java's warning, or a problem when strict. Its value may
+    /// be a secret and is not shown.
     pub(crate) fn unknown(&mut self, name: &str, suggestion: Option<String>) {
         if self.strict {
             self.refuse(name, Shown::Hidden, Reason::Unknown(suggestion));
         } else {
-            let tail = suggestion.map_or_else(String::new, |name| format!(" Did you mean '{name}'?"));
+            let tail =
+                suggestion.map_or_else(String::new, |name| format!(" Did you mean '{name}'?"));
             self.warn(format!(
                 "The configuration '{name}' was supplied but isn't a known config.{tail}"
             ));
@@ -77,7 +78,8 @@ impl Report {
         !self.problems.is_empty()
     }
 
-    /// The notices, or every problem together. `value` is what was built; `None` only if there are problems.
+    /// The notices, or every problem together. `value` is what was built; `None` only if there are
+    /// problems.
     pub(crate) fn finish<T>(
         self,
         path: &Path,

@@ -1,6 +1,7 @@
 //! Text that must not be printed: a password, a connection string.
 //!
-//! `Debug` and `Display` show what Java shows, `[hidden]`. Reading the text takes a call that a reviewer can search for.
+//! `Debug` and `Display` show what Java shows, `[hidden]`. Reading the text takes a call that a
+//! reviewer can search for.
 
 use std::fmt;
 
@@ -39,7 +40,10 @@ mod tests {
     #[test]
     fn secret_is_never_printed() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "[hidden] [hidden] Some([hidden])");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "[hidden] [hidden] Some([hidden])"
+        );
         assert_eq!(secret.expose(), "hunter2");
     }
 }

@@ -1,7 +1,7 @@
 //! What a MongoDB source connector runs with.
 //!
-//! Holding a [`SourceConfig`] means that every rule was checked; [`super::source_check`] makes one. Times are in
-//! milliseconds, sizes in bytes, batch sizes in events. Defaults are Java's.
+//! Holding a [`SourceConfig`] means that every rule was checked; [`super::source_check`] makes one.
+//! Times are in milliseconds, sizes in bytes, batch sizes in events. Defaults are Java's.
 
 use super::converter::ConverterKind;
 use super::mongo_uri::MongoConnection;
@@ -61,12 +61,14 @@ pub(crate) enum Scope {
     Collection { database: String, collection: String },
 }
 
-/// What the offsets of a connector are stored under: the value of `ns` in Connect's source partition.
+/// What the offsets of a connector are stored under: the value of `ns` in Connect's source
+/// partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SourcePartition {
     /// The name. Holds no credentials.
     pub(crate) name: String,
-    /// `offset.partition.name` was given. Choosing a new one is the documented way to drop a position.
+    /// `offset.partition.name` was given. Choosing a new one is the documented way to drop a
+    /// position.
     pub(crate) is_custom: bool,
 }
 

@@ -1,12 +1,12 @@
 //! Checks a connector file and makes a [`SourceConfig`] of it.
 //!
 //! ```text
-//! ConnectorFile ─► connector.class ─► tables ─► connection, pipeline, start, formats, converters ─► SourceConfig
-//!                  (else: refused)    (unknown, not yet, wrong)        (what depends on each other)
+//! ConnectorFile ─► connector.class ─► tables ─► connection, pipeline, start, … ─► SourceConfig
+//!                  (else: refused)    (unknown, not yet, wrong)  (what depends on each other)
 //! ```
 //!
-//! All problems of a file are collected; only a foreign connector class ends the check at once, because its properties
-//! stand in no table here.
+//! All problems of a file are collected; only a foreign connector class ends the check at once,
+//! because its properties stand in no table here.
 
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate, family};
 use super::connector_file::ConnectorFile;
@@ -29,13 +29,13 @@ use super::worker::WorkerConfig;
 /// The connector's class, and its names without the package as Connect shortens them.
 const CLASSES: [&str; 3] =
     ["com.mongodb.kafka.connect.MongoSourceConnector", "MongoSourceConnector", "MongoSource"];
-const OTHER_CLASS: &str = "the one connector is com.mongodb.kafka.connect.MongoSourceConnector; others come with a \
-                           later version";
+const OTHER_CLASS: &str = "the one connector is com.mongodb.kafka.connect.MongoSourceConnector; \
+                           others come with a later version";
 const OVERRIDE: &str = "producer.override.";
 
 impl SourceConfig {
-    /// Checks a connector's file against the tables; what it leaves open comes from `worker`. `strict` refuses
-    /// properties that nobody knows.
+    /// Checks a connector's file against the tables; what it leaves open comes from `worker`.
+    /// `strict` refuses properties that nobody knows.
     pub(crate) fn new(
         file: &ConnectorFile,
         worker: &WorkerConfig,
@@ -77,7 +77,10 @@ impl SourceConfig {
             pipeline: pipeline?,
             batch_size: u32::try_from(values.integer("batch.size")?).ok().filter(|size| *size > 0),
             // The server takes no more than an INT.
-            await_time_ms: u32::try_from(values.integer("poll.await.time.ms")?.min(i32::MAX.into())).ok()?,
+            await_time_ms: u32::try_from(
+                values.integer("poll.await.time.ms")?.min(i32::MAX.into()),
+            )
+            .ok()?,
             full_document: match publish {
                 Publish::FullDocument { .. } => Some(FullDocument::UpdateLookup),
                 Publish::Event => FullDocument::parse(values.text("change.stream.full.document")),
@@ -223,21 +226,22 @@ fn output(
         of_worker
     };
     let written = values.text(&property);
-    let format = if written.eq_ignore_ascii_case("bson") {
-        OutputFormat::Bson
-    } else {
-        OutputFormat::Json
-    };
+    let format =
+        if written.eq_ignore_ascii_case("bson") { OutputFormat::Bson } else { OutputFormat::Json };
     let conflict = match (format, converter) {
         (OutputFormat::Json, ConverterKind::String | ConverterKind::Json { .. })
         | (OutputFormat::Bson, ConverterKind::ByteArray | ConverterKind::Json { .. }) => {
             return Some(Output { format, converter });
         }
         (OutputFormat::Json, ConverterKind::ByteArray) => {
-            format!("ByteArrayConverter takes no text; use {property}=bson, or {role}=…StringConverter")
+            format!(
+                "ByteArrayConverter takes no text; use {property}=bson, or {role}=…StringConverter"
+            )
         }
         (OutputFormat::Bson, ConverterKind::String) => {
-            format!("StringConverter takes no bytes; use {property}=json, or {role}=…ByteArrayConverter")
+            format!(
+                "StringConverter takes no bytes; use {property}=json, or {role}=…ByteArrayConverter"
+            )
         }
     };
     report.refuse(&property, Shown::Text(written.to_owned()), Reason::Conflict(conflict));
@@ -251,7 +255,8 @@ mod tests {
     use super::super::topic_creation::TopicCreation;
     use super::*;
 
-    const BASE: &str = "name=c\nconnector.class=MongoSource\nkey.converter=String\nvalue.converter=String\n";
+    const BASE: &str =
+        "name=c\nconnector.class=MongoSource\nkey.converter=String\nvalue.converter=String\n";
 
     fn fixture(name: &str) -> std::path::PathBuf {
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
@@ -303,9 +308,10 @@ mod tests {
             let error = SourceConfig::new(&file, &worker(), false).unwrap_err().to_string();
             assert!(
                 error.ends_with(&format!(
-                    "contains the following 1 error(s):\n  Invalid value {class} for configuration connector.class: not \
-                     supported by this version: the one connector is com.mongodb.kafka.connect.MongoSourceConnector; \
-                     others come with a later version"
+                    "contains the following 1 error(s):\n  Invalid value {class} for configuration \
+                     connector.class: not supported by this version: the one connector is \
+                     com.mongodb.kafka.connect.MongoSourceConnector; others come with a later \
+                     version"
                 )),
                 "{error}"
             );
@@ -316,7 +322,10 @@ mod tests {
     fn defaults_are_those_of_java() {
         let config = with("");
         assert_eq!(config.scope, Scope::Deployment);
-        assert_eq!(config.partition.name, "mongodb://localhost:27017,localhost:27018,localhost:27019/");
+        assert_eq!(
+            config.partition.name,
+            "mongodb://localhost:27017,localhost:27018,localhost:27019/"
+        );
         assert_eq!((config.batch_size, config.await_time_ms), (None, 5000));
         assert_eq!((config.full_document, config.full_document_before_change), (None, None));
         assert_eq!((config.publish, config.startup), (Publish::Event, Startup::Latest));
@@ -328,12 +337,14 @@ mod tests {
     #[test]
     fn everything_that_is_supported_is_read() {
         let config = with(
-            "connection.uri=mongodb://u:p%40@h2:27018,h1/?replicaSet=rs\ndatabase=db\nbatch.size=7\n\
-             pipeline=[{$match: {operationType: 'insert'}}]\nchange.stream.full.document=whenAvailable\n\
-             change.stream.full.document.before.change=required\nchange.stream.show.expanded.events=true\n\
-             change.stream.document.key.as.key=false\ntopic.suffix=s\ntopic.separator=-\n\
-             startup.mode=Timestamp\nstartup.mode.timestamp.start.at.operation.time=30\n\
-             producer.override.batch.size=5000\npoll.await.time.ms=9999999999",
+            "connection.uri=mongodb://u:p%40@h2:27018,h1/?replicaSet=rs\ndatabase=db\n\
+             batch.size=7\npipeline=[{$match: {operationType: 'insert'}}]\n\
+             change.stream.full.document=whenAvailable\n\
+             change.stream.full.document.before.change=required\n\
+             change.stream.show.expanded.events=true\nchange.stream.document.key.as.key=false\n\
+             topic.suffix=s\ntopic.separator=-\nstartup.mode=Timestamp\n\
+             startup.mode.timestamp.start.at.operation.time=30\nproducer.override.batch.size=5000\n\
+             poll.await.time.ms=9999999999",
         );
         assert_eq!(config.partition.name, "mongodb://h1,h2:27018/db");
         assert_eq!(config.batch_size, Some(7));
@@ -365,11 +376,13 @@ mod tests {
     #[test]
     fn format_and_converter_must_fit() {
         assert!(error("output.format.key=bson").ends_with(
-            "Invalid value bson for configuration output.format.key: StringConverter takes no bytes; use \
-             output.format.key=json, or key.converter=…ByteArrayConverter"
+            "Invalid value bson for configuration output.format.key: StringConverter takes no \
+             bytes; use output.format.key=json, or key.converter=…ByteArrayConverter"
         ));
         let bytes = "value.converter=ByteArray";
-        assert!(error(bytes).contains("ByteArrayConverter takes no text; use output.format.value=bson"));
+        assert!(
+            error(bytes).contains("ByteArrayConverter takes no text; use output.format.value=bson")
+        );
         let config = with(&format!("{bytes}\noutput.format.value=BSON"));
         assert_eq!(config.value.format, OutputFormat::Bson);
     }
@@ -415,7 +428,10 @@ mod tests {
         ] {
             let name = line.split('=').next().unwrap();
             let error = error(line);
-            assert!(error.contains(&format!("for configuration {name}: not supported by this version")), "{error}");
+            assert!(
+                error.contains(&format!("for configuration {name}: not supported by this version")),
+                "{error}"
+            );
             assert!(!error.contains("hunter2"));
         }
     }
@@ -423,8 +439,9 @@ mod tests {
     #[test]
     fn the_same_properties_at_their_defaults_are_fine() {
         let (_, notices) = source(
-            "startup.mode=latest\ncopy.existing=false\nerrors.tolerance=none\nheartbeat.interval.ms=0\n\
-             exactly.once.support=requested\ntransaction.boundary=poll\ntransforms=\ntasks.max=1\n\
+            "startup.mode=latest\ncopy.existing=false\nerrors.tolerance=none\n\
+             heartbeat.interval.ms=0\nexactly.once.support=requested\ntransaction.boundary=poll\n\
+             transforms=\ntasks.max=1\n\
              output.json.formatter=com.mongodb.kafka.connect.source.json.formatter.DefaultJson\n\
              topic.namespace.map=\ncollation=\nerrors.log.enable=false\npoll.max.batch.size=1000",
             true,
@@ -438,44 +455,53 @@ mod tests {
         let (_, notices) = source("publish.full.documents.only=true", false).unwrap();
         assert_eq!(
             notices[0].text,
-            "The configuration 'publish.full.documents.only' was supplied but isn't a known config. Did you mean \
-             'publish.full.document.only'?"
+            "The configuration 'publish.full.documents.only' was supplied but isn't a known config. \
+             Did you mean 'publish.full.document.only'?"
         );
         let strict = source("publish.full.documents.only=hunter2", true).unwrap_err().to_string();
         assert!(strict.ends_with(
-            "Invalid value [hidden] for configuration publish.full.documents.only: unknown property; did you mean \
-             'publish.full.document.only'?"
+            "Invalid value [hidden] for configuration publish.full.documents.only: unknown \
+             property; did you mean 'publish.full.document.only'?"
         ));
     }
 
     #[test]
     fn all_problems_are_shown_together_and_no_secret() {
+        let error = error(
+            "connection.uri=mongodb://u:hunter2@h/?tls=true\nbatch.size=-1\ncollection=c\npipeline=[{]\n\
+             change.stream.full.document=updatelookup\npublish.full.document.only=maybe\n\
+             producer.override.acks=0",
+        );
+        let lines: Vec<&str> = error.lines().collect();
         assert_eq!(
-            error(
-                "connection.uri=mongodb://u:hunter2@h/?tls=true\nbatch.size=-1\ncollection=c\npipeline=[{]\n\
-                 change.stream.full.document=updatelookup\npublish.full.document.only=maybe\n\
-                 producer.override.acks=0"
-            ),
-            "c.properties: Connector configuration is invalid and contains the following 7 error(s):\n  \
-             Invalid value -1 for configuration batch.size: Value must be at least 0\n  \
-             Invalid value maybe for configuration publish.full.document.only: Expected value to be either true or \
-             false\n  \
-             Invalid value updatelookup for configuration change.stream.full.document: Invalid enumerator value. \
-             Should be one of: [default, updateLookup, whenAvailable, required]\n  \
-             Invalid value c for configuration collection: Missing database configuration `database`\n  \
-             Invalid value [hidden] for configuration connection.uri: option tls is not supported by this version: \
-             TLS to MongoDB comes with a later version\n  \
-             Invalid value [{] for configuration pipeline: Not a valid JSON array: expected a field name but found \
-             ']' at character 3\n  \
-             Invalid value 0 for configuration producer.override.acks: not supported by this version: with acks=0 no \
-             broker confirms a record, so the position that is stored after it would be a guess"
+            lines,
+            [
+                "c.properties: Connector configuration is invalid and contains the following 7 \
+                 error(s):",
+                "  Invalid value -1 for configuration batch.size: Value must be at least 0",
+                "  Invalid value maybe for configuration publish.full.document.only: Expected value \
+                 to be either true or false",
+                "  Invalid value updatelookup for configuration change.stream.full.document: Invalid \
+                 enumerator value. Should be one of: [default, updateLookup, whenAvailable, required]",
+                "  Invalid value c for configuration collection: Missing database configuration \
+                 `database`",
+                "  Invalid value [hidden] for configuration connection.uri: option tls is not \
+                 supported by this version: TLS to MongoDB comes with a later version",
+                "  Invalid value [{] for configuration pipeline: Not a valid JSON array: expected a \
+                 field name but found ']' at character 3",
+                "  Invalid value 0 for configuration producer.override.acks: not supported by this \
+                 version: with acks=0 no broker confirms a record, so the position that is stored \
+                 after it would be a guess",
+            ]
         );
     }
 
     #[test]
     fn start_time_is_checked_in_every_mode() {
         let line = "startup.mode.timestamp.start.at.operation.time";
-        assert!(error(&format!("{line}=zz")).contains("Must be either an integer number of seconds"));
+        assert!(
+            error(&format!("{line}=zz")).contains("Must be either an integer number of seconds")
+        );
         let (config, notices) = source(&format!("{line}=5"), true).unwrap();
         assert_eq!((config.startup, notices.len()), (Startup::Latest, 1));
         assert_eq!(with("startup.mode=timestamp").startup, Startup::Latest);
@@ -489,8 +515,11 @@ mod tests {
 
     #[test]
     fn name_with_control_characters_is_refused() {
-        let file = ConnectorFile::parse(Path::new("c"), b"name=a\\nb\nconnector.class=MongoSource").unwrap();
+        let file = ConnectorFile::parse(Path::new("c"), b"name=a\\nb\nconnector.class=MongoSource")
+            .unwrap();
         let error = SourceConfig::new(&file, &worker(), false).unwrap_err().to_string();
-        assert!(error.contains("String may not contain control sequences but had the following ASCII chars: 10"));
+        assert!(error.contains(
+            "String may not contain control sequences but had the following ASCII chars: 10"
+        ));
     }
 }

@@ -1,19 +1,22 @@
 //! Every property of the MongoDB source connector, and what becomes of it here.
 //!
-//! One line per property: type, name, Java's default, Java's check, our support. Names, types, defaults and checks were
-//! printed by `MongoSourceConfig.CONFIG` of connector 2.0.1; `getOverrideOrFallback` pairs are beside each other.
+//! One line per property: type, name, Java's default, Java's check, our support. Names, types,
+//! defaults and checks were printed by `MongoSourceConfig.CONFIG` of connector 2.0.1;
+//! `getOverrideOrFallback` pairs are beside each other.
 //!
-//! Not in the declaration but read all the same by Java: the `mongo.custom.auth.mechanism.*` properties, the last rows.
+//! Not in the declaration but read all the same by Java: the `mongo.custom.auth.mechanism.*`
+//! properties, the last rows.
 
 use super::property::{Kind, Property};
 
 const TLS: &str = "TLS to MongoDB comes with a later version";
 const STABLE_API: &str = "the Stable API is not requested yet; remove the property";
-const SCHEMA: &str = "schema output comes with a later version; use output.format.key|value json or bson";
+const SCHEMA: &str =
+    "schema output comes with a later version; use output.format.key|value json or bson";
 const COPY: &str =
     "copying existing data comes with a later version; use startup.mode latest or timestamp";
-const DEAD_LETTERS: &str =
-    "errors stop the connector and lose nothing; tolerance and dead-letter topics come with a later version";
+const DEAD_LETTERS: &str = "errors stop the connector and lose nothing; tolerance and dead-letter topics come \
+     with a later version";
 const CUSTOM_AUTH: &str = "Java credential providers cannot be loaded; use SCRAM-SHA-256";
 const FULL_DOCUMENT: &[&str] = &["default", "updateLookup", "whenAvailable", "required"];
 const BEFORE_CHANGE: &[&str] = &["default", "off", "whenAvailable", "required"];
@@ -52,8 +55,9 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
         "there is no poll here: batches end when they are full or when no event is waiting",
     ),
     Property::long("poll.await.time.ms", "5000").at_least(1),
-    Property::text("topic.mapper", TOPIC_MAPPER)
-        .not_yet("Java topic mappers cannot be loaded; use topic.prefix, topic.suffix and topic.separator"),
+    Property::text("topic.mapper", TOPIC_MAPPER).not_yet(
+        "Java topic mappers cannot be loaded; use topic.prefix, topic.suffix and topic.separator",
+    ),
     Property::text("topic.separator", "."),
     Property::text("topic.prefix", ""),
     Property::text("topic.suffix", ""),
@@ -74,7 +78,9 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
         .or_empty()
         .only(&["", "latest", "timestamp"], COPY),
     Property::text("startup.mode.timestamp.start.at.operation.time", ""),
-    Property::optional("startup.mode.copy.existing.max.threads", Kind::Int).at_least(1).not_yet(COPY),
+    Property::optional("startup.mode.copy.existing.max.threads", Kind::Int)
+        .at_least(1)
+        .not_yet(COPY),
     Property::int("startup.mode.copy.existing.queue.size", "16000").at_least(1).not_yet(COPY),
     Property::text("startup.mode.copy.existing.pipeline", "").not_yet(COPY),
     Property::text("startup.mode.copy.existing.namespace.regex", "").not_yet(COPY),
@@ -86,7 +92,9 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
     Property::text("copy.existing.namespace.regex", "").not_yet(COPY),
     Property::boolean("copy.existing.allow.disk.use", "true").not_yet(COPY),
     Property::text("errors.tolerance", "none").one_of_any_case(TOLERANCE).not_yet(DEAD_LETTERS),
-    Property::text("mongo.errors.tolerance", "none").one_of_any_case(TOLERANCE).not_yet(DEAD_LETTERS),
+    Property::text("mongo.errors.tolerance", "none")
+        .one_of_any_case(TOLERANCE)
+        .not_yet(DEAD_LETTERS),
     Property::boolean("errors.log.enable", "false")
         .accepted("an error that stops the connector is always logged"),
     Property::boolean("mongo.errors.log.enable", "false")
@@ -94,7 +102,8 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
     Property::text("errors.deadletterqueue.topic.name", "").not_yet(DEAD_LETTERS),
     Property::text("mongo.errors.deadletterqueue.topic.name", "").not_yet(DEAD_LETTERS),
     Property::long("heartbeat.interval.ms", "0").at_least(0).not_yet(
-        "heartbeat records come with a later version; the position of an idle stream is stored without them",
+        "heartbeat records come with a later version; the position of an idle stream is stored \
+         without them",
     ),
     Property::text("heartbeat.topic.name", "__mongodb_heartbeats")
         .non_empty()
@@ -116,7 +125,8 @@ mod tests {
 
     #[test]
     fn every_property_of_java_is_there_once() {
-        let names: BTreeSet<&str> = SOURCE_PROPERTIES.iter().map(|property| property.name).collect();
+        let names: BTreeSet<&str> =
+            SOURCE_PROPERTIES.iter().map(|property| property.name).collect();
         assert_eq!(names.len(), SOURCE_PROPERTIES.len());
         let undeclared = names.iter().filter(|name| name.starts_with("mongo.custom.")).count();
         assert_eq!(names.len() - undeclared, DECLARED);

@@ -1,8 +1,9 @@
 //! Who creates topics, and with what (KIP-158).
 //!
-//! The worker creates a topic only where `topic.creation.enable` is on (its default) and the connector declares the
-//! default group; else it is left to the broker, which may have `auto.create.topics.enable` off. As in Java, declaring
-//! anything makes partitions and replication factor mandatory, and -1 stands for the broker's own default.
+//! The worker creates a topic only where `topic.creation.enable` is on (its default) and the
+//! connector declares the default group; else it is left to the broker, which may have
+//! `auto.create.topics.enable` off. As in Java, declaring anything makes partitions and replication
+//! factor mandatory, and -1 stands for the broker's own default.
 //!
 //! Groups other than the default one are refused by name.
 
@@ -68,7 +69,9 @@ pub(super) fn parse_topic_creation(
         report.missing("topic.creation.default.replication.factor");
     }
     if !worker_creates {
-        report.warn("topic.creation.* has no effect: topic.creation.enable is off in the worker's file");
+        report.warn(
+            "topic.creation.* has no effect: topic.creation.enable is off in the worker's file",
+        );
         return TopicCreation::ByBroker;
     }
     match (counts.partitions.flatten(), counts.replication_factor.flatten()) {
@@ -172,7 +175,8 @@ mod tests {
     fn half_a_declaration_is_refused_in_the_words_of_java() {
         let error = parse(&BOTH[..1], true).unwrap_err().to_string();
         assert!(error.ends_with(
-            "Missing required configuration \"topic.creation.default.replication.factor\" which has no default value."
+            "Missing required configuration \"topic.creation.default.replication.factor\" which \
+             has no default value."
         ));
     }
 

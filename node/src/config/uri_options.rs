@@ -1,7 +1,8 @@
 //! The options of a MongoDB connection string, and what becomes of each.
 //!
-//! Names are those that the Java driver knows (`com.mongodb.ConnectionString`), in lower case, as it compares them. No
-//! option is dropped in silence: it is used, taken with a stated reason, or refused by name.
+//! Names are those that the Java driver knows (`com.mongodb.ConnectionString`), in lower case, as
+//! it compares them. No option is dropped in silence: it is used, taken with a stated reason, or
+//! refused by name.
 
 use super::mongo_uri::UriError;
 use super::property::nearest;
@@ -24,7 +25,8 @@ const ONE_CONNECTION: &str = "the node has no connection pool";
 const NO_WRITES: &str = "the source connector does not write to MongoDB";
 const TLS: &str = "TLS to MongoDB comes with a later version";
 const SRV: &str = "mongodb+srv:// comes with a later version";
-const PRIMARY: &str = "change streams are read from the primary; other read preferences come with a later version";
+const PRIMARY: &str =
+    "change streams are read from the primary; other read preferences come with a later version";
 
 const OPTIONS: &[(&str, Fate)] = &[
     ("appname", Fate::Read),
@@ -174,7 +176,8 @@ mod tests {
     fn option_that_is_read_has_its_own_place() {
         let read = OPTIONS.iter().filter(|(_, fate)| matches!(fate, Fate::Read));
         let text: Vec<String> = read.map(|(name, _)| format!("{name}={name}-value")).collect();
-        let options = UriOptions::parse(&text.join("&"), &mut Report::new(true, Vec::new())).unwrap();
+        let options =
+            UriOptions::parse(&text.join("&"), &mut Report::new(true, Vec::new())).unwrap();
         assert_eq!(options.app_name.as_deref(), Some("appname-value"));
         assert_eq!(options.auth_mechanism.as_deref(), Some("authmechanism-value"));
         assert_eq!(options.auth_source.as_deref(), Some("authsource-value"));

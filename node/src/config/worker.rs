@@ -1,10 +1,12 @@
 //! What the worker of a standalone run runs with, from Connect's worker file.
 //!
-//! Both of Connect's stock files are taken: the standalone one, which keeps offsets in a file, and the distributed one,
-//! which names an offset topic. Exactly one of the two must be there. Properties of distributed mode and of the REST
-//! interface are taken with a note; security and exactly-once are refused by name, never passed over.
+//! Both of Connect's stock files are taken: the standalone one, which keeps offsets in a file, and
+//! the distributed one, which names an offset topic. Exactly one of the two must be there.
+//! Properties of distributed mode and of the REST interface are taken with a note; security and
+//! exactly-once are refused by name, never passed over.
 //!
-//! The producer's settings (`producer.*`) are checked here and joined with a connector's own in [`super::producer`].
+//! The producer's settings (`producer.*`) are checked here and joined with a connector's own in
+//! [`super::producer`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -98,7 +100,8 @@ impl WorkerConfig {
             key_converter: key_converter?,
             value_converter: value_converter?,
             offsets: offsets?,
-            offset_flush_interval_ms: u64::try_from(values.integer("offset.flush.interval.ms")?).ok()?,
+            offset_flush_interval_ms: u64::try_from(values.integer("offset.flush.interval.ms")?)
+                .ok()?,
             topic_creation_enable: values.boolean("topic.creation.enable"),
             producer,
         })
@@ -106,7 +109,8 @@ impl WorkerConfig {
 }
 
 fn check_family(name: &str, report: &mut Report) {
-    // Of the clients that do not run here only what concerns security matters: leaving it out would be a surprise.
+    // Of the clients that do not run here only what concerns security matters: leaving it out would
+    // be a surprise.
     let of_client = ["consumer.", "admin."].iter().find_map(|prefix| name.strip_prefix(prefix));
     if is_security(name) || of_client.is_some_and(is_security) {
         report.refuse(name, Shown::Hidden, security_not_yet());
@@ -225,7 +229,8 @@ mod tests {
                 replication_factor: 1
             }
         );
-        let names: Vec<_> = notices.iter().filter_map(|notice| notice.text.split(':').next()).collect();
+        let names: Vec<_> =
+            notices.iter().filter_map(|notice| notice.text.split(':').next()).collect();
         assert_eq!(
             names,
             [
@@ -242,12 +247,13 @@ mod tests {
     fn offsets_are_kept_in_exactly_one_place() {
         let none = parse(CONVERTERS, false).unwrap_err().to_string();
         assert!(none.ends_with(
-            "Missing required configuration \"offset.storage.file.filename (or offset.storage.topic)\" which has no \
-             default value."
+            "Missing required configuration \"offset.storage.file.filename (or \
+             offset.storage.topic)\" which has no default value."
         ));
         let both = with("offset.storage.topic=t").unwrap_err().to_string();
         assert!(both.ends_with(
-            "positions are kept in one place; remove offset.storage.file.filename or offset.storage.topic"
+            "positions are kept in one place; remove offset.storage.file.filename or \
+             offset.storage.topic"
         ));
         let topic = format!("{CONVERTERS}offset.storage.topic=t\noffset.storage.partitions=0");
         assert!(parse(&topic, false).unwrap_err().to_string().contains("must be positive, or -1"));
@@ -268,7 +274,10 @@ mod tests {
             ("config.providers.file.class=x", "config.providers.file.class"),
             ("producer.acks=0", "producer.acks"),
             ("producer.compression.type=lz4", "producer.compression.type"),
-            ("connector.client.config.override.policy=None", "connector.client.config.override.policy"),
+            (
+                "connector.client.config.override.policy=None",
+                "connector.client.config.override.policy",
+            ),
             ("offset.storage.cleanup.policy=delete", "offset.storage.cleanup.policy"),
         ] {
             let error = with(line).unwrap_err().to_string();
@@ -279,7 +288,8 @@ mod tests {
 
     #[test]
     fn rest_settings_are_taken_with_a_note() {
-        let (_, notices) = with("listeners=http://:8083\nrest.port=8083\nrest.advertised.port=1").unwrap();
+        let (_, notices) =
+            with("listeners=http://:8083\nrest.port=8083\nrest.advertised.port=1").unwrap();
         assert_eq!(notices.len(), 2);
         assert!(notices.iter().all(|notice| notice.text.contains("REST")));
     }
@@ -289,27 +299,34 @@ mod tests {
         let (_, notices) = with("offset.flush.intervall.ms=1").unwrap();
         assert_eq!(
             notices[0].text,
-            "The configuration 'offset.flush.intervall.ms' was supplied but isn't a known config. Did you mean \
-             'offset.flush.interval.ms'?"
+            "The configuration 'offset.flush.intervall.ms' was supplied but isn't a known config. \
+             Did you mean 'offset.flush.interval.ms'?"
         );
         let text = format!("{CONVERTERS}offset.storage.file.filename=/tmp/o\nfoo.bar=1");
         let error = parse(&text, true).unwrap_err().to_string();
-        assert!(error.ends_with("Invalid value [hidden] for configuration foo.bar: unknown property"));
+        assert!(
+            error.ends_with("Invalid value [hidden] for configuration foo.bar: unknown property")
+        );
     }
 
     #[test]
     fn all_problems_are_shown_together() {
         let error = parse("bootstrap.servers=:1\noffset.flush.interval.ms=x", false).unwrap_err();
+        let error = error.to_string();
+        let lines: Vec<&str> = error.lines().collect();
         assert_eq!(
-            error.to_string(),
-            "w.properties: Worker configuration is invalid and contains the following 5 error(s):\n  \
-             Invalid value x for configuration offset.flush.interval.ms: Not a number of type LONG\n  \
-             Missing required configuration \"key.converter\" which has no default value.\n  \
-             Missing required configuration \"value.converter\" which has no default value.\n  \
-             Missing required configuration \"offset.storage.file.filename (or offset.storage.topic)\" which has no \
-             default value.\n  \
-             Invalid value :1 for configuration bootstrap.servers: ':1' is no broker address; write host:port, several \
-             separated by commas"
+            lines,
+            [
+                "w.properties: Worker configuration is invalid and contains the following 5 error(s):",
+                "  Invalid value x for configuration offset.flush.interval.ms: Not a number of type \
+                 LONG",
+                "  Missing required configuration \"key.converter\" which has no default value.",
+                "  Missing required configuration \"value.converter\" which has no default value.",
+                "  Missing required configuration \"offset.storage.file.filename (or \
+                 offset.storage.topic)\" which has no default value.",
+                "  Invalid value :1 for configuration bootstrap.servers: ':1' is no broker address; \
+                 write host:port, several separated by commas",
+            ]
         );
     }
 }

@@ -1,7 +1,7 @@
 //! The properties of a Connect worker, and what becomes of them in a standalone run.
 //!
-//! As `StandaloneConfig` and `DistributedConfig` of Connect 4.1.0 print them. Families of TLS and SASL are refused in
-//! [`super::worker`].
+//! As `StandaloneConfig` and `DistributedConfig` of Connect 4.1.0 print them. Families of TLS and
+//! SASL are refused in [`super::worker`].
 
 use super::connect_properties::{Family, Fate};
 use super::property::{Kind, Property};
@@ -83,7 +83,8 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::optional("connect.protocol", Kind::Text).accepted(DISTRIBUTED),
     Property::optional("scheduled.rebalance.max.delay.ms", Kind::Int).accepted(DISTRIBUTED),
     Property::optional("metadata.recovery.strategy", Kind::Text).accepted(DISTRIBUTED),
-    Property::optional("metadata.recovery.rebootstrap.trigger.ms", Kind::Long).accepted(DISTRIBUTED),
+    Property::optional("metadata.recovery.rebootstrap.trigger.ms", Kind::Long)
+        .accepted(DISTRIBUTED),
     Property::optional("internal.key.converter", Kind::Text)
         .accepted("positions are always JSON without schemas"),
     Property::optional("internal.value.converter", Kind::Text)
@@ -99,19 +100,30 @@ pub(super) const WORKER_FAMILIES: &[Family] = &[
     Family { prefix: "rest.", fate: Fate::Accepted(REST) },
     Family { prefix: "listeners.", fate: Fate::Accepted(REST) },
     Family { prefix: "admin.listeners.", fate: Fate::Accepted(REST) },
-    Family { prefix: "admin.", fate: Fate::Accepted("topics are created over the producer's connections") },
+    Family {
+        prefix: "admin.",
+        fate: Fate::Accepted("topics are created over the producer's connections"),
+    },
     Family { prefix: "consumer.", fate: Fate::Accepted("a source connector consumes nothing") },
     Family { prefix: "config.providers.", fate: Fate::NotYet(PROVIDERS) },
     Family {
         prefix: "offset.storage.",
-        fate: Fate::NotYet("the offset topic is created compacted, with the broker's other defaults"),
+        fate: Fate::NotYet(
+            "the offset topic is created compacted, with the broker's other defaults",
+        ),
     },
     Family { prefix: "config.storage.", fate: Fate::Accepted(DISTRIBUTED) },
     Family { prefix: "status.storage.", fate: Fate::Accepted(DISTRIBUTED) },
     Family { prefix: "inter.worker.", fate: Fate::Accepted(DISTRIBUTED) },
     Family { prefix: "metrics.context.", fate: Fate::Accepted(METRICS) },
-    Family { prefix: "internal.key.converter.", fate: Fate::Accepted("positions are always JSON without schemas") },
-    Family { prefix: "internal.value.converter.", fate: Fate::Accepted("positions are always JSON without schemas") },
+    Family {
+        prefix: "internal.key.converter.",
+        fate: Fate::Accepted("positions are always JSON without schemas"),
+    },
+    Family {
+        prefix: "internal.value.converter.",
+        fate: Fate::Accepted("positions are always JSON without schemas"),
+    },
 ];
 
 #[cfg(test)]
@@ -121,7 +133,8 @@ mod tests {
 
     #[test]
     fn every_property_is_there_once_and_its_default_passes() {
-        let names: BTreeSet<&str> = WORKER_PROPERTIES.iter().map(|property| property.name).collect();
+        let names: BTreeSet<&str> =
+            WORKER_PROPERTIES.iter().map(|property| property.name).collect();
         assert_eq!(names.len(), WORKER_PROPERTIES.len());
         for property in WORKER_PROPERTIES {
             if let Some(default) = property.default {

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::links::{Completion, Links, Operations};
 use super::state::{StateCell, TaskState};
-use crate::offsets::writer::OffsetWriter;
+use crate::offsets::OffsetWriter;
 
 /// How a task ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Drive {
     async fn run(&mut self) -> Result<Ended, PipelineError> {
         loop {
             let more = self.pipeline.work(clock::now(), clock::unix_ms())?;
-            self.carry_out();
+            self.carry_out()?;
             if self.pipeline.is_settled() {
                 return Ok(Ended::Settled);
             }
@@ -118,12 +118,12 @@ impl Drive {
         if ordered && self.stop_deadline.is_none() {
             let now = clock::now();
             self.stop_deadline = Some(now + self.around.stop_timeout);
-            self.pipeline.stop(now);
+            self.pipeline.stop();
         }
     }
 
-    fn carry_out(&mut self) {
-        while let Some(output) = self.pipeline.poll(clock::now(), clock::unix_ms()) {
+    fn carry_out(&mut self) -> Result<(), PipelineError> {
+        while let Some(output) = self.pipeline.poll(clock::now(), clock::unix_ms())? {
             match output {
                 Output::Link(command) => self.links.command(command, &self.operations),
                 Output::Store(token) => {
@@ -144,6 +144,7 @@ impl Drive {
                 }
             }
         }
+        Ok(())
     }
 
     fn complete(&mut self, completion: Completion) -> Result<(), PipelineError> {
@@ -181,7 +182,12 @@ impl Drive {
         }
     }
 
-    fn lost(&mut self, link: millrace_core::link::LinkId, reason: &str, now: Instant) -> Result<(), PipelineError> {
+    fn lost(
+        &mut self,
+        link: millrace_core::link::LinkId,
+        reason: &str,
+        now: Instant,
+    ) -> Result<(), PipelineError> {
         let Some(address) = self.links.address(link) else { return Ok(()) };
         let reason = format!("{address}: {reason}");
         self.links.forget(link);

@@ -47,7 +47,8 @@ fn run(config: PipelineConfig, around: Surroundings) {
             state.set(TaskState::Stopped);
         }
         Ok(Ended::Unsettled) => fail(
-            "stopped before everything sent was acknowledged; what was not will be sent again".into(),
+            "stopped before everything sent was acknowledged; what was not will be sent again"
+                .into(),
         ),
         Err(error) => fail(error.to_string()),
     }

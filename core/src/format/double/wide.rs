@@ -1,13 +1,12 @@
-//! Whole numbers of three widths for the digits of a double.
+//! Whole numbers of two widths for the digits of a double.
 //!
 //! ```text
-//!  Long   i64, wraps      most doubles between 1E-3 and 2^63; as in Java down to its overflow
-//!  u128                   about 1E-25 to 1E25; the callers see to it that nothing overflows
-//!  Big    20 × u64        all others; 2^1,074 · 10 · 2 has 1,079 bits
+//!  Long   i64, wraps      about 1E-3 to 2^63; as in Java down to its overflow
+//!  Big    20 × u64        all others; the largest have about 1,140 bits
 //! ```
 //!
-//! Only what digit generation needs: the product of a number with powers of 2 and 5, division by a scale with a quotient
-//! below 10, multiplication by ten and comparison.
+//! Only what digit generation needs: the product of a number with powers of 2 and 5, division by a
+//! scale with a quotient below 10, multiplication by ten and comparison.
 
 use std::cmp::Ordering;
 
@@ -15,7 +14,8 @@ use std::cmp::Ordering;
 pub(super) trait Magnitude: Clone {
     /// `factor · 2^twos · 5^fives`; the caller knows that it fits.
     fn new(factor: u64, twos: i32, fives: i32) -> Self;
-    /// Divides by `scale`, which is more than a tenth of `self`: returns the quotient, leaves ten times the remainder.
+    /// Divides by `scale`, which is more than a tenth of `self`: returns the quotient, leaves ten
+    /// times the remainder.
     fn take_digit(&mut self, scale: &Self) -> u8;
     /// Multiplies by ten.
     fn times_ten(&mut self);
@@ -25,17 +25,13 @@ pub(super) trait Magnitude: Clone {
     fn twice_cmp(&self, tens: &Self) -> Ordering;
 }
 
-fn power_of_5(power: i32) -> u128 {
-    5_u128.wrapping_pow(power.unsigned_abs())
-}
-
 /// Java's `long`: multiplication wraps.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Long(i64);
 
 impl Magnitude for Long {
     fn new(factor: u64, twos: i32, fives: i32) -> Self {
-        Self((factor.wrapping_mul(power_of_5(fives) as u64) << twos).cast_signed())
+        Self((factor.wrapping_mul(5_u64.wrapping_pow(fives.unsigned_abs())) << twos).cast_signed())
     }
 
     #[inline]
@@ -62,40 +58,6 @@ impl Magnitude for Long {
 
     fn twice_cmp(&self, tens: &Self) -> Ordering {
         self.0.wrapping_shl(1).wrapping_sub(tens.0).cmp(&0)
-    }
-}
-
-impl Magnitude for u128 {
-    fn new(factor: u64, twos: i32, fives: i32) -> Self {
-        Self::from(factor).wrapping_mul(power_of_5(fives)) << twos
-    }
-
-    #[inline]
-    fn take_digit(&mut self, scale: &Self) -> u8 {
-        let mut digit = 0;
-        for (multiple, value) in [(8, 3), (4, 2), (2, 1), (1, 0)] {
-            let part = *scale << value;
-            if *self >= part {
-                *self -= part;
-                digit += multiple;
-            }
-        }
-        Magnitude::times_ten(self);
-        digit
-    }
-
-    #[inline]
-    fn times_ten(&mut self) {
-        *self = self.wrapping_mul(10);
-    }
-
-    #[inline]
-    fn stops(&self, half_step: &Self, tens: &Self) -> (bool, bool) {
-        (self < half_step, *tens <= self.wrapping_add(*half_step))
-    }
-
-    fn twice_cmp(&self, tens: &Self) -> Ordering {
-        (self << 1).cmp(tens)
     }
 }
 
@@ -247,20 +209,23 @@ mod tests {
     proptest! {
         #[test]
         fn big_numbers_reckon_like_128_bits(
-            factor in 1..1_u64 << 53, twos in 0..30, fives in 0..10, scale_fives in 0..12,
+            factor in 1..1_u64 << 53, twos in 0..30, fives in 0..10_u32, scale_fives in 0..12_u32,
         ) {
-            let (big, small) = (Big::new(factor, twos, fives), u128::new(factor, twos, fives));
+            let small = (u128::from(factor) * 5_u128.pow(fives)) << twos;
+            let big = Big::new(factor, twos, fives.cast_signed());
             prop_assert_eq!(to_u128(&big), small);
-            let mut scale = u128::new(1, 0, scale_fives);
+            let mut scale = 5_u128.pow(scale_fives);
             while small / 10 >= scale { scale <<= 1; }
-            let mut big_scale = Big::new(1, 0, scale_fives);
-            big_scale.shift_left((scale.trailing_zeros()) as usize);
+            let scale_twos = scale.trailing_zeros().cast_signed();
+            let big_scale = Big::new(1, scale_twos, scale_fives.cast_signed());
             prop_assert_eq!(to_u128(&big_scale), scale);
-            let (mut left, mut right) = (big.clone(), small);
-            prop_assert_eq!(left.take_digit(&big_scale), right.take_digit(&scale));
-            prop_assert_eq!(to_u128(&left), right);
-            prop_assert_eq!(left.stops(&big, &big_scale), right.stops(&small, &scale));
-            prop_assert_eq!(left.twice_cmp(&big), right.twice_cmp(&small));
+            let mut rest = big.clone();
+            prop_assert_eq!(u128::from(rest.take_digit(&big_scale)), small / scale);
+            let small_rest = small % scale * 10;
+            prop_assert_eq!(to_u128(&rest), small_rest);
+            let stops = (small_rest < small, scale <= small_rest + small);
+            prop_assert_eq!(rest.stops(&big, &big_scale), stops);
+            prop_assert_eq!(rest.twice_cmp(&big), (2 * small_rest).cmp(&small));
         }
     }
 

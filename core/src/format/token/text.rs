@@ -1,4 +1,5 @@
-//! A resume token as text: the relaxed extended JSON that the Java driver's `toJson()` writes, and back.
+//! A resume token as text: the relaxed extended JSON that the Java driver's `toJson()` writes, and
+//! back.
 //!
 //! ```text
 //!  {"_data": "8264F0…"}
@@ -6,9 +7,10 @@
 //!  {"_data": {"$binary": {"base64": "glv…", "subType": "00"}}}         MongoDB 4.0
 //! ```
 //!
-//! To the server a token is opaque but for its order; here it is a flat document of strings and binary values, and
-//! anything else is refused rather than stored in a form that cannot be taken back. The driver's form differs from the
-//! formatter's ([`crate::format::json`]) in binary values only.
+//! To the server a token is opaque but for its order; here it is a flat document of strings and
+//! binary values, and anything else is refused rather than stored in a form that cannot be taken
+//! back. The driver's form differs from the formatter's ([`crate::format::json`]) in binary values
+//! only.
 
 use std::fmt;
 
@@ -111,7 +113,8 @@ pub(super) fn write<const QUOTED: bool>(
     Ok(())
 }
 
-/// Reads the text of a token back into BSON, ready for `startAfter`. White space may differ from what was written.
+/// Reads the text of a token back into BSON, ready for `startAfter`. White space may differ from
+/// what was written.
 ///
 /// # Errors
 /// [`TokenError::Json`], [`TokenError::NoData`].

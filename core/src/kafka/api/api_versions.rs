@@ -5,8 +5,8 @@
 //! answer     error i16 │ [key i16, min i16, max i16, tags] │ throttle i32 │ tags
 //! ```
 //!
-//! A broker that does not speak v3 answers with v0: the error UNSUPPORTED_VERSION and an array with another length field.
-//! Only the error of that is read.
+//! A broker that does not speak v3 answers with v0: the error UNSUPPORTED_VERSION and an array with
+//! another length field. Only the error of that is read.
 
 use crate::kafka::api::Api;
 use crate::kafka::errors::ErrorCode;
@@ -28,8 +28,11 @@ pub struct Unsupported {
     pub offered: Option<(i16, i16)>,
 }
 
-/// Reads an answer: the first of our requests that the broker does not speak in our version, if there is one.
-pub fn read_answer(reader: &mut Reader<'_>) -> Result<Result<Option<Unsupported>, ErrorCode>, WireError> {
+/// Reads an answer: the first of our requests that the broker does not speak in our version, if
+/// there is one.
+pub fn read_answer(
+    reader: &mut Reader<'_>,
+) -> Result<Result<Option<Unsupported>, ErrorCode>, WireError> {
     let error = ErrorCode(reader.i16()?);
     if !error.is_none() {
         return Ok(Err(error));

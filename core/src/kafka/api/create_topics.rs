@@ -1,8 +1,8 @@
 //! CreateTopics v5: makes a topic, with settings.
 //!
 //! ```text
-//! request    [name, partitions i32, replication factor i16, assignments [], settings [name, value, tags], tags]
-//!            │ timeout i32 │ validate only │ tags
+//! request    [name, partitions i32, replication factor i16, assignments [],
+//!              settings [name, value, tags], tags] │ timeout i32 │ validate only │ tags
 //! answer     throttle i32 │ [name, error i16, message, partitions i32, replication factor i16,
 //!              settings [name, value, read only, source i8, sensitive, tags], tags] │ tags
 //! ```
@@ -11,7 +11,8 @@
 
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::wire::{
-    Reader, WireError, put_bool, put_compact_length, put_compact_string, put_i16, put_i32, put_no_tags,
+    Reader, WireError, put_bool, put_compact_length, put_compact_string, put_i16, put_i32,
+    put_no_tags,
 };
 
 /// How a topic is made.

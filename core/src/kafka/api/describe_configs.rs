@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! request    [type i8, name, settings [name], tags] │ synonyms │ documentation │ tags
-//! answer     throttle i32 │ [error i16, message, type i8, name, [name, value, read only, source i8, sensitive,
-//!              synonyms [name, value, source i8, tags], type i8, documentation, tags], tags] │ tags
+//! answer     throttle i32 │ [error i16, message, type i8, name, settings, tags] │ tags
+//! setting    name, value, read only, source i8, sensitive,
+//!            synonyms [name, value, source i8, tags], type i8, documentation, tags
 //! ```
 
 use crate::kafka::errors::ErrorCode;
@@ -99,9 +100,15 @@ pub(crate) mod tests {
         put_compact_null(out);
         put_i8(out, RESOURCE_TOPIC);
         put_compact_string(out, topic);
-        let settings = [(MAX_MESSAGE_BYTES, max_message_bytes.to_string())];
-        put_compact_length(out, 2);
-        for (name, value) in settings.into_iter().chain([(CLEANUP_POLICY, "compact".into())]) {
+        let mut settings = vec![
+            (MAX_MESSAGE_BYTES, max_message_bytes.to_string()),
+            (CLEANUP_POLICY, "compact".to_owned()),
+        ];
+        if !error.is_none() {
+            settings.clear();
+        }
+        put_compact_length(out, settings.len());
+        for (name, value) in settings {
             put_compact_string(out, name);
             put_compact_string(out, &value);
             out.extend_from_slice(&[0, 5, 0]);

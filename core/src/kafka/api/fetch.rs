@@ -1,19 +1,24 @@
 //! Fetch v12: reads batches back. The last version that names topics by name.
 //!
 //! ```text
-//! request    replica i32 │ wait i32 │ min bytes i32 │ max bytes i32 │ isolation i8 │ session i32 │ session epoch i32
-//!            │ [topic, [index i32, leader epoch i32, offset i64, last epoch i32, log start i64, max bytes i32, tags],
-//!               tags] │ forgotten [] │ rack │ tags
-//! answer     throttle i32 │ error i16 │ session i32 │ [topic, [index i32, error i16, high watermark i64,
-//!              last stable i64, log start i64, aborted [producer id i64, offset i64, tags], replica i32,
-//!              records, tags], tags] │ tags
+//! request    replica i32 │ wait i32 │ min bytes i32 │ max bytes i32 │ isolation i8
+//!            │ session i32 │ session epoch i32
+//!            │ [topic, [index i32, leader epoch i32, offset i64, last epoch i32, log start i64,
+//!               max bytes i32, tags], tags]
+//!            │ forgotten [] │ rack │ tags
+//! answer     throttle i32 │ error i16 │ session i32
+//!            │ [topic, [index i32, error i16, high watermark i64, last stable i64, log start i64,
+//!               aborted [producer id i64, offset i64, tags], replica i32, records, tags], tags]
+//!            │ tags
 //! ```
 //!
-//! The first batch of an answer is whole even if it is larger than the bytes asked for (KIP-74); the last may be cut.
+//! The first batch of an answer is whole even if it is larger than the bytes asked for (KIP-74);
+//! the last may be cut.
 
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::wire::{
-    Reader, WireError, put_compact_length, put_compact_string, put_i8, put_i32, put_i64, put_no_tags,
+    Reader, WireError, put_compact_length, put_compact_string, put_i8, put_i32, put_i64,
+    put_no_tags,
 };
 
 const WAIT_MS: i32 = 500;

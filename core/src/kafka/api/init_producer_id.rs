@@ -1,15 +1,18 @@
-//! InitProducerId v4: the identity under which a broker recognises batches that come twice (KIP-98, KIP-360).
+//! InitProducerId v4: the identity under which a broker recognises batches that come twice (KIP-98,
+//! KIP-360).
 //!
 //! ```text
 //! request    transactional id │ transaction timeout i32 │ producer id i64 │ epoch i16 │ tags
 //! answer     throttle i32 │ error i16 │ producer id i64 │ epoch i16 │ tags
 //! ```
 //!
-//! Without a transactional id a broker always gives a new id and looks at no current one, so none is sent
-//! (`TransactionCoordinator.handleInitProducerId`).
+//! Without a transactional id a broker always gives a new id and looks at no current one, so none
+//! is sent (`TransactionCoordinator.handleInitProducerId`).
 
 use crate::kafka::errors::ErrorCode;
-use crate::kafka::wire::{Reader, WireError, put_compact_null, put_i16, put_i32, put_i64, put_no_tags};
+use crate::kafka::wire::{
+    Reader, WireError, put_compact_null, put_i16, put_i32, put_i64, put_no_tags,
+};
 
 /// What a broker recognises a producer by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +33,9 @@ pub fn write_request(out: &mut Vec<u8>) {
 }
 
 /// Reads an answer.
-pub fn read_answer(reader: &mut Reader<'_>) -> Result<Result<ProducerIdentity, ErrorCode>, WireError> {
+pub fn read_answer(
+    reader: &mut Reader<'_>,
+) -> Result<Result<ProducerIdentity, ErrorCode>, WireError> {
     let _throttle_ms = reader.i32()?;
     let error = ErrorCode(reader.i16()?);
     let identity = ProducerIdentity { id: reader.i64()?, epoch: reader.i16()? };

@@ -1,14 +1,17 @@
 //! ListOffsets v6: where a partition ends, begins, or was at a time.
 //!
 //! ```text
-//! request    replica i32 │ isolation i8 │ [topic, [index i32, leader epoch i32, timestamp i64, tags], tags] │ tags
-//! answer     throttle i32 │ [topic, [index i32, error i16, timestamp i64, offset i64, leader epoch i32, tags], tags]
-//!            │ tags
+//! request    replica i32 │ isolation i8
+//!            │ [topic, [index i32, leader epoch i32, timestamp i64, tags], tags] │ tags
+//! answer     throttle i32
+//!            │ [topic, [index i32, error i16, timestamp i64, offset i64, leader epoch i32, tags],
+//!               tags] │ tags
 //! ```
 
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::wire::{
-    Reader, WireError, put_compact_length, put_compact_string, put_i8, put_i32, put_i64, put_no_tags,
+    Reader, WireError, put_compact_length, put_compact_string, put_i8, put_i32, put_i64,
+    put_no_tags,
 };
 
 /// In place of a timestamp: the offset behind the last record that all replicas in sync have.
@@ -32,7 +35,8 @@ pub fn write_request(out: &mut Vec<u8>, topic: &str, partition: i32, timestamp_m
     put_no_tags(out);
 }
 
-/// Reads the answer for the one partition: an offset, or -1 if no record is as young as the timestamp.
+/// Reads the answer for the one partition: an offset, or -1 if no record is as young as the
+/// timestamp.
 pub fn read_answer(reader: &mut Reader<'_>) -> Result<Result<i64, ErrorCode>, WireError> {
     let _throttle_ms = reader.i32()?;
     let mut answer = None;

@@ -1,8 +1,9 @@
 //! Metadata v9: brokers, topics, and who leads each partition.
 //!
 //! ```text
-//! request    [topic name, tags] │ allow auto creation │ cluster operations │ topic operations │ tags
-//! answer     throttle i32 │ [broker id i32, host, port i32, rack, tags] │ cluster id │ controller id i32
+//! request    [topic, tags] │ allow auto creation │ cluster operations │ topic operations │ tags
+//! answer     throttle i32 │ [broker id i32, host, port i32, rack, tags] │ cluster id
+//!            │ controller id i32
 //!            │ [error i16, name, internal, [error i16, index i32, leader i32, leader epoch i32,
 //!               replicas [i32], in sync [i32], offline [i32], tags], operations i32, tags]
 //!            │ operations i32 │ tags
@@ -80,8 +81,8 @@ impl Metadata {
             let id = reader.i32()?;
             let host = reader.compact_name()?;
             let port = reader.i32()?;
-            let port = u16::try_from(port)
-                .map_err(|_| WireError::Length { declared: i64::from(port) })?;
+            let port =
+                u16::try_from(port).map_err(|_| WireError::Length { declared: i64::from(port) })?;
             let _rack = reader.compact_string()?;
             reader.skip_tags()?;
             metadata.brokers.push(Broker { id, address: Address::new(host, port) });

@@ -1,11 +1,12 @@
 //! The requests that are spoken, one file each, and the one version of each.
 //!
-//! One version per request, the newest that Kafka 2.8 has and 4.1 still has, so there is one layout to read and to test.
-//! All of them are flexible (KIP-482): request header v2, answer header v1, except that the answer to ApiVersions has
-//! header v0 for ever. Layouts: `clients/src/main/resources/common/message` of Kafka.
+//! One version per request, the newest that Kafka 2.8 has and 4.1 still has, so there is one layout
+//! to read and to test. All of them are flexible (KIP-482): request header v2, answer header v1,
+//! except that the answer to ApiVersions has header v0 for ever. Layouts:
+//! `clients/src/main/resources/common/message` of Kafka.
 //!
-//! Each file has a `write_request` that appends a body, and an answer that is read from a [`Reader`] with every length
-//! checked.
+//! Each file has a `write_request` that appends a body, and an answer that is read from a
+//! [`Reader`] with every length checked.
 //!
 //! [`Reader`]: crate::kafka::wire::Reader
 

@@ -1,13 +1,15 @@
 //! Produce v9: appends at most one batch to each of some partitions.
 //!
 //! ```text
-//! request    transactional id │ acks i16 │ timeout i32 │ [topic, [index i32, batch, tags], tags] │ tags
+//! request    transactional id │ acks i16 │ timeout i32 │ [topic, [index i32, batch, tags], tags]
+//!            │ tags
 //! answer     [topic, [index i32, error i16, base offset i64, append time i64, log start i64,
-//!              record errors [index i32, message, tags], message, tags], tags] │ throttle i32 │ tags
+//!              record errors [index i32, message, tags], message, tags], tags]
+//!            │ throttle i32 │ tags
 //! ```
 //!
-//! A request goes out as segments: framing, batch, framing, batch, …, framing. The framing of all of them lies in one
-//! piece of memory, the batches are shared, nothing is copied. Two allocations per request.
+//! A request goes out as segments: framing, batch, framing, batch, …, framing. The framing of all
+//! of them lies in one piece of memory, the batches are shared, nothing is copied.
 
 use bytes::Bytes;
 

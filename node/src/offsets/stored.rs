@@ -1,0 +1,62 @@
+//! The pairs of an offset store, in the order of their keys.
+//!
+//! A key is `["<connector>",{"ns":"<partition>"}]`, a value is JSON or nothing: nothing means that
+//! someone has reset the position. What keys and values say is the business of [`super::position`].
+
+use std::collections::BTreeMap;
+
+use crate::config::SourcePartition;
+
+use super::position::{self, PositionError, StoredPosition};
+
+/// All pairs of a store. The newest value of a key counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StoredOffsets {
+    entries: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl StoredOffsets {
+    /// Puts a value in place of what was stored under `key`.
+    pub(crate) fn insert(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.entries.insert(key, value);
+    }
+
+    /// The pairs, sorted by key.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.entries.iter().map(|(key, value)| (key.as_slice(), value.as_deref()))
+    }
+
+    /// Number of pairs.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The resume token that a connector goes on after, in BSON; `None` if none is stored. What is
+    /// remarkable about it goes to the log.
+    pub(crate) fn position(
+        &self,
+        connector: &str,
+        partition: &SourcePartition,
+    ) -> Result<Option<Vec<u8>>, PositionError> {
+        match position::find_position(self, connector, partition)? {
+            StoredPosition::Found { token } => Ok(Some(token)),
+            StoredPosition::Absent => Ok(None),
+            StoredPosition::CopyUnfinished => {
+                tracing::warn!(
+                    "connector {connector}: a copy of existing data had not ended when it was \
+                     stopped; what was not copied is not copied now, events are read from where \
+                     startup.mode says"
+                );
+                Ok(None)
+            }
+            StoredPosition::FoundUnderOtherHosts { partition: other, token } => {
+                tracing::warn!(
+                    "connector {connector}: no position is stored under {}, but one under {other}; \
+                     going on from there",
+                    partition.name
+                );
+                Ok(Some(token))
+            }
+        }
+    }
+}

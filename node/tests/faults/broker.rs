@@ -1,0 +1,48 @@
+//! Restarts of the broker under load: the node waits, visibly, and sends the very same batches again.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use millrace_testbed::Kafka;
+
+use super::harness::Stage;
+use super::harness::load::{self, Load, goes_on};
+use super::stage;
+
+const RATE_PER_S: f64 = 200.0;
+const OPERATIONS: u64 = 3_000;
+
+/// Runs `fault` in the middle of a load, with the same node before and after.
+async fn restart(stage: &Stage, fault: impl AsyncFnOnce(&Kafka) -> Result<()>) -> Result<()> {
+    let setup = load::setup(stage)?;
+    let mut node = setup.start_running().await?;
+    let (pid, load) = (node.pid(), Load::start(stage, RATE_PER_S, OPERATIONS));
+    stage.records().await?.at_least(200, &mut node).await?;
+    load.ensure_goes_on("the broker is stopped")?;
+    let kafka = stage.testbed.kafka();
+    fault(kafka).await?;
+    eprintln!("the broker is away");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    node.ensure_alive()?;
+    kafka.start().await?;
+    eprintln!("the broker is back");
+    goes_on(stage, &mut node, "after_restart").await?;
+    let said = node.logged("Kafka: ").await?;
+    assert!(said.contains("WARN"), "a broker that is away is worth a warning: {said}");
+    assert_eq!(node.pid(), pid);
+    let report = load.judge(stage, node).await?;
+    assert!(report.is_exact(), "{report}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_stopped_and_started_under_load_gets_every_event_once() -> Result<()> {
+    let (stage, _turn) = stage("broker_stop").await?;
+    restart(&stage, async |kafka| kafka.stop().await).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_killed_and_started_under_load_gets_every_event_once() -> Result<()> {
+    let (stage, _turn) = stage("broker_kill").await?;
+    restart(&stage, async |kafka| kafka.kill()).await
+}

@@ -1,0 +1,96 @@
+//! A steady load of all kinds of operations, and the judgement of what arrived of it.
+//!
+//! ```text
+//! start ── open loop, w: majority, at a rate ── end ── one document into the collection `fence`
+//!                                                         └ when its record is there, all others were taken before
+//! ```
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use bson::doc;
+use millrace_bench::arm::Format;
+use millrace_bench::check::{Report, check_topic};
+use millrace_loadgen::document::DocumentShape;
+use millrace_loadgen::workload::{KeySpread, Mix, Workload};
+use millrace_loadgen::writer::{Lateness, Written, write_open_loop};
+use tokio::task::JoinHandle;
+
+use super::{EVENTS, NodeProcess, Setup, Stage, eventually, offsets};
+
+/// Time for the connections of the load to open.
+const LEAD_IN: Duration = Duration::from_millis(300);
+
+/// A load that is being written.
+pub(crate) struct Load {
+    workload: Workload,
+    writing: JoinHandle<Result<(Written, Lateness)>>,
+}
+
+/// The node's files: a connector that watches the whole database of `stage`, so that the fence is seen too.
+pub(crate) fn setup(stage: &Stage) -> Result<Setup> {
+    // Faults last longer than this: it counts for the start alone.
+    let uri = format!("{}&serverSelectionTimeoutMS=2000", stage.uri());
+    let connector = stage.connector().set("connection.uri", &uri).set("collection", "");
+    Ok(stage.worker()?.connector(connector))
+}
+
+impl Load {
+    /// Begins to write `operations` into the database of `stage`.
+    pub(crate) fn start(stage: &Stage, rate_per_s: f64, operations: u64) -> Self {
+        let workload = Workload {
+            seed: 9,
+            database: stage.name.clone(),
+            collections: vec![EVENTS.to_owned()],
+            operations,
+            writers: 4,
+            mix: Mix::ALL,
+            document: DocumentShape::ALL_1_KB,
+            key_spread: KeySpread::Skewed,
+        };
+        let (uri, load) = (stage.uri(), workload.clone());
+        let start = Instant::now() + LEAD_IN;
+        let writing = async move { write_open_loop(&uri, &load, rate_per_s, start).await };
+        Self { workload, writing: tokio::spawn(writing) }
+    }
+
+    /// Fails if all is written: then what follows is no fault under load.
+    pub(crate) fn ensure_goes_on(&self, meanwhile: &str) -> Result<()> {
+        ensure!(!self.writing.is_finished(), "the load ended before {meanwhile}: make it longer");
+        Ok(())
+    }
+
+    /// Waits until all is written and was taken by `node`, stops that, and judges the topic.
+    pub(crate) async fn judge(self, stage: &Stage, mut node: NodeProcess) -> Result<Report> {
+        let (written, _) = self.writing.await??;
+        eprintln!("load ended: {} operations, {} sent again", written.operations, written.retries);
+        goes_on(stage, &mut node, "fence").await?;
+        node.stop().await?;
+        let records = stage.records().await?;
+        let report = check_topic(records.topic(), &self.workload, Format::Json, |_| ()).await?;
+        eprintln!("{report}");
+        Ok(report)
+    }
+}
+
+/// Waits until the position in the offsets file lies behind `token`, and returns it.
+pub(crate) async fn stored_behind(
+    token: &str,
+    setup: &Setup,
+    node: &mut NodeProcess,
+) -> Result<String> {
+    eventually(&format!("a stored position behind {token}"), async || {
+        node.ensure_alive()?;
+        Ok(offsets::token(&setup.offsets())?.filter(|stored| token < stored.as_str()))
+    })
+    .await
+}
+
+/// Waits until the node has replicated one more document, written now into a collection named `mark`.
+pub(crate) async fn goes_on(stage: &Stage, node: &mut NodeProcess, mark: &str) -> Result<()> {
+    stage.database().collection(mark).insert_one(doc! { "_id": 1 }).await?;
+    let marks = stage.records_of(&format!("{}.{mark}", stage.name)).await?;
+    marks.at_least(1, node).await.with_context(|| format!("the record of {mark}"))?;
+    eprintln!("{mark}: the node has replicated what was written before");
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What the tests of the node as a process share: its files, the process, and views from outside.
+//!
+//! ```text
+//! servers   the real MongoDB and Kafka that the tests of one binary share
+//! stage     what one test works with: servers, a database and a topic of its own
+//! setup     worker and connector files in a folder of their own
+//! node      the process: its log, its signals, its exit code
+//! offsets   the offsets file, read by Java's rules without any code of the node
+//! records   what a topic holds, by another Kafka client than the node's
+//! load      a steady load, and the judgement of what arrived of it
+//! java      Kafka's own command line tools, and small programs in Java
+//! ```
+//!
+//! The node is known by its command line, its log, its exit code and what it leaves behind. Nothing here uses its code.
+
+pub(crate) mod java;
+pub(crate) mod load;
+pub(crate) mod node;
+pub(crate) mod offsets;
+pub(crate) mod records;
+pub(crate) mod servers;
+pub(crate) mod setup;
+pub(crate) mod stage;
+
+pub(crate) use node::NodeProcess;
+pub(crate) use records::Records;
+pub(crate) use setup::{Connector, Setup};
+pub(crate) use stage::{EVENTS, Stage};
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// How long a test waits for something that takes milliseconds on an idle machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Asks `look` until it finds something, at most [`PATIENCE`]. `what` says what was waited for.
+pub(crate) async fn eventually<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        if deadline <= Instant::now() {
+            bail!("not within {} s: {what}", PATIENCE.as_secs());
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}

@@ -1,0 +1,177 @@
+//! The files of a node, as an operator writes them, in a folder that goes away with the test.
+//!
+//! ```text
+//! <folder>/  worker.properties   <connector>.json …   connect.offsets   node.log
+//! ```
+//!
+//! The worker file asks for the `StringConverter` and an offsets file unless a test says otherwise.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::NodeProcess;
+
+const STRING_CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
+const BYTE_ARRAY_CONVERTER: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
+
+/// One connector's file.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector {
+    name: String,
+    config: Map<String, Value>,
+}
+
+impl Connector {
+    /// A source connector named `name` that reads from `uri`.
+    pub(crate) fn new(name: &str, uri: &str) -> Self {
+        let connector = Self { name: name.to_owned(), config: Map::new() };
+        connector
+            .set("connector.class", "com.mongodb.kafka.connect.MongoSourceConnector")
+            .set("connection.uri", uri)
+    }
+
+    pub(crate) fn set(mut self, property: &str, value: &str) -> Self {
+        self.config.insert(property.to_owned(), value.into());
+        self
+    }
+
+    /// Watches one collection.
+    pub(crate) fn collection(self, database: &str, collection: &str) -> Self {
+        self.set("database", database).set("collection", collection)
+    }
+
+    /// Raw BSON for keys and values.
+    pub(crate) fn bson(self) -> Self {
+        self.set("output.format.key", "bson")
+            .set("output.format.value", "bson")
+            .set("key.converter", BYTE_ARRAY_CONVERTER)
+            .set("value.converter", BYTE_ARRAY_CONVERTER)
+    }
+
+    fn text(&self) -> String {
+        json!({ "name": self.name, "config": self.config }).to_string()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    folder: TempDir,
+    worker: BTreeMap<String, String>,
+    connectors: Vec<Connector>,
+    files: Vec<PathBuf>,
+    worker_file: Option<String>,
+    strict: bool,
+}
+
+impl Setup {
+    /// A worker that writes to the brokers at `bootstrap`, without a connector.
+    pub(crate) fn new(bootstrap: &str) -> Result<Self> {
+        let folder = TempDir::with_prefix("millrace-test-")?;
+        let offsets = folder.path().join("connect.offsets");
+        let worker = [
+            ("bootstrap.servers", bootstrap.to_owned()),
+            ("key.converter", STRING_CONVERTER.to_owned()),
+            ("value.converter", STRING_CONVERTER.to_owned()),
+            ("offset.storage.file.filename", offsets.display().to_string()),
+        ];
+        let worker = worker.map(|(name, value)| (name.to_owned(), value)).into();
+        Ok(Self {
+            folder,
+            worker,
+            connectors: Vec::new(),
+            files: Vec::new(),
+            worker_file: None,
+            strict: false,
+        })
+    }
+
+    /// Sets a property of the worker.
+    pub(crate) fn worker(mut self, property: &str, value: &str) -> Self {
+        self.worker.insert(property.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Removes a property of the worker.
+    pub(crate) fn without(mut self, property: &str) -> Self {
+        self.worker.remove(property);
+        self
+    }
+
+    /// Adds a connector, or replaces the one of that name.
+    pub(crate) fn connector(mut self, connector: Connector) -> Self {
+        self.connectors.retain(|other| other.name != connector.name);
+        self.connectors.push(connector);
+        self
+    }
+
+    /// Adds a connector file with this very text.
+    pub(crate) fn connector_file(mut self, name: &str, text: &str) -> Result<Self> {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text)?;
+        self.files.push(path);
+        Ok(self)
+    }
+
+    /// A worker file with this very text.
+    pub(crate) fn worker_file(mut self, text: String) -> Self {
+        self.worker_file = Some(text);
+        self
+    }
+
+    /// Starts the node with `--strict`.
+    pub(crate) fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The offsets file, unless a test has named another.
+    pub(crate) fn offsets(&self) -> PathBuf {
+        self.folder.path().join("connect.offsets")
+    }
+
+    /// Writes the files and starts a node.
+    pub(crate) fn start(&self) -> Result<NodeProcess> {
+        let worker_path = self.folder.path().join("worker.properties");
+        let lines = self.worker.iter().map(|(name, value)| format!("{name}={value}\n"));
+        fs::write(&worker_path, self.worker_file.clone().unwrap_or_else(|| lines.collect()))?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
+        command.env("NO_COLOR", "1").env_remove("RUST_LOG").arg("standalone").arg(worker_path);
+        for connector in &self.connectors {
+            let path = self.folder.path().join(format!("{}.json", connector.name));
+            fs::write(&path, connector.text())?;
+            command.arg(path);
+        }
+        command.args(&self.files);
+        if self.strict {
+            command.arg("--strict");
+        }
+        NodeProcess::start(command, &self.folder.path().join("node.log"))
+    }
+
+    /// As [`Setup::start`], and waits until every connector of [`Setup::connector`] runs.
+    pub(crate) async fn start_running(&self) -> Result<NodeProcess> {
+        let mut node = self.start()?;
+        for connector in &self.connectors {
+            node.running(&connector.name).await?;
+        }
+        Ok(node)
+    }
+
+    /// Starts a node that must end by itself with `exit_code`. Returns all that it has logged.
+    pub(crate) async fn fails(&self, exit_code: i32) -> Result<String> {
+        let (code, log) = self.start()?.ended().await?;
+        assert_eq!(code, exit_code, "exit code of the node, which logged:\n{log}");
+        Ok(log)
+    }
+}

@@ -1,0 +1,75 @@
+//! Authentication and rights, on a deployment where clients must authenticate.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use bson::doc;
+use millrace_testbed::{Mongodb, MongodbPlan, Plan, Servers, Testbed};
+
+use super::harness::servers::{Shared, fresh};
+use super::harness::{Connector, EVENTS, Records, Setup};
+use super::servers;
+
+const PASSWORD: &str = "p@ss/wörd: 50%";
+
+/// A replica set of one that refuses whoever it does not know.
+async fn guarded() -> Result<Arc<Testbed>> {
+    static SHARED: Shared = Shared::new();
+    let plan = || Plan::only_mongodb(MongodbPlan::default().auth().cache_gb(0.25).oplog_mb(990));
+    SHARED.get(Servers::Native, plan).await
+}
+
+/// A worker whose connector reads the database `name` as a user.
+fn setup(mongodb: &Mongodb, bootstrap: &str, name: &str, login: (&str, &str)) -> Result<Setup> {
+    let connector = Connector::new(name, &mongodb.uri_as(login.0, login.1));
+    Ok(Setup::new(bootstrap)?.connector(connector.collection(name, EVENTS)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_read_the_database_replicates_it() -> Result<()> {
+    let (guarded, servers, name) = (guarded().await?, servers().await?, fresh("reader"));
+    let (mongodb, bootstrap) = (guarded.mongodb(), servers.kafka().bootstrap());
+    let role = doc! { "role": "read", "db": &name };
+    mongodb.create_user(&name, PASSWORD, vec![role.into()]).await?;
+    let mut node = setup(mongodb, &bootstrap, &name, (&name, PASSWORD))?.start_running().await?;
+    let events = mongodb.client().await?.database(&name).collection(EVENTS);
+    events.insert_one(doc! { "_id": 1 }).await?;
+    let records = Records::open(&bootstrap, &format!("{name}.{EVENTS}")).await?;
+    let records = records.at_least(1, &mut node).await?;
+    let log = node.stop().await?;
+    assert_eq!(records[0].key_text(), r#"{"_id": 1}"#);
+    assert!(!log.contains(PASSWORD) && !log.contains("p%40ss"), "a secret is in the log:\n{log}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_ends_the_worker_and_is_not_repeated_in_the_log() -> Result<()> {
+    let (guarded, servers, name) = (guarded().await?, servers().await?, fresh("password"));
+    let mongodb = guarded.mongodb();
+    mongodb.create_user(&name, PASSWORD, vec!["readAnyDatabase".into()]).await?;
+    let setup = setup(mongodb, &servers.kafka().bootstrap(), &name, (&name, "s3cret-but-wrong"))?;
+    let log = setup.fails(1).await?;
+    for part in [&format!("connector {name} failed"), &format!("'{name}'"), "check user, password"]
+    {
+        assert!(log.contains(part), "{part:?} is not in:\n{log}");
+    }
+    assert!(!log.contains("s3cret"), "a secret is in the log:\n{log}");
+    assert!(!setup.offsets().exists(), "a position of a stream that was never open");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_who_may_not_watch_is_told_the_actions_and_the_role() -> Result<()> {
+    let (guarded, servers, name) = (guarded().await?, servers().await?, fresh("rights"));
+    let mongodb = guarded.mongodb();
+    let elsewhere = doc! { "role": "read", "db": "millrace_elsewhere" };
+    mongodb.create_user(&name, PASSWORD, vec![elsewhere.into()]).await?;
+    let setup = setup(mongodb, &servers.kafka().bootstrap(), &name, (&name, PASSWORD))?;
+    let log = setup.fails(1).await?;
+    let scope = format!("{name}.{EVENTS}");
+    for part in [&format!("connector {name} failed"), "find", "changeStream", &scope, "role read"] {
+        assert!(log.contains(part), "{part:?} is not in:\n{log}");
+    }
+    assert!(!setup.offsets().exists(), "a position of a stream that was never open");
+    Ok(())
+}

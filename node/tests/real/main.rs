@@ -1,0 +1,57 @@
+//! The node as a process between a real replica set and a real broker.
+//!
+//! | module        | laws about                                                                           |
+//! |---------------|--------------------------------------------------------------------------------------|
+//! | events        | every kind of change and every BSON type: the bytes of keys and values               |
+//! | stock_files   | Kafka Connect's own worker and connector files                                       |
+//! | scopes        | what is watched, what is published, where the stream starts                          |
+//! | positions     | offsets file: Java's format, resume, opening position, idle streams                  |
+//! | offset_topic  | offsets in a compacted topic                                                         |
+//! | topics        | topics that the node creates, partitions of keys                                     |
+//! | access        | authentication and rights                                                            |
+//! | addresses     | servers that are not there, or are not what they should be                           |
+//! | files         | configuration that cannot be run                                                     |
+//! | lost_position | positions that the server no longer knows, positions under other hosts               |
+//! | large_record  | records that the broker does not take                                                |
+//!
+//! Faults of the servers are in `tests/faults`. Tests share one set of servers and nothing else.
+
+#[path = "../harness/mod.rs"]
+#[allow(dead_code, reason = "two test binaries use it, each its part")]
+mod harness;
+
+mod access;
+mod addresses;
+mod events;
+mod files;
+mod large_record;
+mod lost_position;
+mod offset_topic;
+mod positions;
+mod scopes;
+mod stock_files;
+mod topics;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use harness::Stage;
+use harness::servers::Shared;
+use millrace_testbed::{KafkaPlan, MongodbPlan, Plan, Servers, Testbed};
+
+fn plan() -> Plan {
+    Plan::default()
+        .mongodb(MongodbPlan::default().cache_gb(0.25).oplog_mb(990))
+        .kafka(KafkaPlan::default().heap_mb(512))
+}
+
+/// A replica set of one without authentication, and a broker.
+async fn servers() -> Result<Arc<Testbed>> {
+    static SHARED: Shared = Shared::new();
+    SHARED.get(Servers::Auto, plan).await
+}
+
+/// Names of its own for a test about `subject`, on the shared servers.
+async fn stage(subject: &str) -> Result<Stage> {
+    Stage::new(servers().await?, subject).await
+}
