@@ -89,8 +89,8 @@ pub struct Summary {
 /// What the null reader did.
 #[derive(Clone, Debug, Serialize)]
 pub struct NullSummary {
-    /// Over its window.
-    pub events_per_s: f64,
+    /// Over its window; `None` if it could not read.
+    pub events_per_s: Option<f64>,
     /// Share of the window in which mongod's serving thread was on the CPU.
     pub server_busy: Option<f64>,
     /// Why it is no wall to measure against.
@@ -147,13 +147,17 @@ pub async fn run(tour: &Tour, progress: Progress) -> Result<Summary> {
     waiting.finish_and_clear();
     let backlog =
         Backlog::write(&testbed, workload(BACKLOG_COLLECTION, tour.events), progress).await?;
-    let null = backlog.drain_null(progress).await?;
+    let null = match backlog.drain_null(progress).await {
+        // It does not log in, and an address from outside may lead to a secondary. The tour goes on without the wall.
+        Err(error) if testbed.is_external() => Err(format!("{error:#}")),
+        null => Ok(null?),
+    };
     let plan = backlog.node_plan(&tour.binary, Format::Json, "")?;
     let drained = backlog.drain_node(&plan, true, progress).await?;
 
     let live_plan = NodePlan { collection: String::new(), ..plan };
     let (node, live) = go_live(tour, &testbed, &backlog, live_plan, progress).await?;
-    let mut summary = Summary::of(tour, &backlog, &null, &drained, &live, testbed.facts());
+    let mut summary = Summary::of(tour, &backlog, null.as_ref(), &drained, &live, testbed.facts());
     if tour.keep {
         summary.kept = Some(keep(testbed, node)?);
     } else {
@@ -230,7 +234,7 @@ impl Summary {
     fn of(
         tour: &Tour,
         backlog: &Backlog,
-        null: &NullReading,
+        null: Result<&NullReading, &String>,
         drained: &NodeReading,
         live: &LiveReading,
         servers: Facts,
@@ -238,7 +242,7 @@ impl Summary {
         let clean = drained.report.is_exact() && live.report.is_exact();
         let seconds = drained.window.as_secs_f64().max(1e-3);
         let rate = drained.events as f64 / seconds;
-        let null_rate = null.events as f64 / null.window.as_secs_f64().max(1e-3);
+        let null_reader = NullSummary::of(null);
         let events = drained.events.max(1) as f64;
         let mut fault_examples = Vec::new();
         if !clean {
@@ -249,12 +253,8 @@ impl Summary {
             faults: sum(faults(&drained.report), faults(&live.report)),
             events_per_s: clean.then_some(rate),
             mb_per_s: clean.then_some(drained.report.bytes as f64 / seconds / 1e6),
-            null_ratio: clean.then_some(rate / null_rate),
-            null_reader: NullSummary {
-                events_per_s: null_rate,
-                server_busy: null.server_busy,
-                invalid_reason: null.invalid_because(),
-            },
+            null_ratio: null_reader.events_per_s.filter(|_| clean).map(|wall| rate / wall),
+            null_reader,
             latency_ms: clean.then(|| LatencySummary::of(tour, live)),
             cpu_us_per_event: drained.cpu.as_secs_f64() * 1e6 / events,
             peak_rss_mib: drained.peak_rss_kib as f64 / 1_024.0,
@@ -270,6 +270,21 @@ impl Summary {
     /// Whether every event of both phases arrived once, in order and unchanged.
     pub fn is_clean(&self) -> bool {
         self.latency_ms.is_some()
+    }
+}
+
+impl NullSummary {
+    fn of(null: Result<&NullReading, &String>) -> Self {
+        match null {
+            Ok(null) => Self {
+                events_per_s: Some(null.events as f64 / null.window.as_secs_f64().max(1e-3)),
+                server_busy: null.server_busy,
+                invalid_reason: null.invalid_because(),
+            },
+            Err(reason) => {
+                Self { events_per_s: None, server_busy: None, invalid_reason: Some(reason.clone()) }
+            }
+        }
     }
 }
 

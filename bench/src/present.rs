@@ -65,11 +65,14 @@ fn ledger_line(summary: &Summary) -> String {
 
 fn null_line(summary: &Summary) -> String {
     let null = &summary.null_reader;
-    let rate = thousands(null.events_per_s as u64);
-    match (&null.invalid_reason, null.server_busy) {
-        (Some(reason), _) => format!("null reader {rate}/s, a rough guide: {reason}"),
-        (None, Some(busy)) => format!("null reader {rate}/s, mongod {:.0} % busy", busy * 100.0),
-        (None, None) => format!("null reader {rate}/s"),
+    let rate = null.events_per_s.map(|rate| thousands(rate as u64));
+    match (rate, &null.invalid_reason, null.server_busy) {
+        (None, reason, _) => format!("no null reader: {}", reason.as_deref().unwrap_or("-")),
+        (Some(rate), Some(reason), _) => format!("null reader {rate}/s, a rough guide: {reason}"),
+        (Some(rate), None, busy) => {
+            let busy = busy.map_or("-".to_owned(), |busy| format!("{:.0}", busy * 100.0));
+            format!("null reader {rate}/s, mongod {busy} % busy")
+        }
     }
 }
 

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 /// Logs to stderr, at `info` unless `RUST_LOG` says otherwise; coloured on a terminal that wants it.
 fn start_logging() {
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,mongodb=warn,rskafka=warn"));
+        .unwrap_or_else(|_| EnvFilter::new("info,mongodb=warn,rskafka=error"));
     let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)

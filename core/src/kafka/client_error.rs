@@ -171,18 +171,28 @@ impl fmt::Display for ClientError {
                  on (batches not acknowledged are sent again)"
             ),
             Self::DeliveryTimeout { topic, partition, waited, error } => {
-                write!(
-                    f,
-                    "a record for partition {partition} of topic {topic} was not acknowledged \
-                     within {} ms (delivery.timeout.ms)",
-                    waited.as_millis()
-                )?;
-                match error {
-                    Some(error) => write!(f, "; the last error was {error}"),
-                    None => write!(f, "; no broker answered"),
-                }
+                write_late(f, topic, *partition, *waited, *error)
             }
         }
+    }
+}
+
+fn write_late(
+    f: &mut fmt::Formatter<'_>,
+    topic: &str,
+    partition: i32,
+    waited: Duration,
+    error: Option<ErrorCode>,
+) -> fmt::Result {
+    write!(
+        f,
+        "a record for partition {partition} of topic {topic} was not acknowledged within {} ms \
+         (delivery.timeout.ms)",
+        waited.as_millis()
+    )?;
+    match error {
+        Some(error) => write!(f, "; the last error was {error}"),
+        None => write!(f, "; no broker answered"),
     }
 }
 

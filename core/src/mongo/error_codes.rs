@@ -200,7 +200,9 @@ impl ServerError {
             classes.iter().find(|(code, _)| *code == self.code).map(|(_, class)| *class)
         };
         if let Some(class) = find(CLASSES) {
-            return class;
+            // A token that the server cannot even read is refused by the code for a bad command.
+            let token_is_bad = class == BadRequest && self.message_names_resume_position();
+            return if token_is_bad { PositionLost } else { class };
         }
         if let (true, Some(class)) = (opening, find(CLASSES_WHEN_OPENING)) {
             return class;
@@ -242,6 +244,14 @@ mod tests {
 
     fn error(code: i32) -> ServerError {
         ServerError { code, ..ServerError::default() }
+    }
+
+    #[test]
+    fn a_token_that_the_server_cannot_read_is_a_lost_position_whatever_the_code() {
+        let mut unread = error(9);
+        assert_eq!(unread.class(true), BadRequest);
+        unread.message = "resume token string was not a valid hex string".to_owned();
+        assert_eq!(unread.class(true), PositionLost);
     }
 
     #[test]

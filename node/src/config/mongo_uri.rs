@@ -23,8 +23,6 @@ use super::uri_options::{UriOptions, percent_decode};
 const PORT_DEFAULT: u16 = 27017;
 /// The driver's default of `serverSelectionTimeoutMS`.
 const SERVER_SELECTION_TIMEOUT_MS: u64 = 30_000;
-/// The driver's default of `connectTimeoutMS`.
-const CONNECT_TIMEOUT_MS: u64 = 10_000;
 
 /// Where MongoDB is and how to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,12 +38,8 @@ pub(crate) struct MongoConnection {
     pub(crate) credentials: Option<Credentials>,
     /// What the server's log calls this client.
     pub(crate) app_name: Option<String>,
-    /// Stay with the one seed, whatever it is.
-    pub(crate) direct: bool,
     /// How long to look for the primary.
     pub(crate) server_selection_timeout_ms: u64,
-    /// How long opening one connection may take.
-    pub(crate) connect_timeout_ms: u64,
 }
 
 /// A user of MongoDB.
@@ -57,18 +51,6 @@ pub(crate) struct Credentials {
     pub(crate) password: Secret,
     /// The database that knows the user.
     pub(crate) auth_source: String,
-    /// How to prove the password.
-    pub(crate) mechanism: Mechanism,
-}
-
-/// How to prove a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mechanism {
-    /// Not named in the connection string: the strongest that both sides know, which for us is
-    /// SCRAM-SHA-256.
-    Negotiated,
-    /// Named.
-    ScramSha256,
 }
 
 /// Why a connection string cannot be used. Never holds the string itself.
@@ -122,8 +104,6 @@ pub(crate) enum UriError {
     EmptyAuthSource,
     #[error("authMechanism {0} is not supported by this version; use SCRAM-SHA-256")]
     Mechanism(String),
-    #[error("Direct connections are not supported when using multiple hosts")]
-    DirectToSeveral,
 }
 
 impl MongoConnection {
@@ -144,15 +124,10 @@ impl MongoConnection {
         let (database, options) = path.split_once('?').unwrap_or((path, ""));
         let options = UriOptions::parse(options, report)?;
         let seeds = parse_hosts(hosts)?;
-        let direct = options.direct_connection.as_deref() == Some("true");
-        if direct && seeds.len() > 1 {
-            return Err(UriError::DirectToSeveral);
-        }
         let mut hosts: Vec<String> = hosts_as_written(hosts).map(str::to_owned).collect();
         hosts.sort_unstable();
         let selection_ms =
             timeout_ms("serverSelectionTimeoutMS", options.server_selection_timeout_ms.as_deref())?;
-        let connect_ms = timeout_ms("connectTimeoutMS", options.connect_timeout_ms.as_deref())?;
         let credentials = match user_info {
             Some(user_info) => Some(credentials(user_info, database, &options)?),
             None => None,
@@ -163,9 +138,7 @@ impl MongoConnection {
             replica_set: options.replica_set,
             credentials,
             app_name: options.app_name,
-            direct,
             server_selection_timeout_ms: selection_ms.unwrap_or(SERVER_SELECTION_TIMEOUT_MS),
-            connect_timeout_ms: connect_ms.unwrap_or(CONNECT_TIMEOUT_MS),
         })
     }
 }
@@ -202,11 +175,11 @@ fn credentials(
     if username.is_empty() || user_info.contains('@') || password.contains(':') {
         return Err(UriError::UserInfo);
     }
-    let mechanism = match options.auth_mechanism.as_deref() {
-        None => Mechanism::Negotiated,
-        Some("SCRAM-SHA-256") => Mechanism::ScramSha256,
+    // Named or negotiated, it is the strongest that both sides know: for us SCRAM-SHA-256.
+    match options.auth_mechanism.as_deref() {
+        None | Some("SCRAM-SHA-256") => {}
         Some(other) => return Err(UriError::Mechanism(other.to_owned())),
-    };
+    }
     // The path is `database.collection`.
     let database = percent_decode(database.split('.').next().unwrap_or_default())?;
     let auth_source = match &options.auth_source {
@@ -219,7 +192,6 @@ fn credentials(
         username: percent_decode(username)?,
         password: Secret::new(percent_decode(password)?),
         auth_source,
-        mechanism,
     })
 }
 
@@ -252,13 +224,10 @@ mod tests {
         assert_eq!(credentials.username, "us@er");
         assert_eq!(credentials.password.expose(), "p:ss");
         assert_eq!(credentials.auth_source, "db");
-        assert_eq!(credentials.mechanism, Mechanism::ScramSha256);
         assert_eq!(connection.seeds, [Address::new("h2", 27018), Address::new("h1", 27017)]);
         assert_eq!(connection.replica_set.as_deref(), Some("rs0"));
         assert_eq!(connection.app_name.as_deref(), Some("x y"));
         assert_eq!(connection.server_selection_timeout_ms, 5);
-        assert_eq!(connection.connect_timeout_ms, 6);
-        assert!(!connection.direct);
         assert!(!format!("{connection:?}").contains("p:ss"));
     }
 
@@ -303,11 +272,10 @@ mod tests {
             ("mongodb://h1/?replicaSet", UriError::OptionWithoutValue("replicaSet".to_owned())),
             ("mongodb://u:p@a/d?authSource=", UriError::EmptyAuthSource),
             ("mongodb://u:p@a/?authMechanism=PLAIN", UriError::Mechanism("PLAIN".to_owned())),
-            ("mongodb://a,b/?directConnection=true", UriError::DirectToSeveral),
         ] {
             assert_eq!(parse(uri), Err(error), "{uri}");
         }
-        let error = parse("mongodb://h1/?connectTimeoutMS=zz").unwrap_err();
+        let error = parse("mongodb://h1/?serverSelectionTimeoutMS=zz").unwrap_err();
         assert!(error.to_string().ends_with("'zz' is not a valid integer"));
     }
 
@@ -319,6 +287,7 @@ mod tests {
             ("readPreference=secondary", "readPreference"),
             ("readConcernLevel=local", "readConcernLevel"),
             ("loadBalanced=true", "loadBalanced"),
+            ("directConnection=true", "directConnection"),
             ("authMechanismProperties=A:B", "authMechanismProperties"),
             ("maxStalenessSeconds=90", "maxStalenessSeconds"),
         ] {

@@ -68,7 +68,9 @@ const PRODUCER_PROPERTIES: &[Property] = &[
     Property::long("reconnect.backoff.max.ms", "1000").at_least(0).accepted(SOCKETS),
     Property::long("retry.backoff.ms", "100").at_least(0),
     Property::long("retry.backoff.max.ms", "1000").at_least(0).accepted(SOCKETS),
-    Property::long("max.block.ms", "9223372036854775807").at_least(0),
+    Property::long("max.block.ms", "9223372036854775807")
+        .at_least(0)
+        .accepted("the node waits for brokers until it is stopped"),
     Property::int("request.timeout.ms", "30000").at_least(0),
     Property::long("metadata.max.age.ms", "300000").at_least(0).accepted(METADATA),
     Property::long("metadata.max.idle.ms", "300000").at_least(5000).accepted(METADATA),
@@ -124,8 +126,6 @@ pub(crate) struct ProducerSettings {
     pub(crate) requests_in_flight_max: u8,
     /// What the broker's log calls this client; `None`: the node chooses.
     pub(crate) client_id: Option<String>,
-    /// Wait for metadata after which Java gives up.
-    pub(crate) max_block_ms: u64,
 }
 
 /// Who must have a record before it counts as sent.
@@ -205,7 +205,6 @@ fn settings(values: &Values, report: &mut Report) -> Option<ProducerSettings> {
         retry_backoff_ms: wide("retry.backoff.ms")?,
         requests_in_flight_max: u8::try_from(in_flight.min(REQUESTS_IN_FLIGHT_MAX)).ok()?,
         client_id: Some(values.text("client.id").to_owned()).filter(|id| !id.is_empty()),
-        max_block_ms: wide("max.block.ms")?,
     })
 }
 
@@ -268,7 +267,6 @@ mod tests {
                 retry_backoff_ms: 100,
                 requests_in_flight_max: 5,
                 client_id: None,
-                max_block_ms: i64::MAX.cast_unsigned(),
             }
         );
     }

@@ -25,6 +25,8 @@ const ONE_CONNECTION: &str = "the node has no connection pool";
 const NO_WRITES: &str = "the source connector does not write to MongoDB";
 const TLS: &str = "TLS to MongoDB comes with a later version";
 const SRV: &str = "mongodb+srv:// comes with a later version";
+const DIRECT: &str =
+    "the primary is always looked for; direct connections come with a later version";
 const PRIMARY: &str =
     "change streams are read from the primary; other read preferences come with a later version";
 
@@ -34,8 +36,8 @@ const OPTIONS: &[(&str, Fate)] = &[
     ("authmechanismproperties", Fate::NotYet("SCRAM-SHA-256 has no properties")),
     ("authsource", Fate::Read),
     ("compressors", Fate::Accepted("wire compression is not offered to the server")),
-    ("connecttimeoutms", Fate::Read),
-    ("directconnection", Fate::Read),
+    ("connecttimeoutms", Fate::Accepted("an attempt to connect has the node's own limit")),
+    ("directconnection", Fate::Only("false", DIRECT)),
     ("gssapiservicename", Fate::NotYet("Kerberos comes with a later version; use SCRAM-SHA-256")),
     ("heartbeatfrequencyms", Fate::Accepted("the node watches the stream itself, not the server")),
     ("journal", Fate::Accepted(NO_WRITES)),
@@ -82,8 +84,6 @@ pub(super) struct UriOptions {
     pub(super) app_name: Option<String>,
     pub(super) auth_mechanism: Option<String>,
     pub(super) auth_source: Option<String>,
-    pub(super) connect_timeout_ms: Option<String>,
-    pub(super) direct_connection: Option<String>,
     pub(super) replica_set: Option<String>,
     pub(super) server_selection_timeout_ms: Option<String>,
 }
@@ -132,8 +132,6 @@ impl UriOptions {
                 self.auth_source = Some(value);
                 return;
             }
-            "connecttimeoutms" => &mut self.connect_timeout_ms,
-            "directconnection" => &mut self.direct_connection,
             "replicaset" => &mut self.replica_set,
             _ => &mut self.server_selection_timeout_ms,
         };
@@ -181,14 +179,12 @@ mod tests {
         assert_eq!(options.app_name.as_deref(), Some("appname-value"));
         assert_eq!(options.auth_mechanism.as_deref(), Some("authmechanism-value"));
         assert_eq!(options.auth_source.as_deref(), Some("authsource-value"));
-        assert_eq!(options.connect_timeout_ms.as_deref(), Some("connecttimeoutms-value"));
-        assert_eq!(options.direct_connection.as_deref(), Some("directconnection-value"));
         assert_eq!(options.replica_set.as_deref(), Some("replicaset-value"));
         assert_eq!(
             options.server_selection_timeout_ms.as_deref(),
             Some("serverselectiontimeoutms-value")
         );
-        assert_eq!(text.len(), 7);
+        assert_eq!(text.len(), 5);
     }
 
     #[test]

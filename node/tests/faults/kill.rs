@@ -15,7 +15,7 @@ const KILLS: usize = 20;
 const IN_FLIGHT_EVERY: usize = 3;
 const RATE_PER_S: f64 = 250.0;
 /// What a kill takes beside the start of a node: new acknowledgements, the pause, the end of the topic.
-const ROUND: Duration = Duration::from_millis(1_000);
+const ROUND: Duration = Duration::from_millis(600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_killed_20_times_under_load_loses_nothing_and_repeats_only_what_was_not_stored()

@@ -13,6 +13,7 @@ use std::fs;
 
 use anyhow::{Context, Result};
 
+#[derive(Clone)]
 struct Socket {
     local_port: u16,
     remote_port: u16,

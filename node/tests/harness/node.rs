@@ -1,7 +1,7 @@
 //! A node that runs: its log, its signals, its exit code.
 //!
 //! ```text
-//! Setup::start ──► running ── stop: SIGTERM ──► exit code
+//! Setup::start ──► running ── stop: SIGTERM ──► exit code        (interrupt: SIGINT)
 //!                     │ └──── kill: SIGKILL ──► gone, nothing said
 //!                     └────── ends by itself ─► exit code
 //! ```
@@ -9,12 +9,13 @@
 //! Dropping kills. A restart in the same folder continues the log; only what this process wrote is looked at.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use millrace_testbed::{Lifetime, Process};
+use tempfile::TempDir;
 
 use super::POLL_INTERVAL;
 
@@ -26,16 +27,19 @@ const LOG_TAIL_LINES: usize = 40;
 #[derive(Debug)]
 pub(crate) struct NodeProcess {
     process: Process,
-    log: PathBuf,
     /// Length of the log when this process was started.
     log_start: usize,
+    /// Stays while the node runs.
+    _folder: Arc<TempDir>,
 }
 
 impl NodeProcess {
-    pub(super) fn start(command: Command, log: &Path) -> Result<Self> {
-        let log_start = fs::metadata(log).map_or(0, |log| log.len()) as usize;
-        let process = Process::start("the node", command, log, Lifetime::WithParent)?;
-        Ok(Self { process, log: log.to_owned(), log_start })
+    /// Starts `command`, which logs into `folder`.
+    pub(super) fn start(command: Command, folder: Arc<TempDir>) -> Result<Self> {
+        let log = folder.path().join("node.log");
+        let log_start = fs::metadata(&log).map_or(0, |log| log.len()) as usize;
+        let process = Process::start("the node", command, &log, Lifetime::WithParent)?;
+        Ok(Self { process, log_start, _folder: folder })
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -44,7 +48,7 @@ impl NodeProcess {
 
     /// Everything that this process has logged so far.
     pub(crate) fn log(&self) -> String {
-        let bytes = fs::read(&self.log).unwrap_or_default();
+        let bytes = fs::read(self.process.log_path()).unwrap_or_default();
         String::from_utf8_lossy(bytes.get(self.log_start..).unwrap_or_default()).into_owned()
     }
 
@@ -110,6 +114,13 @@ impl NodeProcess {
             self.log_tail()
         );
         Ok(self.log())
+    }
+
+    /// Sends SIGINT, as Ctrl-C does. Returns how it ended and all that it has logged.
+    pub(crate) async fn interrupt(self) -> Result<(i32, String)> {
+        let kill = Command::new("kill").args(["-INT", &self.pid().to_string()]).status()?;
+        ensure!(kill.success(), "kill -INT: {kill}");
+        self.ended().await
     }
 
     /// Sends SIGKILL and waits for the end. Fails if it had ended before.

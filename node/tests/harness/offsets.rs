@@ -40,6 +40,22 @@ pub(crate) fn token_of(value: &str) -> Result<String> {
     Ok(token["_data"].as_str().with_context(|| format!("no _data in {value}"))?.to_owned())
 }
 
+/// Writes a file that holds one position of a connector: behind `token`.
+pub(crate) fn write(path: &Path, key: &str, token: &str) -> Result<()> {
+    let value = format!(r#"{{"_id":"{{\"_data\": \"{token}\"}}"}}"#);
+    let mut bytes = b"\xac\xed\x00\x05sr\x00\x11java.util.HashMap\x05\x07\xda\xc1\xc3\x16\x60\xd1\x03\x00\x02F\x00\x0aloadFactorI\x00\x09thresholdxp\x3f\x40\x00\x00\x00\x00\x00\x0c\x77\x08\x00\x00\x00\x10\x00\x00\x00\x01".to_vec();
+    let classes: [&[u8]; 2] =
+        [b"ur\x00\x02[B\xac\xf3\x17\xf8\x06\x08\x54\xe0\x02\x00\x00xp", b"uq\x00\x7e\x00\x02"];
+    for (class, text) in classes.iter().zip([key, &value]) {
+        bytes.extend_from_slice(class);
+        bytes.extend_from_slice(&u32::try_from(text.len())?.to_be_bytes());
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    bytes.push(b'x');
+    fs::write(path, bytes)?;
+    Ok(())
+}
+
 fn pairs(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
     let class = b"\xac\xed\x00\x05sr\x00\x11java.util.HashMap";
     ensure!(bytes.starts_with(class), "it does not begin with a java.util.HashMap");

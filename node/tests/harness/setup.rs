@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::{Map, Value, json};
@@ -62,7 +63,7 @@ impl Connector {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     worker: BTreeMap<String, String>,
     connectors: Vec<Connector>,
     files: Vec<PathBuf>,
@@ -73,7 +74,7 @@ pub(crate) struct Setup {
 impl Setup {
     /// A worker that writes to the brokers at `bootstrap`, without a connector.
     pub(crate) fn new(bootstrap: &str) -> Result<Self> {
-        let folder = TempDir::with_prefix("millrace-test-")?;
+        let folder = Arc::new(TempDir::with_prefix("millrace-test-")?);
         let offsets = folder.path().join("connect.offsets");
         let worker = [
             ("bootstrap.servers", bootstrap.to_owned()),
@@ -156,7 +157,7 @@ impl Setup {
         if self.strict {
             command.arg("--strict");
         }
-        NodeProcess::start(command, &self.folder.path().join("node.log"))
+        NodeProcess::start(command, Arc::clone(&self.folder))
     }
 
     /// As [`Setup::start`], and waits until every connector of [`Setup::connector`] runs.

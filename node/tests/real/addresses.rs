@@ -64,15 +64,21 @@ async fn a_standalone_mongod_is_told_from_a_replica_set_and_how_to_initiate_one(
     Ok(())
 }
 
+/// With offsets in a file it is the task that fails, with offsets in a topic the worker: both at once, each takes 30 s.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kafka_that_nobody_serves_is_named() -> Result<()> {
     let stage = stage("kafka").await?;
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let bootstrap = format!("127.0.0.1:{port}");
-    let setup = Setup::new(&bootstrap)?.connector(stage.connector());
-    let log = setup.fails(1).await?;
+    let in_file = Setup::new(&bootstrap)?.connector(stage.connector());
+    let in_topic = Setup::new(&bootstrap)?
+        .without("offset.storage.file.filename")
+        .worker("offset.storage.topic", "millrace_never")
+        .connector(stage.connector());
+    let (in_file, in_topic) = tokio::try_join!(in_file.fails(1), in_topic.fails(1))?;
     let failed = format!("connector {} failed", stage.name);
-    assert_says(&log, &[&failed, &bootstrap, "refused", "bootstrap.servers"]);
+    assert_says(&in_file, &[&failed, &bootstrap, "refused", "bootstrap.servers"]);
+    assert_says(&in_topic, &[&bootstrap, "millrace_never", "bootstrap.servers"]);
     Ok(())
 }
 

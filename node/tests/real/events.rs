@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use bson::raw::RawBsonRef;
+use bson::raw::{RawBsonRef, cstr};
 use bson::{RawArrayBuf, RawDocument, RawDocumentBuf, Timestamp, doc, rawdoc};
 
 use super::harness::{EVENTS, Stage};
@@ -140,7 +140,7 @@ async fn every_kind_of_change_of_every_bson_type_arrives_as_the_bytes_of_the_ser
     node.stop().await?;
     for (event, record) in events.iter().zip(&records) {
         assert_eq!(record.key.as_deref(), Some(event.get_document("documentKey")?.as_bytes()));
-        assert_eq!(record.value.as_deref(), Some(event.as_bytes()), "{event}");
+        assert_eq!(record.value.as_deref(), Some(event.as_bytes()), "{event:?}");
     }
     assert_eq!(stage.records().await?.all().await?.len(), events.len(), "records in the topic");
     Ok(())
@@ -153,10 +153,10 @@ async fn an_id_of_every_bson_type_is_the_key_of_its_insert_and_its_delete() -> R
     let (mut expected, mut refused) = (Vec::new(), Vec::new());
     for (id, text) in golden.iter().filter_map(Golden::only_value) {
         let mut document = RawDocumentBuf::new();
-        document.append("_id", id);
+        document.append(cstr!("_id"), id);
         let insert = rawdoc! { "insert": EVENTS, "documents": array([document.clone()]) };
         let reply = stage.database().run_raw_command(insert).await;
-        if reply.is_ok_and(|reply| reply.get_i32("n") == Ok(1)) {
+        if reply.is_ok_and(|reply| reply.get_i32("n").is_ok_and(|n| n == 1)) {
             let deletes = array([rawdoc! { "q": {}, "limit": 1 }]);
             write(&stage, rawdoc! { "delete": EVENTS, "deletes": deletes }, 1).await?;
             expected.extend([(text, "insert"), (text, "delete")]);

@@ -87,6 +87,18 @@ async fn exactly_once_is_never_passed_over() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_worker_file_that_lacks_what_it_needs_is_refused_with_all_that_is_missing() -> Result<()>
+{
+    let setup = setup()?
+        .without("bootstrap.servers")
+        .without("key.converter")
+        .worker("value.converter", "io.confluent.connect.avro.AvroConverter")
+        .connector_file("files.json", &connector(&[]))?;
+    let parts = ["worker.properties", "bootstrap.servers", "key.converter", "AvroConverter"];
+    refused(setup, &parts).await
+}
+
+#[tokio::test]
 async fn another_connector_is_refused_and_nothing_beside_it_is_started() -> Result<()> {
     let other = include_str!("../fixtures/file-source.properties");
     let setup = setup()?
@@ -121,7 +133,7 @@ async fn an_unknown_property_is_warned_of_with_a_likely_name_and_refused_when_st
     let mut node = setup.start_running().await?;
     let warning = node.logged("toppic.prefix").await?;
     node.stop().await?;
-    for part in ["WARN", "did you mean 'topic.prefix'?"] {
+    for part in ["WARN", "Did you mean 'topic.prefix'?"] {
         assert!(warning.contains(part), "{part:?} is not in: {warning}");
     }
     let log = setup.strict().fails(2).await?;

@@ -139,7 +139,7 @@ fn partition(stage: &Stage) -> String {
 
 /// Positions are stored now and then; a stop stores the last one whatever the time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_right_after_an_acknowledgement_stores_its_position() -> Result<()> {
+async fn sigint_right_after_an_acknowledgement_stores_its_position() -> Result<()> {
     let stage = stage("flush").await?;
     let setup = stage.setup()?;
     let mut node = setup.start_running().await?;
@@ -148,7 +148,8 @@ async fn a_stop_right_after_an_acknowledgement_stores_its_position() -> Result<(
         let records = stage.records().await?.at_least(id as u64 + 1, &mut node).await?;
         let newest = records[id as usize].token()?;
         let stopping = Instant::now();
-        node.stop().await?;
+        let (code, log) = node.interrupt().await?;
+        assert_eq!(code, 0, "exit code after SIGINT:\n{log}");
         let stopped_after = stopping.elapsed();
         assert!(stopped_after < Duration::from_secs(5), "a stop took {stopped_after:?}");
         let stored = offsets::token(&setup.offsets())?.expect("a position");
