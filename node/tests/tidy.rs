@@ -203,6 +203,23 @@ fn names_say_what_a_module_is_about() {
 }
 
 #[test]
+fn every_file_that_the_architecture_names_is_there() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "_/.".contains(c)));
+    let mut named = 0;
+    let mut offences = Vec::new();
+    for word in words.filter(|word| word.ends_with(".rs")) {
+        let Some((folder, rest)) = word.split_once('/') else { continue };
+        named += 1;
+        if !root().join(folder).join("src").join(rest).exists() {
+            offences.push(format!("ARCHITECTURE.md names {word}"));
+        }
+    }
+    assert!(named > 10, "only {named} files are named");
+    assert_none(&offences);
+}
+
+#[test]
 fn nothing_unfinished_is_left_behind() {
     let words = [
         ["FIX", "ME"].concat(),

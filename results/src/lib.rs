@@ -7,7 +7,8 @@
 //! ```
 //!
 //! A record is complete: it names seed, commit, command and machine, and carries the raw counters and histograms, so
-//! that a later reader can do other sums. A run that lost, duplicated, reordered or corrupted events reports no throughput.
+//! that a later reader can do other sums. A run that lost, duplicated, reordered or corrupted events reports no
+//! throughput.
 //!
 //! Nothing is measured here; `bench` does that and fills in the rounds.
 

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Machines are noisy and drift: an arm's ratio is the median of the ratios of its rounds, each to the null reader
-//! in the same round. A round that does not count is kept with its reason and left out of the medians. An arm with a fault in
-//! any round, or with half of its rounds not counting, is invalid and reports neither throughput nor latency.
+//! in the same round. A round that does not count is kept with its reason and left out of the medians. An arm with
+//! a fault in any round, or with half of its rounds not counting, is invalid and reports neither throughput nor
+//! latency.
 
 use std::collections::BTreeMap;
 

@@ -379,9 +379,9 @@ fn double(value: &Bson) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use mongodb::bson::{Decimal128, doc};
 
-    use mongodb::bson::doc;
+    use super::*;
 
     fn stages(text: &str) -> Result<Vec<Document>, JsonError> {
         let stages = stages_from_json(text)?;
@@ -439,7 +439,7 @@ mod tests {
             Bson::Binary(Binary { subtype: BinarySubtype::Uuid, bytes: bytes.to_vec() })
         };
         let uuid = Uuid::parse_str("73ffd264-44b3-4c69-90e8-e7d1dfc035d4").unwrap().bytes();
-        let decimal: mongodb::bson::Decimal128 = "1.5".parse().unwrap();
+        let decimal: Decimal128 = "1.5".parse().unwrap();
         for (expected, notations) in [
             (
                 Bson::Int64(5),

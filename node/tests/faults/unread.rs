@@ -6,7 +6,8 @@
 //!                          hex:port      hex:port       hex:hex
 //! ```
 //!
-//! A loopback connection stands there twice, once from each end; `rx_queue` of the server's end is what it has not read.
+//! A loopback connection stands there twice, once from each end; `rx_queue` of the server's end is what it has not
+//! read.
 
 use std::collections::HashSet;
 use std::fs;

@@ -90,11 +90,12 @@ async fn exactly_once_is_never_passed_over() -> Result<()> {
 async fn a_worker_file_that_lacks_what_it_needs_is_refused_with_all_that_is_missing() -> Result<()>
 {
     let setup = setup()?
-        .without("bootstrap.servers")
+        .without("offset.storage.file.filename")
         .without("key.converter")
         .worker("value.converter", "io.confluent.connect.avro.AvroConverter")
         .connector_file("files.json", &connector(&[]))?;
-    let parts = ["worker.properties", "bootstrap.servers", "key.converter", "AvroConverter"];
+    let parts =
+        ["worker.properties", "offset.storage.file.filename", "key.converter", "AvroConverter"];
     refused(setup, &parts).await
 }
 
