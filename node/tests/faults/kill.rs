@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::harness::load::{self, Load, stored_behind};
 use super::harness::{NodeProcess, Records, Setup, Stage, eventually, offsets};
 use super::stage;
-use super::unread::unread_bytes;
+use super::unread::{port_of, unread_bytes};
 use super::window::{Kill, judge_windows};
 
 const KILLS: usize = 20;
@@ -67,7 +67,7 @@ async fn kill(number: usize, stage: &Stage, node: NodeProcess) -> Result<String>
         return Ok(format!("after {jitter:?}"));
     }
     let kafka = stage.testbed.kafka();
-    let port = stage.bootstrap().rsplit_once(':').context("a port")?.1.parse()?;
+    let port = port_of(&stage.bootstrap())?;
     kafka.pause()?;
     let killed = async {
         tokio::time::sleep(Duration::from_millis(150) + jitter).await;

@@ -37,6 +37,12 @@ pub(crate) fn unread_bytes(client: u32, server: u16) -> Result<u64> {
     Ok(theirs.map(|socket| socket.unread).sum())
 }
 
+/// The port of an address `host:port`.
+pub(crate) fn port_of(address: &str) -> Result<u16> {
+    let (_, port) = address.rsplit_once(':').with_context(|| address.to_owned())?;
+    Ok(port.parse()?)
+}
+
 fn inodes_of(pid: u32) -> Result<HashSet<u64>> {
     let folder = format!("/proc/{pid}/fd");
     let links = fs::read_dir(&folder).with_context(|| folder.clone())?;

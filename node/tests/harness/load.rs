@@ -16,7 +16,7 @@ use millrace_loadgen::workload::{KeySpread, Mix, Workload};
 use millrace_loadgen::writer::{Lateness, Written, write_open_loop};
 use tokio::task::JoinHandle;
 
-use super::{EVENTS, NodeProcess, Setup, Stage, eventually, offsets};
+use super::{Connector, EVENTS, NodeProcess, Setup, Stage, eventually, offsets};
 
 /// Time for the connections of the load to open.
 const LEAD_IN: Duration = Duration::from_millis(300);
@@ -27,12 +27,16 @@ pub(crate) struct Load {
     writing: JoinHandle<Result<(Written, Lateness)>>,
 }
 
-/// The node's files: a connector that watches the whole database of `stage`, so that the fence is seen too.
-pub(crate) fn setup(stage: &Stage) -> Result<Setup> {
+/// A connector that watches the whole database of `stage`, so that marks beside the load are seen too.
+pub(crate) fn connector(stage: &Stage) -> Connector {
     // Faults last longer than this: it counts for the start alone.
     let uri = format!("{}&serverSelectionTimeoutMS=2000", stage.uri());
-    let connector = stage.connector().set("connection.uri", &uri).set("collection", "");
-    Ok(stage.worker()?.connector(connector))
+    stage.connector().set("connection.uri", &uri).set("collection", "")
+}
+
+/// A worker with that connector.
+pub(crate) fn setup(stage: &Stage) -> Result<Setup> {
+    Ok(stage.worker()?.connector(connector(stage)))
 }
 
 impl Load {
