@@ -100,29 +100,52 @@ fn write_backslash<const QUOTED: bool>(out: &mut Vec<u8>) {
 
 /// Bytes looked at together where text goes on for long: the compiler makes vector code of it.
 const BLOCK_BYTES: usize = 32;
+/// Bytes looked at together elsewhere.
+const WORD_BYTES: usize = 8;
 
 /// Number of bytes at the front that are printable ASCII and neither `"` nor `\`.
 #[inline]
 fn plain_ascii_len(text: &[u8]) -> usize {
     // Text with escapes has the next one near, so the first word is looked at alone.
-    if let Some(word) = text.first_chunk() {
-        let escapes = escapes_of(u64::from_le_bytes(*word));
-        if escapes != 0 {
-            return escapes.trailing_zeros() as usize / 8;
-        }
+    let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) else {
+        return plain_ascii_len_short(text);
+    };
+    if let Some(at) = first_escape(*first) {
+        return at;
     }
     let (blocks, _) = text.as_chunks::<BLOCK_BYTES>();
     let blocks = blocks.iter().take_while(|block| is_plain_block(block)).count();
     let mut len = blocks * BLOCK_BYTES;
-    let (words, rest) = text.get(len..).unwrap_or_default().as_chunks();
+    let (words, _) = text.get(len..).unwrap_or_default().as_chunks();
     for word in words {
-        let escapes = escapes_of(u64::from_le_bytes(*word));
-        if escapes != 0 {
-            return len + escapes.trailing_zeros() as usize / 8;
+        if let Some(at) = first_escape(*word) {
+            return len + at;
         }
-        len += 8;
+        len += WORD_BYTES;
     }
-    len + rest.iter().take_while(|&&byte| is_plain(byte)).count()
+    // The last word lies partly over bytes that are known to be plain.
+    first_escape(*last).map_or(text.len(), |at| text.len() - WORD_BYTES + at)
+}
+
+/// The same for text shorter than a word: two halves that may lie over each other.
+#[inline]
+fn plain_ascii_len_short(text: &[u8]) -> usize {
+    let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) else {
+        return text.iter().take_while(|&&byte| is_plain(byte)).count();
+    };
+    let halves = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
+    match first_escape(halves.to_le_bytes()) {
+        None => text.len(),
+        Some(at) if at < 4 => at,
+        Some(at) => text.len() + at - WORD_BYTES,
+    }
+}
+
+/// Where in `word` the first byte is that needs an escape.
+#[inline]
+fn first_escape(word: [u8; WORD_BYTES]) -> Option<usize> {
+    let escapes = escapes_of(u64::from_le_bytes(word));
+    (escapes != 0).then(|| escapes.trailing_zeros() as usize / 8)
 }
 
 #[inline]
@@ -177,6 +200,24 @@ mod tests {
             }
         }
         out
+    }
+
+    #[test]
+    fn the_plain_part_ends_at_the_first_escape_wherever_that_is() {
+        for len in 0..150 {
+            let text = vec![b'x'; len];
+            assert_eq!(plain_ascii_len(&text), len);
+            for at in 0..len {
+                for escape in [b'"', b'\\', 0x1f, 0x7f, 0xc3] {
+                    let mut text = text.clone();
+                    text[at] = escape;
+                    if let Some(later) = text.get_mut(at + 3) {
+                        *later = b'"';
+                    }
+                    assert_eq!(plain_ascii_len(&text), at, "{escape:#x} at {at} of {len}");
+                }
+            }
+        }
     }
 
     #[test]

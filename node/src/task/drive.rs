@@ -83,19 +83,37 @@ impl Drive {
             if self.stop_deadline.is_some_and(|deadline| deadline <= clock::now()) {
                 return Ok(Ended::Unsettled);
             }
-            let pipeline = &mut self.pipeline;
-            self.links.read_ahead(|link| pipeline.take_space(link), &self.operations);
+            self.read_ahead();
             if more {
                 // Lets the runtime look at the sockets; without it a flood would starve them.
                 tokio::task::yield_now().await;
-                while let Some(Some(completion)) = self.operations.next().now_or_never() {
-                    self.complete(completion)?;
+                // A server that sends does not work on its next reply: take in all it has sent.
+                while self.complete_what_ended()? {
+                    self.read_ahead();
+                }
+                if self.pipeline.deadline().is_some_and(|deadline| deadline <= clock::now()) {
+                    self.pipeline.handle_timeout(clock::now())?;
                 }
                 self.look_at_stop();
             } else {
                 self.wait().await?;
             }
         }
+    }
+
+    fn read_ahead(&mut self) {
+        let pipeline = &mut self.pipeline;
+        self.links.read_ahead(|link| pipeline.take_space(link), &self.operations);
+    }
+
+    /// Lets the pipeline know of every operation that has ended. `false` if none has.
+    fn complete_what_ended(&mut self) -> Result<bool, PipelineError> {
+        let mut any = false;
+        while let Some(Some(completion)) = self.operations.next().now_or_never() {
+            self.complete(completion)?;
+            any = true;
+        }
+        Ok(any)
     }
 
     /// Waits until something happens, then lets the pipeline know all that has.
@@ -107,9 +125,7 @@ impl Drive {
             () = clock::wait_until(deadline) => self.pipeline.handle_timeout(clock::now())?,
             _ = self.around.stop.changed(), if !stopping => self.look_at_stop(),
         }
-        while let Some(Some(completion)) = self.operations.next().now_or_never() {
-            self.complete(completion)?;
-        }
+        self.complete_what_ended()?;
         Ok(())
     }
 
