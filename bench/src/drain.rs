@@ -82,7 +82,10 @@ pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
         write_concern: backlog.written.write_concern.to_owned(),
         document_bytes: backlog.workload.document.bytes,
         rounds: scenario.rounds,
-        arms: record::arms(rounds_by_arm, Some(Arm::NullReader.name())),
+        settings: serde_json::to_value(scenario)?,
+        cut_short: false,
+        bottleneck: None,
+        arms: record::arms(rounds_by_arm, Some(Arm::NullReader.name()), None),
     })
 }
 

@@ -14,12 +14,12 @@ use anyhow::{Context, Result, ensure};
 use millrace_loadgen::document::{DocumentShape, Kinds};
 use millrace_loadgen::workload::{KeySpread, Mix, Workload};
 use millrace_testbed::{KafkaPlan, MongodbPlan, Plan};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const FILES: [&str; 1] = [include_str!("../scenarios/drain.toml")];
 
 /// What is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Arm {
     /// Reads the change stream and drops it.
@@ -42,7 +42,7 @@ impl Arm {
 }
 
 /// One scenario.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// The question that it answers.
@@ -63,7 +63,7 @@ pub struct Scenario {
     servers: Servers,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Load {
     writers: u32,
@@ -73,7 +73,7 @@ struct Load {
     delete: u16,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
     bytes: u32,
@@ -82,14 +82,14 @@ struct Document {
     unicode: bool,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum KindsName {
     Plain,
     All,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Servers {
     cache_gb: f64,

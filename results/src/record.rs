@@ -50,6 +50,15 @@ pub struct RunRecord {
     pub document_bytes: u32,
     /// Rounds of each arm.
     pub rounds: u32,
+    /// All settings of the scenario, defaults filled in.
+    #[serde(default)]
+    pub settings: Value,
+    /// Whether the run was interrupted: what was measured until then is here.
+    #[serde(default)]
+    pub cut_short: bool,
+    /// What held each arm back, in plain words.
+    #[serde(default)]
+    pub bottleneck: Option<String>,
     /// What was compared.
     pub arms: Vec<ArmRecord>,
 }
@@ -63,6 +72,9 @@ pub struct ArmRecord {
     pub valid: bool,
     /// Why not.
     pub invalid_reason: Option<String>,
+    /// What the scenario needs and the arm lacks; such an arm did not run and is not valid.
+    #[serde(default)]
+    pub unsupported: Option<String>,
     /// Median of the rounds.
     pub events: u64,
     /// Median of the rounds.
@@ -79,13 +91,36 @@ pub struct ArmRecord {
     pub cpu_us_per_event: Option<f64>,
     /// The largest of all rounds.
     pub peak_rss_mib: Option<f64>,
+    /// Median of the ratios of each round to the null writer in the same round.
+    #[serde(default)]
+    pub sink_ratio: Option<f64>,
     /// All rounds together.
     #[serde(flatten)]
     pub faults: Faults,
-    /// All rounds that count together.
+    /// All rounds that count together, where they had one offered rate.
     pub latency: Option<LatencyHistogram>,
+    /// The rounds by the rate that was offered, lowest first; empty where a backlog was drained.
+    #[serde(default)]
+    pub steps: Vec<StepRecord>,
     /// By number.
     pub rounds: Vec<RoundRecord>,
+}
+
+/// The rounds of an arm at one offered rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Writes per second that the generator was to do.
+    pub offered_per_s: f64,
+    /// Whether its figures count.
+    pub valid: bool,
+    /// Why not.
+    pub invalid_reason: Option<String>,
+    /// Median of the rounds that count.
+    pub events_per_s: Option<f64>,
+    /// Median of the rounds that count.
+    pub cpu_us_per_event: Option<f64>,
+    /// All rounds that count, merged exactly.
+    pub latency: Option<LatencyHistogram>,
 }
 
 /// One round of one arm.
@@ -112,8 +147,68 @@ pub struct RoundRecord {
     pub invalid_reason: Option<String>,
     /// From intended write to consumer.
     pub latency: Option<LatencyHistogram>,
+    /// Writes per second that the generator was to do; `None` where a backlog was drained.
+    #[serde(default)]
+    pub offered_per_s: Option<f64>,
+    /// Ratio of its rate to that of the null writer in this round; filled in by [`arms`].
+    #[serde(default)]
+    pub sink_ratio: Option<f64>,
+    /// Parts of the latency, by the name of the stage.
+    #[serde(default)]
+    pub stages: BTreeMap<String, LatencyHistogram>,
+    /// How much later than intended the generator sent its writes.
+    #[serde(default)]
+    pub lateness: Option<LatencyHistogram>,
+    /// Second by second, from the first event on.
+    #[serde(default)]
+    pub series: Vec<Second>,
+    /// What was done to the servers meanwhile.
+    #[serde(default)]
+    pub marks: Vec<Mark>,
+    /// What every process used: `arm`, `mongod`, `kafka`, `rig`.
+    #[serde(default)]
+    pub usage: Vec<ProcessUsage>,
     /// Whatever else was counted, by name with its unit last.
     pub counters: BTreeMap<String, Value>,
+}
+
+/// One second of a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Second {
+    /// From 0.
+    pub second: u32,
+    /// Events that came out.
+    pub events: u64,
+    /// Of these events.
+    pub latency: Option<LatencyHistogram>,
+}
+
+/// Something that was done to the servers during a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Seconds since the first event.
+    pub at_s: f64,
+    /// When it was over, where it had a length.
+    pub until_s: Option<f64>,
+    /// In plain words: `primary stepped down`.
+    pub what: String,
+}
+
+/// What one process used during a round.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessUsage {
+    /// Its part in the run.
+    pub process: String,
+    /// User and system time.
+    pub cpu_us_per_event: Option<f64>,
+    /// The most that was resident.
+    pub peak_rss_mib: Option<f64>,
+    /// Times that it waited.
+    pub voluntary_switches: Option<u64>,
+    /// Times that it had to give way.
+    pub involuntary_switches: Option<u64>,
+    /// System calls, where they were counted.
+    pub system_calls: Option<u64>,
 }
 
 /// What a ledger found wrong.
@@ -179,6 +274,13 @@ impl RoundRecord {
             faults: Faults::default(),
             invalid_reason: None,
             latency: None,
+            offered_per_s: None,
+            sink_ratio: None,
+            stages: BTreeMap::new(),
+            lateness: None,
+            series: Vec::new(),
+            marks: Vec::new(),
+            usage: Vec::new(),
             counters: BTreeMap::new(),
         }
     }
@@ -199,30 +301,47 @@ impl RoundRecord {
     }
 }
 
-/// Sums up the rounds of every arm, with ratios to the rounds of the arm called `null_arm` where there is one.
+/// Sums up the rounds of every arm, with ratios to the rounds of the arms called `null_arm` (the source's ceiling)
+/// and `null_sink` (the sink's) where there are such.
 pub fn arms(
     mut rounds_by_arm: Vec<(String, Vec<RoundRecord>)>,
     null_arm: Option<&str>,
+    null_sink: Option<&str>,
 ) -> Vec<ArmRecord> {
-    let null_rates: BTreeMap<u32, f64> = rounds_by_arm
-        .iter()
-        .filter(|(name, _)| Some(name.as_str()) == null_arm)
+    let null_rates = rates_by_round(&rounds_by_arm, null_arm);
+    let sink_rates = rates_by_round(&rounds_by_arm, null_sink);
+    for round in rounds_by_arm.iter_mut().flat_map(|(_, rounds)| rounds) {
+        let ratio = |rates: &BTreeMap<u32, f64>| {
+            rates
+                .get(&round.round)
+                .filter(|_| round.counts())
+                .map(|rate| round.events_per_s() / rate)
+        };
+        let (null_ratio, sink_ratio) = (ratio(&null_rates), ratio(&sink_rates));
+        round.null_ratio = null_ratio;
+        round.sink_ratio = sink_ratio;
+    }
+    rounds_by_arm.into_iter().map(|(name, rounds)| ArmRecord::from_rounds(name, rounds)).collect()
+}
+
+/// The rates of an arm's rounds that count.
+fn rates_by_round(
+    rounds_by_arm: &[(String, Vec<RoundRecord>)],
+    arm: Option<&str>,
+) -> BTreeMap<u32, f64> {
+    let rounds = rounds_by_arm.iter().filter(|(name, _)| Some(name.as_str()) == arm);
+    rounds
         .flat_map(|(_, rounds)| rounds)
         .filter(|round| round.counts() && 0.0 < round.events_per_s())
         .map(|round| (round.round, round.events_per_s()))
-        .collect();
-    for round in rounds_by_arm.iter_mut().flat_map(|(_, rounds)| rounds) {
-        let null_rate = null_rates.get(&round.round).filter(|_| round.counts());
-        round.null_ratio = null_rate.map(|null_rate| round.events_per_s() / null_rate);
-    }
-    rounds_by_arm.into_iter().map(|(name, rounds)| ArmRecord::from_rounds(name, rounds)).collect()
+        .collect()
 }
 
 impl ArmRecord {
     /// Medians and sums of `rounds`.
     pub fn from_rounds(name: String, rounds: Vec<RoundRecord>) -> Self {
         let faults = rounds.iter().fold(Faults::default(), |sum, round| sum.add(round.faults));
-        let invalid_reason = why_invalid(&rounds, faults);
+        let invalid_reason = why_invalid(&rounds.iter().collect::<Vec<_>>(), faults);
         let counting: Vec<_> = match invalid_reason {
             Some(_) => Vec::new(),
             None => rounds.iter().filter(|round| round.counts()).collect(),
@@ -231,10 +350,7 @@ impl ArmRecord {
             counting.iter().filter_map(|round| value(round)).collect::<Vec<_>>()
         };
         let null_ratios = all(|round| round.null_ratio);
-        let mut latency: Option<LatencyHistogram> = None;
-        for histogram in counting.iter().filter_map(|round| round.latency.as_ref()) {
-            latency.get_or_insert_default().merge(histogram);
-        }
+        let steps = steps(&rounds);
         let events = median(rounds.iter().map(|round| round.events as f64).collect());
         Self {
             name,
@@ -247,15 +363,68 @@ impl ArmRecord {
             null_ratio: median(null_ratios),
             cpu_us_per_event: median(all(|round| round.cpu_us_per_event)),
             peak_rss_mib: all(|round| round.peak_rss_mib).into_iter().reduce(f64::max),
+            sink_ratio: median(all(|round| round.sink_ratio)),
             faults,
-            latency,
+            latency: (steps.len() < 2).then(|| merged_latency(&counting)).flatten(),
+            steps,
+            unsupported: None,
             invalid_reason,
             rounds,
         }
     }
+
+    /// An arm that lacks what the scenario needs.
+    pub fn unsupported(name: String, lacks: String) -> Self {
+        let reason = format!("unsupported: {lacks}");
+        Self {
+            valid: false,
+            invalid_reason: Some(reason),
+            unsupported: Some(lacks),
+            ..Self::from_rounds(name, Vec::new())
+        }
+    }
 }
 
-fn why_invalid(rounds: &[RoundRecord], faults: Faults) -> Option<String> {
+/// The rounds grouped by the rate that was offered, lowest first.
+fn steps(rounds: &[RoundRecord]) -> Vec<StepRecord> {
+    let mut offered: Vec<f64> = rounds.iter().filter_map(|round| round.offered_per_s).collect();
+    offered.sort_by(f64::total_cmp);
+    offered.dedup();
+    offered.into_iter().map(|rate| StepRecord::from_rounds(rate, rounds)).collect()
+}
+
+impl StepRecord {
+    fn from_rounds(offered_per_s: f64, rounds: &[RoundRecord]) -> Self {
+        let rounds: Vec<_> =
+            rounds.iter().filter(|round| round.offered_per_s == Some(offered_per_s)).collect();
+        let faults = rounds.iter().fold(Faults::default(), |sum, round| sum.add(round.faults));
+        let invalid_reason = why_invalid(&rounds, faults);
+        let counting: Vec<_> = match invalid_reason {
+            Some(_) => Vec::new(),
+            None => rounds.into_iter().filter(|round| round.counts()).collect(),
+        };
+        Self {
+            offered_per_s,
+            valid: invalid_reason.is_none(),
+            invalid_reason,
+            events_per_s: median(counting.iter().map(|round| round.events_per_s()).collect()),
+            cpu_us_per_event: median(
+                counting.iter().filter_map(|round| round.cpu_us_per_event).collect(),
+            ),
+            latency: merged_latency(&counting),
+        }
+    }
+}
+
+fn merged_latency(rounds: &[&RoundRecord]) -> Option<LatencyHistogram> {
+    let mut merged: Option<LatencyHistogram> = None;
+    for histogram in rounds.iter().filter_map(|round| round.latency.as_ref()) {
+        merged.get_or_insert_default().merge(histogram);
+    }
+    merged
+}
+
+fn why_invalid(rounds: &[&RoundRecord], faults: Faults) -> Option<String> {
     if !faults.is_none() {
         return Some(faults.text());
     }
@@ -281,132 +450,4 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn rounds(rates: &[u64]) -> Vec<RoundRecord> {
-        (1..)
-            .zip(rates)
-            .map(|(round, &rate)| RoundRecord::new(round, rate * 2, rate * 2_000, 2.0))
-            .collect()
-    }
-
-    fn arm(rounds: Vec<RoundRecord>) -> ArmRecord {
-        ArmRecord::from_rounds("arm".into(), rounds)
-    }
-
-    #[test]
-    fn the_median_is_the_middle() {
-        assert_eq!(median(vec![]), None);
-        assert_eq!(median(vec![3.0]), Some(3.0));
-        assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![9.0, 1.0, 2.0, 4.0]), Some(3.0));
-    }
-
-    #[test]
-    fn ratios_are_taken_round_by_round() {
-        let arms = arms(
-            vec![("null".into(), rounds(&[100, 200, 50])), ("node".into(), rounds(&[90, 100, 49]))],
-            Some("null"),
-        );
-        assert_eq!(arms[0].null_ratio, Some(1.0));
-        let node = &arms[1];
-        assert_eq!(node.events_per_s, Some(90.0));
-        assert_eq!(node.mb_per_s, Some(0.09));
-        assert_eq!(node.events, 180);
-        assert_eq!((node.null_ratio_min, node.null_ratio), (Some(0.5), Some(0.9)));
-        assert_eq!(node.null_ratio_max, Some(0.98));
-    }
-
-    #[test]
-    fn without_a_null_arm_there_are_no_ratios() {
-        let arms = arms(vec![("node".into(), rounds(&[1, 2]))], None);
-        assert_eq!((arms[0].null_ratio, arms[0].valid), (None, true));
-    }
-
-    #[test]
-    fn a_round_that_does_not_count_is_left_out_of_every_median() {
-        let mut null = rounds(&[100, 1_000, 100]);
-        null[1].invalid_reason = Some("mongod was 80 % busy".into());
-        let arms =
-            arms(vec![("null".into(), null), ("node".into(), rounds(&[80, 90, 90]))], Some("null"));
-        assert_eq!(arms[0].events_per_s, Some(100.0));
-        assert!(arms[0].valid && arms[1].valid);
-        assert_eq!(arms[1].rounds[1].null_ratio, None);
-        assert_eq!(arms[1].null_ratio, Some(f64::midpoint(0.8, 0.9)));
-    }
-
-    #[test]
-    fn an_arm_with_half_of_its_rounds_not_counting_is_invalid() {
-        let mut rounds = rounds(&[1, 2, 3, 4]);
-        rounds[0].invalid_reason = Some("cold".into());
-        assert!(arm(rounds.clone()).valid);
-        rounds[3].invalid_reason = Some("late".into());
-        let arm = arm(rounds);
-        assert_eq!(arm.invalid_reason.as_deref(), Some("2 of 4 rounds count: cold"));
-        assert_eq!((arm.valid, arm.events_per_s), (false, None));
-    }
-
-    #[test]
-    fn a_single_fault_takes_all_throughput_away() {
-        let faults: [fn(&mut Faults) -> &mut u64; 5] = [
-            |faults| &mut faults.lost,
-            |faults| &mut faults.duplicated,
-            |faults| &mut faults.reordered,
-            |faults| &mut faults.corrupted,
-            |faults| &mut faults.unexpected,
-        ];
-        for fault in faults {
-            let mut rounds = rounds(&[1, 2, 3]);
-            *fault(&mut rounds[1].faults) = 1;
-            rounds[0].latency = Some(LatencyHistogram::new());
-            let arm = arm(rounds);
-            assert!(
-                !arm.valid
-                    && arm.invalid_reason.as_deref().is_some_and(|why| why.starts_with("1 "))
-            );
-            assert_eq!((arm.events_per_s, arm.mb_per_s, arm.null_ratio), (None, None, None));
-            assert_eq!((arm.latency, arm.cpu_us_per_event), (None, None));
-            assert_eq!(*fault(&mut { arm.faults }), 1);
-        }
-    }
-
-    #[test]
-    fn an_arm_without_rounds_is_invalid() {
-        assert_eq!(
-            arm(Vec::new()).invalid_reason.as_deref(),
-            Some("0 of 0 rounds count: nothing was measured")
-        );
-    }
-
-    #[test]
-    fn peaks_are_the_largest_and_latencies_are_merged() {
-        let mut rounds = rounds(&[1, 2, 3]);
-        for (round, peak) in rounds.iter_mut().zip([30.0, 90.0, 10.0]) {
-            round.peak_rss_mib = Some(peak);
-            round.cpu_us_per_event = Some(peak / 10.0);
-            let mut latency = LatencyHistogram::new();
-            latency.record(Duration::from_millis(peak as u64));
-            round.latency = Some(latency);
-        }
-        let arm = arm(rounds);
-        assert_eq!((arm.peak_rss_mib, arm.cpu_us_per_event), (Some(90.0), Some(3.0)));
-        assert_eq!(arm.latency.map(|latency| latency.count()), Some(3));
-    }
-
-    #[test]
-    fn json_carries_faults_beside_the_figures() {
-        let json = serde_json::to_value(arm(rounds(&[5]))).unwrap();
-        for name in
-            ["name", "events", "events_per_s", "null_ratio", "cpu_us_per_event", "peak_rss_mib"]
-        {
-            assert!(json.get(name).is_some(), "{name}");
-        }
-        for name in ["lost", "duplicated", "reordered", "corrupted", "unexpected"] {
-            assert_eq!(json[name], 0, "{name}");
-            assert_eq!(json["rounds"][0][name], 0, "{name}");
-        }
-    }
-}
+mod tests;

@@ -176,6 +176,9 @@ mod tests {
             write_concern: "1".into(),
             document_bytes: 1_024,
             rounds: 1,
+            settings: serde_json::Value::Null,
+            cut_short: false,
+            bottleneck: None,
             arms: vec![ArmRecord::from_rounds("null-reader".into(), vec![round])],
         }
     }

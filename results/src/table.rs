@@ -139,6 +139,7 @@ mod tests {
                 ("node-bson".into(), vec![broken]),
             ],
             Some("null-reader"),
+            None,
         ));
         let expected = "\
 arm           events  events/s   MB/s  null ratio  (min-max)  p50 ms  p99 ms  p99.9 ms  CPU µs/event  faults

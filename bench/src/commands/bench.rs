@@ -1,0 +1,126 @@
+//! `millrace bench`: runs scenarios and keeps their records.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use millrace_results::store::Store;
+use millrace_testbed::Servers;
+use serde_json::json;
+
+use super::{Outcome, WrongUsage, print};
+use crate::arm;
+use crate::drain;
+use crate::present;
+use crate::progress::Progress;
+use crate::scenario::Scenario;
+
+pub(super) const EXAMPLES: &str = "Examples:
+  millrace bench list
+  millrace bench run drain
+  millrace bench run drain --events 200000 --rounds 5 --json";
+
+/// Commands of `millrace bench`.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Show the scenarios and their questions
+    List {
+        /// Print one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a scenario and append its record to results/records
+    Run(BenchRun),
+}
+
+/// Options of `millrace bench run`.
+#[derive(Debug, Args)]
+pub struct BenchRun {
+    /// The scenario
+    name: String,
+    /// Events instead of the scenario's number
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1_000..))]
+    events: Option<u64>,
+    /// Rounds instead of the scenario's number
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: Option<u32>,
+    /// Seed instead of the scenario's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where servers come from: auto, native or external
+    #[arg(long, default_value_t = Servers::Auto, value_name = "SOURCE")]
+    servers: Servers,
+    /// The binary that is measured, instead of this one
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// Print the record as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(command: Bench) -> Result<Outcome> {
+    match command {
+        Bench::List { json } => list(json),
+        Bench::Run(options) => run_scenario(options).await,
+    }
+}
+
+fn list(json: bool) -> Result<Outcome> {
+    let scenarios = Scenario::all()?;
+    let rows = || {
+        let row = |scenario: &Scenario| {
+            let arms: Vec<_> = scenario.arms.iter().map(|arm| arm.name()).collect();
+            json!({ "name": scenario.name, "question": scenario.question, "arms": arms,
+                "events": scenario.events, "rounds": scenario.rounds })
+        };
+        Ok(scenarios.iter().map(row).collect())
+    };
+    print(json, rows, || present::scenarios(&scenarios))?;
+    Ok(Outcome::Done)
+}
+
+async fn run_scenario(options: BenchRun) -> Result<Outcome> {
+    let scenarios = Scenario::all()?;
+    let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
+    let found = scenarios.into_iter().find(|scenario| scenario.name == options.name);
+    let Some(mut scenario) = found else {
+        let (name, names) = (options.name, names.join(", "));
+        return Err(WrongUsage(format!("there is no scenario {name:?}; there are: {names}")).into());
+    };
+    scenario.events = options.events.unwrap_or(scenario.events);
+    scenario.rounds = options.rounds.unwrap_or(scenario.rounds);
+    scenario.seed = options.seed.unwrap_or(scenario.seed);
+    let binary = options.binary.map_or_else(arm::own_binary, Ok)?;
+    let run = drain::Run { scenario, servers: options.servers, binary };
+    let record = drain::run(&run, Progress::on_terminal()).await?;
+    match Store::locate().and_then(|store| store.append(&record)) {
+        Ok(path) => tracing::info!("record appended to {}", path.display()),
+        Err(error) => tracing::warn!("the record is not kept: {error:#}"),
+    }
+    print(options.json, || Ok(serde_json::to_value(&record)?), || present::record(&record))?;
+    let valid = record.arms.iter().all(|arm| arm.valid);
+    Ok(if valid { Outcome::Done } else { Outcome::Failed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_scenario_that_does_not_exist_is_wrong_usage() {
+        let options = BenchRun {
+            name: "drian".to_owned(),
+            events: None,
+            rounds: None,
+            seed: None,
+            servers: Servers::Native,
+            binary: None,
+            json: false,
+        };
+        let error = run_scenario(options).await.expect_err("unknown");
+        assert!(
+            error.is::<WrongUsage>() && error.to_string().contains("there are: drain"),
+            "{error}"
+        );
+    }
+}

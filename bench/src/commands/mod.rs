@@ -1,0 +1,150 @@
+//! The rig's commands of the binary `millrace`: what they take, and what they print.
+//!
+//! ```text
+//! millrace demo | bench list | bench run NAME | testbed up|down|status | load
+//!      stdout   the result: text, or with --json one document
+//!      stderr   logs, bars, errors
+//!      exit     0 done    1 failed, or the ledger is not clean    2 wrong usage
+//! ```
+//!
+//! The node's binary flattens [`Rig`] into its own commands and hands it to [`run`]. Names, flags and exit codes are a
+//! contract.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+
+mod bench;
+mod demo;
+mod load;
+mod testbed;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Rig {
+    /// Tour on real servers: start, load, replicate, verify, report
+    #[command(after_help = demo::EXAMPLES)]
+    Demo(demo::Options),
+    /// Run scenarios and keep their records
+    #[command(subcommand, after_help = bench::EXAMPLES)]
+    Bench(bench::Bench),
+    /// Real MongoDB and Kafka servers by hand
+    #[command(subcommand, after_help = testbed::EXAMPLES)]
+    Testbed(testbed::Testbed),
+    /// Write seeded load to a MongoDB
+    #[command(after_help = load::EXAMPLES)]
+    Load(load::Options),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// It ran to its end, but what it found is not good.
+    Failed,
+}
+
+/// An error of the person at the keyboard.
+#[derive(Debug)]
+struct WrongUsage(String);
+
+impl fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+
+/// Runs a command to its end, prints its result or its error, and says how the process is to exit. Must not be called
+/// from within an asynchronous runtime: it makes its own.
+pub fn run(command: Rig) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(dispatch(command)),
+        Err(error) => Err(error).context("could not start the runtime of the rig"),
+    };
+    match outcome {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(if error.is::<WrongUsage>() { 2 } else { 1 })
+        }
+    }
+}
+
+async fn dispatch(command: Rig) -> Result<Outcome> {
+    match command {
+        Rig::Demo(options) => demo::run(options).await,
+        Rig::Bench(command) => bench::run(command).await,
+        Rig::Testbed(command) => testbed::run(command).await,
+        Rig::Load(options) => load::run(options).await,
+    }
+}
+
+/// Prints the one document that a machine reads, or the text that a person does.
+fn print(
+    json: bool,
+    document: impl FnOnce() -> Result<serde_json::Value>,
+    text: impl FnOnce() -> String,
+) -> Result<()> {
+    if json {
+        println!("{}", document()?);
+    } else {
+        print!("{}", text());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Millrace {
+        #[command(subcommand)]
+        rig: Rig,
+    }
+
+    fn parse(line: &str) -> Result<Rig, clap::Error> {
+        Millrace::try_parse_from(line.split(' ')).map(|millrace| millrace.rig)
+    }
+
+    #[test]
+    fn the_commands_of_the_contract_are_there() {
+        Millrace::command().debug_assert();
+        for line in [
+            "millrace demo --events 50000 --keep --json --servers native --rate 500",
+            "millrace bench list --json",
+            "millrace bench run drain --events 20000 --rounds 1 --seed 7 --json --servers external",
+            "millrace testbed up --members 3 --auth --json",
+            "millrace testbed down",
+            "millrace testbed status --json",
+            "millrace load --uri mongodb://h --rate 100 --operations 500 --mix all",
+        ] {
+            assert!(parse(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_named() {
+        for line in
+            ["millrace demo --servers podman", "millrace demo --events 0", "millrace bench run"]
+        {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        for command in Millrace::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:"), "{}", command.get_name());
+        }
+    }
+}
