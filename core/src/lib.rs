@@ -17,7 +17,6 @@
 //! This crate opens no socket, reads no clock, starts no thread and draws no random number. Bytes and time come in as
 //! arguments; wishes go out as values. Bytes of a peer never panic: every length is checked against what is there.
 
-#![forbid(unsafe_code)]
 #![warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 

@@ -12,39 +12,114 @@
 //! `StrictCharacterStreamJsonWriter.writeStringHelper` of BSON library 4.7.2.
 
 use super::binary::lower_digit;
+use super::block::{BLOCK_BYTES, Block, is_plain, plain_len, push_front};
 use super::unicode::is_printable;
 use super::utf8::{Decoded, decode};
 
 /// Appends `text` escaped, without quotes around it. Malformed UTF-8 becomes U+FFFD as in Java.
 #[inline]
 pub(super) fn write_escaped<const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) {
-    let plain = plain_ascii_len(text);
-    match text.split_at_checked(plain) {
-        Some((plain, rest)) if !rest.is_empty() => {
-            out.extend_from_slice(plain);
-            write_escaped_rest::<QUOTED>(rest, out);
+    let plain = push_plain(text, out);
+    match text.get(plain..) {
+        Some(rest) if !rest.is_empty() => write_escaped_rest::<QUOTED>(rest, out),
+        Some(_) | None => {}
+    }
+}
+
+/// The same for text of `len` bytes at the front of `window`, which goes on with the zero that ends
+/// the text: so blocks may be read past its end, which for short text saves the most.
+#[inline]
+pub(super) fn write_escaped_within<const QUOTED: bool>(
+    window: &[u8],
+    len: usize,
+    out: &mut Vec<u8>,
+) {
+    debug_assert_eq!(window.get(len), Some(&0));
+    out.reserve(len + BLOCK_BYTES);
+    let mut plain = 0;
+    for block in window.as_chunks().0 {
+        // The zero is not plain, so this ends with the text.
+        let plain_here = plain_len(block);
+        push_front(block, plain_here, out);
+        plain += plain_here;
+        if plain_here < BLOCK_BYTES {
+            break;
         }
-        Some(_) | None => out.extend_from_slice(text),
+    }
+    match window.get(plain..len) {
+        Some(rest) if !rest.is_empty() => write_escaped_rest::<QUOTED>(rest, out),
+        Some(_) | None => {}
+    }
+}
+
+/// Appends what stands for itself at the front of `text`, and says how many bytes that is.
+fn push_plain(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let (blocks, rest) = text.as_chunks();
+    out.reserve(text.len() + BLOCK_BYTES);
+    for (index, block) in blocks.iter().enumerate() {
+        let plain = plain_len(block);
+        push_front(block, plain, out);
+        if plain < BLOCK_BYTES {
+            return index * BLOCK_BYTES + plain;
+        }
+    }
+    blocks.len() * BLOCK_BYTES + push_plain_short(rest, out)
+}
+
+/// The same for text that is shorter than a block.
+#[inline]
+fn push_plain_short(text: &[u8], out: &mut Vec<u8>) -> usize {
+    let mut block = [0; BLOCK_BYTES];
+    // Two halves that may lie over each other: a copy of unknown length would be a call.
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        put(&mut block, 0, first);
+        put(&mut block, text.len() - 8, last);
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        put(&mut block, 0, first);
+        put(&mut block, text.len() - 4, last);
+    } else {
+        for (place, &byte) in block.iter_mut().zip(text) {
+            *place = byte;
+        }
+    }
+    // What lies behind the text is zero and not plain.
+    let plain = plain_len(&block);
+    push_front(&block, plain, out);
+    plain
+}
+
+#[inline]
+fn put<const N: usize>(block: &mut Block, at: usize, bytes: &[u8; N]) {
+    if let Some(place) = block.get_mut(at..at + N) {
+        place.copy_from_slice(bytes);
     }
 }
 
 /// The same for text of which the first byte needs a look.
 fn write_escaped_rest<const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
+    while let Some(&first) = rest.first() {
+        let len = if first >= 0x80 {
+            write_beyond_ascii::<QUOTED>(rest, out)
+        } else if is_plain(first) {
+            push_plain(rest, out)
+        } else {
+            write_ascii::<QUOTED>(first, out);
+            1
+        };
+        rest = rest.get(len..).unwrap_or_default();
+    }
+}
+
+/// Appends the characters at the front of `text` up to the next ASCII one, and says how many bytes
+/// they were. The first byte is not ASCII.
+fn write_beyond_ascii<const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) -> usize {
     // text[copied..at] is printable and not yet copied.
     let (mut copied, mut at) = (0, 0);
-    while let Some(&first) = text.get(at) {
-        if first < 0x80 {
-            let plain = plain_ascii_len(text.get(at..).unwrap_or_default());
-            at += plain;
-            if plain == 0 {
-                out.extend_from_slice(text.get(copied..at).unwrap_or_default());
-                write_ascii::<QUOTED>(first, out);
-                at += 1;
-                copied = at;
-            }
-            continue;
-        }
-        let (decoded, len) = decode(text.get(at..).unwrap_or_default());
+    while let Some(rest) = text.get(at..)
+        && rest.first().is_some_and(|&byte| byte >= 0x80)
+    {
+        let (decoded, len) = decode(rest);
         if let Decoded::Basic(unit) = decoded
             && is_printable(unit)
         {
@@ -63,7 +138,8 @@ fn write_escaped_rest<const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) {
         at += len;
         copied = at;
     }
-    out.extend_from_slice(text.get(copied..).unwrap_or_default());
+    out.extend_from_slice(text.get(copied..at).unwrap_or_default());
+    at
 }
 
 /// Appends an ASCII character that does not stand for itself.
@@ -98,80 +174,6 @@ fn write_backslash<const QUOTED: bool>(out: &mut Vec<u8>) {
     out.extend_from_slice(if QUOTED { br"\\" } else { br"\" });
 }
 
-/// Bytes looked at together where text goes on for long: the compiler makes vector code of it.
-const BLOCK_BYTES: usize = 32;
-/// Bytes looked at together elsewhere.
-const WORD_BYTES: usize = 8;
-
-/// Number of bytes at the front that are printable ASCII and neither `"` nor `\`.
-#[inline]
-fn plain_ascii_len(text: &[u8]) -> usize {
-    // Text with escapes has the next one near, so the first word is looked at alone.
-    let (Some(first), Some(last)) = (text.first_chunk(), text.last_chunk()) else {
-        return plain_ascii_len_short(text);
-    };
-    if let Some(at) = first_escape(*first) {
-        return at;
-    }
-    let (blocks, _) = text.as_chunks::<BLOCK_BYTES>();
-    let blocks = blocks.iter().take_while(|block| is_plain_block(block)).count();
-    let mut len = blocks * BLOCK_BYTES;
-    let (words, _) = text.get(len..).unwrap_or_default().as_chunks();
-    for word in words {
-        if let Some(at) = first_escape(*word) {
-            return len + at;
-        }
-        len += WORD_BYTES;
-    }
-    // The last word lies partly over bytes that are known to be plain.
-    first_escape(*last).map_or(text.len(), |at| text.len() - WORD_BYTES + at)
-}
-
-/// The same for text shorter than a word: two halves that may lie over each other.
-#[inline]
-fn plain_ascii_len_short(text: &[u8]) -> usize {
-    let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) else {
-        return text.iter().take_while(|&&byte| is_plain(byte)).count();
-    };
-    let halves = u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32;
-    match first_escape(halves.to_le_bytes()) {
-        None => text.len(),
-        Some(at) if at < 4 => at,
-        Some(at) => text.len() + at - WORD_BYTES,
-    }
-}
-
-/// Where in `word` the first byte is that needs an escape.
-#[inline]
-fn first_escape(word: [u8; WORD_BYTES]) -> Option<usize> {
-    let escapes = escapes_of(u64::from_le_bytes(word));
-    (escapes != 0).then(|| escapes.trailing_zeros() as usize / 8)
-}
-
-#[inline]
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, 0x20..=0x7e) && byte != b'"' && byte != b'\\'
-}
-
-#[inline]
-fn is_plain_block(block: &[u8; BLOCK_BYTES]) -> bool {
-    block.iter().fold(true, |plain, &byte| plain & is_plain(byte))
-}
-
-/// Marks the bytes of `word` that need an escape by their top bit. The lowest mark is exact; marks
-/// above it may be false, because a subtraction borrows from the byte above.
-#[inline]
-fn escapes_of(word: u64) -> u64 {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const TOPS: u64 = ONES << 7;
-    let zero_in = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    let delete = word.wrapping_add(ONES);
-    let quotes = zero_in(word ^ (ONES * 0x22));
-    let backslashes = zero_in(word ^ (ONES * 0x5c));
-    (word | controls | delete | quotes | backslashes) & TOPS
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,9 +206,15 @@ mod tests {
 
     #[test]
     fn the_plain_part_ends_at_the_first_escape_wherever_that_is() {
+        let plain_len = |text: &[u8]| {
+            let mut out = Vec::new();
+            let len = push_plain(text, &mut out);
+            assert_eq!(out, text[..len]);
+            len
+        };
         for len in 0..150 {
             let text = vec![b'x'; len];
-            assert_eq!(plain_ascii_len(&text), len);
+            assert_eq!(plain_len(&text), len);
             for at in 0..len {
                 for escape in [b'"', b'\\', 0x1f, 0x7f, 0xc3] {
                     let mut text = text.clone();
@@ -214,7 +222,7 @@ mod tests {
                     if let Some(later) = text.get_mut(at + 3) {
                         *later = b'"';
                     }
-                    assert_eq!(plain_ascii_len(&text), at, "{escape:#x} at {at} of {len}");
+                    assert_eq!(plain_len(&text), at, "{escape:#x} at {at} of {len}");
                 }
             }
         }
@@ -249,13 +257,6 @@ mod tests {
             prop_oneof![Just(b'"'), Just(b'\\'), Just(b'\n'), Just(1), any::<u8>()], 0..80)) {
             let twice = escaped::<false>(&bytes).replace('\\', r"\\").replace('"', "\\\"");
             prop_assert_eq!(escaped::<true>(&bytes), twice);
-        }
-
-        #[test]
-        fn the_first_mark_of_a_word_is_exact(bytes in any::<[u8; 8]>()) {
-            let marks = escapes_of(u64::from_le_bytes(bytes));
-            let first = bytes.iter().position(|&byte| !is_plain(byte));
-            prop_assert_eq!((marks != 0).then(|| marks.trailing_zeros() as usize / 8), first);
         }
     }
 }

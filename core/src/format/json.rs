@@ -13,14 +13,15 @@
 //! `org.bson.json` 4.7.2.
 
 use crate::format::binary::{write_base64, write_object_id, write_subtype};
-use crate::format::escape::write_escaped;
+use crate::format::block::{plain_len, push_front};
+use crate::format::escape::{write_escaped, write_escaped_within};
 use crate::format::fragment::{
     BINARY, BINARY_TYPE, CODE, CODE_SCOPE, DATE, DB_POINTER, DB_POINTER_ID, DECIMAL128, FIRST_NAME,
     Fragment, INT64, MAX_KEY, MIN_KEY, NAME_END, NEXT_NAME, OBJECT_ID, QUOTE, REGEX, REGEX_OPTIONS,
     STRING_END_1, STRING_END_2, SYMBOL, TIMESTAMP, TIMESTAMP_INCREMENT, UNDEFINED,
 };
 use crate::format::{DEPTH_MAX, FormatError, decimal128, double};
-use crate::mongo::bson::{RawDoc, RawValue};
+use crate::mongo::bson::{Elements, RawDoc, RawValue};
 
 /// Appends the text of `document`.
 ///
@@ -43,16 +44,41 @@ fn write_document<const QUOTED: bool>(
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
     let depth_left = depth_left.checked_sub(1).ok_or(FormatError::TooDeep)?;
-    let mut before = FIRST_NAME;
-    for element in document {
-        let element = element?;
-        before.write::<QUOTED>(out);
-        write_escaped::<QUOTED>(element.name, out);
+    let mut elements = document.iter();
+    let Some(mut kind) = elements.take_kind() else {
+        out.extend_from_slice(b"{}");
+        return Ok(());
+    };
+    FIRST_NAME.write::<QUOTED>(out);
+    loop {
+        write_name::<QUOTED>(&mut elements, out)?;
         NAME_END.write::<QUOTED>(out);
-        write_value::<QUOTED>(element.value, depth_left, out)?;
-        before = NEXT_NAME;
+        write_next_value::<QUOTED>(kind, &mut elements, depth_left, out)?;
+        let Some(next) = elements.take_kind() else { break };
+        kind = next;
+        NEXT_NAME.write::<QUOTED>(out);
     }
-    out.extend_from_slice(if document.is_empty() { b"{}" } else { b"}" });
+    out.push(b'}');
+    Ok(())
+}
+
+/// Takes a name and appends it. Names are short: most are measured, checked and copied at once.
+#[inline]
+fn write_name<const QUOTED: bool>(
+    elements: &mut Elements<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    let window = elements.rest();
+    if let Some(block) = window.first_chunk() {
+        let len = plain_len(block);
+        if block.get(len) == Some(&0) {
+            push_front(block, len, out);
+            elements.skip(len + 1);
+            return Ok(());
+        }
+    }
+    let name = elements.take_cstring()?;
+    write_escaped_within::<QUOTED>(window, name.len(), out);
     Ok(())
 }
 
@@ -62,22 +88,39 @@ fn write_array<const QUOTED: bool>(
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
     let depth_left = depth_left.checked_sub(1).ok_or(FormatError::TooDeep)?;
+    let mut elements = array.iter();
     out.push(b'[');
-    let mut first = true;
-    for element in array {
-        if !first {
+    let mut next = elements.take_kind();
+    while let Some(kind) = next {
+        elements.take_cstring()?;
+        write_next_value::<QUOTED>(kind, &mut elements, depth_left, out)?;
+        next = elements.take_kind();
+        if next.is_some() {
             out.extend_from_slice(b", ");
         }
-        first = false;
-        write_value::<QUOTED>(element?.value, depth_left, out)?;
     }
     out.push(b']');
     Ok(())
 }
 
-#[inline]
+/// Takes a value and appends it. Taking and writing are inlined here and nowhere else, so that they
+/// become one branch on `kind`.
+fn write_next_value<const QUOTED: bool>(
+    kind: u8,
+    elements: &mut Elements<'_>,
+    depth_left: u32,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    let window = elements.rest();
+    let value = elements.take_value(kind)?;
+    write_value::<QUOTED>(value, window, depth_left, out)
+}
+
+/// `window` begins with the bytes of `value` and goes on behind it.
+#[inline(always)]
 fn write_value<const QUOTED: bool>(
     value: RawValue<'_>,
+    window: &[u8],
     depth_left: u32,
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
@@ -85,7 +128,7 @@ fn write_value<const QUOTED: bool>(
         RawValue::Double(number) => double::write(number, out),
         RawValue::String(text) => {
             QUOTE.write::<QUOTED>(out);
-            write_escaped::<QUOTED>(text, out);
+            write_escaped_within::<QUOTED>(window.get(4..).unwrap_or(text), text.len(), out);
             QUOTE.write::<QUOTED>(out);
         }
         RawValue::Document(document) => write_document::<QUOTED>(document, depth_left, out)?,

@@ -21,6 +21,7 @@ use std::fmt;
 use crate::mongo::bson::BsonError;
 
 mod binary;
+mod block;
 pub mod converter;
 mod decimal128;
 mod double;

@@ -275,8 +275,7 @@ impl<'a> Iterator for Elements<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let (&kind, rest) = self.rest.split_first()?;
-        self.rest = rest;
+        let kind = self.take_kind()?;
         let element = self.take_cstring().and_then(|name| {
             let value = self.take_value(kind)?;
             Ok(RawElement { name, value })
@@ -290,9 +289,31 @@ impl<'a> Iterator for Elements<'a> {
 
 impl std::iter::FusedIterator for Elements<'_> {}
 
+/// The parts of an element one by one, in this order: kind, name, value. For who writes them as it
+/// takes them; everybody else iterates.
 impl<'a> Elements<'a> {
+    /// What is not taken yet.
     #[inline]
-    fn take_value(&mut self, kind: u8) -> Result<RawValue<'a>, BsonError> {
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The type of the next element; `None` at the end.
+    #[inline]
+    pub(crate) fn take_kind(&mut self) -> Option<u8> {
+        let (&kind, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(kind)
+    }
+
+    /// Leaves out `len` bytes that were looked at in [`Elements::rest`].
+    #[inline]
+    pub(crate) fn skip(&mut self, len: usize) {
+        self.rest = self.rest.get(len..).unwrap_or_default();
+    }
+
+    #[inline(always)]
+    pub(crate) fn take_value(&mut self, kind: u8) -> Result<RawValue<'a>, BsonError> {
         Ok(match kind {
             0x01 => RawValue::Double(f64::from_le_bytes(*self.take_array(kind)?)),
             0x02 => RawValue::String(self.take_string(kind)?),
@@ -353,7 +374,7 @@ impl<'a> Elements<'a> {
     }
 
     #[inline]
-    fn take_cstring(&mut self) -> Result<&'a [u8], BsonError> {
+    pub(crate) fn take_cstring(&mut self) -> Result<&'a [u8], BsonError> {
         let end = first_zero(self.rest).ok_or(BsonError::Unterminated)?;
         let (text, rest) = self.rest.split_at_checked(end).ok_or(BsonError::Unterminated)?;
         self.rest = rest.get(1..).unwrap_or_default();
