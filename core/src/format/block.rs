@@ -10,8 +10,10 @@
 //! length costs a loop and a call.
 //!
 //! The one file of this crate with `unsafe`: safe code has no way to the instruction that gathers
-//! the result of sixteen comparisons into one number. A JSON event of 1 KB took 11.1 k
-//! instructions without it. The scalar twin is what other processors run.
+//! the result of sixteen comparisons into one number, and none to write behind a vector's end before
+//! it is known how much of that counts. The scalar twin is what other processors run.
+
+use std::mem::MaybeUninit;
 
 /// Bytes of a block.
 pub(super) const BLOCK_BYTES: usize = 16;
@@ -64,9 +66,77 @@ fn escapes(block: &Block) -> u32 {
 /// Appends the first `len` bytes of `block`; all of it if there are not so many.
 #[inline]
 pub(super) fn push_front(block: &Block, len: usize, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(block);
-    out.truncate(start + len);
+    out.reserve(BLOCK_BYTES);
+    let Some(room) = out.spare_capacity_mut().first_chunk_mut() else { return };
+    *room = block.map(MaybeUninit::new);
+    // SAFETY: the room behind the vector's end was just filled, and `len` is not more.
+    #[allow(unsafe_code, reason = "see the module")]
+    unsafe {
+        out.set_len(out.len() + len.min(BLOCK_BYTES));
+    }
+}
+
+/// Appends the plain bytes at the front of `window`, whole blocks of it, and says how many they
+/// are. `len` is how many are expected: no more are appended than that, rounded up to a block.
+#[inline]
+pub(super) fn push_plain(window: &[u8], len: usize, out: &mut Vec<u8>) -> usize {
+    out.reserve(len + BLOCK_BYTES);
+    let room = out.spare_capacity_mut().as_chunks_mut().0.iter_mut();
+    let blocks = window.as_chunks().0.iter().take(len / BLOCK_BYTES + 1);
+    let mut pushed = 0;
+    for (block, place) in blocks.zip(room) {
+        *place = block.map(MaybeUninit::new);
+        let plain = plain_len(block);
+        pushed += plain;
+        if plain < BLOCK_BYTES {
+            break;
+        }
+    }
+    // SAFETY: every block that was counted was written to the room first, one behind the other.
+    #[allow(unsafe_code, reason = "see the module")]
+    unsafe {
+        out.set_len(out.len() + pushed);
+    }
+    pushed
+}
+
+/// Appends text that is mostly shorter than a block, such as digits.
+#[inline]
+pub(super) fn push_short(text: &[u8], out: &mut Vec<u8>) {
+    if text.len() <= BLOCK_BYTES {
+        push_front(&of_short(text), text.len(), out);
+    } else {
+        out.extend_from_slice(text);
+    }
+}
+
+/// A block that begins with `text`, zero behind it; what does not fit is left out.
+#[inline]
+pub(super) fn of_short(text: &[u8]) -> Block {
+    let mut block = [0; BLOCK_BYTES];
+    // Two halves that may lie over each other: a copy of unknown length would be a call.
+    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        put(&mut block, 0, first);
+        put(&mut block, text.len() - 8, last);
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        put(&mut block, 0, first);
+        put(&mut block, text.len() - 4, last);
+    } else if let [first, ..] = *text {
+        // One to three bytes: the first, the one in the middle, the last.
+        let middle = text.get(text.len() / 2).copied().unwrap_or(first);
+        let last = text.last().copied().unwrap_or(first);
+        put(&mut block, 0, &[first]);
+        put(&mut block, text.len() / 2, &[middle]);
+        put(&mut block, text.len() - 1, &[last]);
+    }
+    block
+}
+
+#[inline]
+fn put<const N: usize>(block: &mut Block, at: usize, bytes: &[u8; N]) {
+    if let Some(place) = block.get_mut(at..at + N) {
+        place.copy_from_slice(bytes);
+    }
 }
 
 /// Whether `byte` stands for itself in a JSON string, whatever is around it.
@@ -105,6 +175,30 @@ mod tests {
         #[test]
         fn both_twins_find_the_same(block in any::<Block>()) {
             prop_assert_eq!(escapes(&block), escapes_scalar(&block));
+        }
+    }
+
+    #[test]
+    fn short_text_is_the_front_of_its_block() {
+        let digits = b"0123456789abcdefXYZ";
+        for len in 0..=BLOCK_BYTES {
+            let block = of_short(&digits[..len]);
+            assert_eq!((&block[..len], &block[len..]), (&digits[..len], &[0; 16][len..]));
+        }
+        for len in 0..digits.len() {
+            let mut out = vec![b'-'];
+            push_short(&digits[..len], &mut out);
+            assert_eq!((out[0], &out[1..]), (b'-', &digits[..len]));
+        }
+    }
+
+    #[test]
+    fn whole_blocks_are_appended_up_to_the_first_escape_and_no_further_than_asked() {
+        let text = b"0123456789abcdef0123456789abcdef01234\n6789abcdef0123456789abcdef";
+        for (len, pushed) in [(0, 16), (15, 16), (16, 32), (40, 37), (60, 37)] {
+            let mut out = b"before ".to_vec();
+            assert_eq!(push_plain(text, len, &mut out), pushed, "{len}");
+            assert_eq!((&out[..7], &out[7..]), (&b"before "[..], &text[..pushed]));
         }
     }
 

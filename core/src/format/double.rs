@@ -24,12 +24,15 @@
 
 mod wide;
 
+use crate::format::block::push_short;
 use wide::{Big, Magnitude};
 
 /// Bits of a double's fraction with the leading one.
 const FRACTION_BITS: i32 = 53;
 /// Decimal exponents below which, and from which on, a number is written with an exponent.
 const PLAIN_EXPONENTS: std::ops::Range<i32> = -3..8;
+/// Numbers that are written without an exponent.
+const PLAIN_NUMBERS: std::ops::Range<f64> = 1e-3..1e7;
 /// More digits than any double is given.
 const DIGITS_MAX: usize = 24;
 
@@ -46,7 +49,29 @@ pub(super) fn write(value: f64, out: &mut Vec<u8>) {
     } else if value == 0.0 {
         out.extend_from_slice(b"0.0");
     } else {
-        digits_of(value.abs()).write(out);
+        write_finite(value.abs(), out);
+    }
+}
+
+/// Appends a positive number.
+fn write_finite(value: f64, out: &mut Vec<u8>) {
+    let parts = Parts::new(value);
+    let fraction_bits = FRACTION_BITS - parts.fraction.trailing_zeros() as i32;
+    let bits_after_point = (fraction_bits - parts.exponent - 1).max(0);
+    if bits_after_point == 0 && parts.exponent <= 62 {
+        digits_of_integer(&parts).write(out);
+    } else if is_shortest(&parts, fraction_bits) {
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(value);
+        if PLAIN_NUMBERS.contains(&value) {
+            // Digits, a point, digits: Java writes the same.
+            push_short(text.as_bytes(), out);
+        } else {
+            shortest_digits(text).write(out);
+        }
+    } else {
+        let fraction = parts.fraction >> (FRACTION_BITS - fraction_bits);
+        Ratio::new(&parts, fraction, fraction_bits, bits_after_point).digits().write(out);
     }
 }
 
@@ -157,21 +182,6 @@ impl Digits {
     }
 }
 
-fn digits_of(value: f64) -> Digits {
-    let parts = Parts::new(value);
-    let trailing_zeros = parts.fraction.trailing_zeros() as i32;
-    let fraction_bits = FRACTION_BITS - trailing_zeros;
-    let bits_after_point = (fraction_bits - parts.exponent - 1).max(0);
-    if bits_after_point == 0 && parts.exponent <= 62 {
-        return digits_of_integer(&parts);
-    }
-    if is_shortest(&parts, fraction_bits) {
-        return shortest_digits(value);
-    }
-    let fraction = parts.fraction >> trailing_zeros;
-    Ratio::new(&parts, fraction, fraction_bits, bits_after_point).digits()
-}
-
 /// Whether the fewest digits that read back as the number are those of `FloatingDecimal`. They are
 /// not
 ///
@@ -185,11 +195,9 @@ fn is_shortest(parts: &Parts, fraction_bits: i32) -> bool {
     no_middle && fraction_bits > 1 && parts.significant_bits == FRACTION_BITS
 }
 
-/// The fewest digits that read back as `value`; of two that are equally near those with an even
-/// end, as in Java.
-fn shortest_digits(value: f64) -> Digits {
-    let mut buffer = zmij::Buffer::new();
-    let text = buffer.format_finite(value);
+/// The digits of `text`, which has the fewest that read back as the number; of two that are equally
+/// near those with an even end, as in Java.
+fn shortest_digits(text: &str) -> Digits {
     let (number, exponent) = text.split_once('e').unwrap_or((text, "0"));
     let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
     let exponent: i32 = exponent.parse().unwrap_or(0);

@@ -12,7 +12,7 @@
 //! `StrictCharacterStreamJsonWriter.writeStringHelper` of BSON library 4.7.2.
 
 use super::binary::lower_digit;
-use super::block::{BLOCK_BYTES, Block, is_plain, plain_len, push_front};
+use super::block::{self, BLOCK_BYTES, is_plain, plain_len, push_front};
 use super::unicode::is_printable;
 use super::utf8::{Decoded, decode};
 
@@ -35,17 +35,8 @@ pub(super) fn write_escaped_within<const QUOTED: bool>(
     out: &mut Vec<u8>,
 ) {
     debug_assert_eq!(window.get(len), Some(&0));
-    out.reserve(len + BLOCK_BYTES);
-    let mut plain = 0;
-    for block in window.as_chunks().0 {
-        // The zero is not plain, so this ends with the text.
-        let plain_here = plain_len(block);
-        push_front(block, plain_here, out);
-        plain += plain_here;
-        if plain_here < BLOCK_BYTES {
-            break;
-        }
-    }
+    // The zero is not plain, so this ends with the text at the latest.
+    let plain = block::push_plain(window, len, out);
     match window.get(plain..len) {
         Some(rest) if !rest.is_empty() => write_escaped_rest::<QUOTED>(rest, out),
         Some(_) | None => {}
@@ -54,45 +45,19 @@ pub(super) fn write_escaped_within<const QUOTED: bool>(
 
 /// Appends what stands for itself at the front of `text`, and says how many bytes that is.
 fn push_plain(text: &[u8], out: &mut Vec<u8>) -> usize {
-    let (blocks, rest) = text.as_chunks();
-    out.reserve(text.len() + BLOCK_BYTES);
-    for (index, block) in blocks.iter().enumerate() {
-        let plain = plain_len(block);
-        push_front(block, plain, out);
-        if plain < BLOCK_BYTES {
-            return index * BLOCK_BYTES + plain;
-        }
-    }
-    blocks.len() * BLOCK_BYTES + push_plain_short(rest, out)
+    let (blocks, rest) = text.as_chunks::<BLOCK_BYTES>();
+    let plain = block::push_plain(blocks.as_flattened(), text.len(), out);
+    if plain < blocks.len() * BLOCK_BYTES { plain } else { plain + push_plain_short(rest, out) }
 }
 
 /// The same for text that is shorter than a block.
 #[inline]
 fn push_plain_short(text: &[u8], out: &mut Vec<u8>) -> usize {
-    let mut block = [0; BLOCK_BYTES];
-    // Two halves that may lie over each other: a copy of unknown length would be a call.
-    if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        put(&mut block, 0, first);
-        put(&mut block, text.len() - 8, last);
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        put(&mut block, 0, first);
-        put(&mut block, text.len() - 4, last);
-    } else {
-        for (place, &byte) in block.iter_mut().zip(text) {
-            *place = byte;
-        }
-    }
     // What lies behind the text is zero and not plain.
+    let block = block::of_short(text);
     let plain = plain_len(&block);
     push_front(&block, plain, out);
     plain
-}
-
-#[inline]
-fn put<const N: usize>(block: &mut Block, at: usize, bytes: &[u8; N]) {
-    if let Some(place) = block.get_mut(at..at + N) {
-        place.copy_from_slice(bytes);
-    }
 }
 
 /// The same for text of which the first byte needs a look.

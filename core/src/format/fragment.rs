@@ -42,6 +42,7 @@ fragments! {
     FIRST_NAME          r#"{""#                     r#"{\""#
     NEXT_NAME           r#", ""#                    r#", \""#
     NAME_END            r#"": "#                    r#"\": "#
+    NAME_END_QUOTE      r#"": ""#                   r#"\": \""#
     STRING_END_1        r#""}"#                     r#"\"}"#
     STRING_END_2        r#""}}"#                    r#"\"}}"#
     BINARY              r#"{"$binary": ""#          r#"{\"$binary\": \""#

@@ -382,7 +382,7 @@ impl<'a> Elements<'a> {
     }
 
     #[inline]
-    fn take_string(&mut self, kind: u8) -> Result<&'a [u8], BsonError> {
+    pub(crate) fn take_string(&mut self, kind: u8) -> Result<&'a [u8], BsonError> {
         let len = self.take_len(kind)?;
         match self.take_bytes(len, kind)?.split_last() {
             Some((0, text)) => Ok(text),
