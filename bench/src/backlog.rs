@@ -27,6 +27,7 @@ use crate::consumer::{self, Topic};
 use crate::exhaust::{self, NullRead, NullReading};
 use crate::kafka_admin::KafkaAdmin;
 use crate::progress::Progress;
+use crate::usage::{self, Watch};
 
 /// An arm that stands still for this long has failed.
 pub const STALLED_MAX: Duration = Duration::from_secs(30);
@@ -49,6 +50,8 @@ pub struct Backlog {
     primary: String,
     /// Its process id, if it runs here.
     primary_pid: Option<u32>,
+    /// Process id of the broker, if it runs here.
+    broker_pid: Option<u32>,
 }
 
 /// How the node drained the backlog.
@@ -64,6 +67,8 @@ pub struct NodeReading {
     pub cpu: Duration,
     /// The most memory that was resident, KiB.
     pub peak_rss_kib: u64,
+    /// What every process used from the start of the stream to the last event.
+    pub used: usage::Found,
     /// What the ledger says.
     pub report: Report,
 }
@@ -90,6 +95,7 @@ impl Backlog {
             bootstrap: testbed.kafka().bootstrap(),
             primary: mongodb.hosts().get(member).cloned().context("there is no mongod")?,
             primary_pid: mongodb.pid(member).ok(),
+            broker_pid: testbed.kafka().pid().ok(),
             workload,
         })
     }
@@ -160,12 +166,18 @@ impl Backlog {
     ) -> Result<NodeReading> {
         let events = self.workload.operations;
         let mut node = Node::start(plan).await?;
+        let watch = Watch::begin(&[
+            ("arm", Some(node.pid())),
+            ("mongod", self.primary_pid),
+            ("kafka", self.broker_pid),
+        ]);
         let bar = progress.count("node", events);
         let alive = || node.ensure_alive();
         let filled =
             topic.wait_for(events, STALLED_MAX, alive, |count| bar.set_position(count)).await;
         bar.finish_and_clear();
         filled.with_context(|| format!("the node's log ends with:\n{}", node.log_tail()))?;
+        let used = watch.end(events);
         let usage = node.usage()?;
         node.stop().await?;
 
@@ -185,6 +197,7 @@ impl Backlog {
             window,
             cpu: usage.cpu,
             peak_rss_kib: usage.peak_rss_kib,
+            used,
             report,
         })
     }

@@ -151,9 +151,12 @@ pub fn node_round(round: u32, reading: &NodeReading) -> RoundRecord {
         peak_rss_mib: Some(reading.peak_rss_kib as f64 / 1_024.0),
         faults: faults(&reading.report),
         invalid_reason: (moved != 0).then(|| format!("{moved} records in a foreign partition")),
+        usage: reading.used.usage.clone(),
         counters: BTreeMap::from([
             ("events_first_batch".to_owned(), json!(reading.events_first_batch)),
             ("cpu_ms".to_owned(), json!(reading.cpu.as_millis() as u64)),
+            ("cpu_system_share".to_owned(), json!(reading.used.arm_system_share)),
+            ("server_busy".to_owned(), json!(reading.used.mongod_busy)),
         ]),
         ..RoundRecord::new(round, reading.events, reading.report.bytes, seconds)
     }

@@ -10,7 +10,7 @@
 //!   │       ├ arm         the node as a process, seen from outside
 //!   │       ├ consumer    reads a topic with another client than the node's
 //!   │       ├ check       topic against ledger, by decode and strict_json
-//!   │       └ kafka_admin, procfs
+//!   │       └ kafka_admin, usage, procfs
 //!   └ scenario   the files of bench/scenarios
 //! proxy, tamper   drops, doubles, swaps and alters records: the checker is held against it
 //! ```
@@ -35,6 +35,7 @@ pub mod proxy;
 pub mod scenario;
 pub mod strict_json;
 pub mod tamper;
+pub mod usage;
 
 mod present;
 mod wire;

@@ -15,9 +15,14 @@ use std::{fs, io};
 /// Length of a tick, ms. `USER_HZ` is 100 on every Linux that we run on (`man 5 proc`, `man 7 time`).
 const TICK_MS: u64 = 10;
 
+/// CPU time that process `pid` has used since it started.
+pub fn cpu_times(pid: u32) -> io::Result<CpuTimes> {
+    read_times(&format!("/proc/{pid}/stat"))
+}
+
 /// CPU time (user and system) that process `pid` has used since it started.
 pub fn process_cpu(pid: u32) -> io::Result<Duration> {
-    read_ticks(&format!("/proc/{pid}/stat")).map(ticks_to_duration)
+    cpu_times(pid).map(CpuTimes::total)
 }
 
 /// CPU time that the calling thread has used since it started.
@@ -32,6 +37,59 @@ pub fn peak_rss_kib(pid: u32) -> io::Result<u64> {
         .lines()
         .find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no VmHWM in the status file"))
+}
+
+/// CPU time, ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTimes {
+    user: u64,
+    system: u64,
+}
+
+impl CpuTimes {
+    /// What was used after `earlier`.
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+        }
+    }
+
+    /// Both together.
+    pub fn total(self) -> Duration {
+        Duration::from_millis((self.user + self.system) * TICK_MS)
+    }
+
+    /// Part that was spent in the kernel, 0 to 1. `None` of nothing.
+    pub fn system_share(self) -> Option<f64> {
+        let total = self.user + self.system;
+        (total != 0).then(|| self.system as f64 / total as f64)
+    }
+}
+
+/// How often a process stood aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    /// It waited for something.
+    pub voluntary: u64,
+    /// Its time was up.
+    pub involuntary: u64,
+}
+
+/// Context switches of all threads that `pid` has now. Those of threads that have ended are lost.
+pub fn switches(pid: u32) -> io::Result<Switches> {
+    let mut sum = Switches::default();
+    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may have ended meanwhile.
+        let Ok(status) = fs::read_to_string(entry?.path().join("status")) else { continue };
+        let number = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.and_then(|value| value.trim().parse::<u64>().ok()).unwrap_or(0)
+        };
+        sum.voluntary += number("voluntary_ctxt_switches:");
+        sum.involuntary += number("nonvoluntary_ctxt_switches:");
+    }
+    Ok(sum)
 }
 
 /// CPU time of every thread of a process at one moment.
@@ -68,18 +126,22 @@ impl ThreadTimes {
 }
 
 fn read_ticks(path: &str) -> io::Result<u64> {
+    read_times(path).map(|times| times.user + times.system)
+}
+
+fn read_times(path: &str) -> io::Result<CpuTimes> {
     let stat = fs::read_to_string(path)?;
-    parse_ticks(&stat)
+    parse_times(&stat)
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{path}: no CPU time")))
 }
 
 /// The name in the second field may hold spaces and brackets, so fields are counted after the last `)`.
-fn parse_ticks(stat: &str) -> Option<u64> {
+fn parse_times(stat: &str) -> Option<CpuTimes> {
     let (_, after_name) = stat.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+    let user = fields.next()?.parse().ok()?;
+    let system = fields.next()?.parse().ok()?;
+    Some(CpuTimes { user, system })
 }
 
 fn ticks_to_duration(ticks: u64) -> Duration {
@@ -93,9 +155,11 @@ mod tests {
     #[test]
     fn cpu_time_is_read_behind_a_name_with_brackets_and_spaces() {
         let stat = "7 (conn 1) x) S 1 2 3 4 5 6 7 8 9 10 120 30 0 0 20 0";
-        assert_eq!(parse_ticks(stat), Some(150));
-        assert_eq!(parse_ticks("7 (x) S 1 2"), None);
-        assert_eq!(parse_ticks(""), None);
+        let times = parse_times(stat).expect("both times");
+        assert_eq!(times.total(), Duration::from_millis(1_500));
+        assert_eq!(times.system_share(), Some(0.2));
+        assert_eq!(parse_times("7 (x) S 1 2"), None);
+        assert_eq!(parse_times(""), None);
     }
 
     #[test]
@@ -111,5 +175,6 @@ mod tests {
         assert!(peak_rss_kib(pid).is_ok_and(|kib| 100 < kib));
         assert!(!ThreadTimes::read(pid).expect("own threads").0.is_empty());
         process_cpu(pid).expect("own CPU time");
+        assert!(switches(pid).is_ok_and(|switches| switches != Switches::default()));
     }
 }

@@ -1,0 +1,121 @@
+//! What every process of a run uses between two moments: CPU time, memory, context switches.
+//!
+//! ```text
+//! Watch::begin ── first and later looks at /proc ── Watch::end ──► one ProcessUsage each
+//!   arm       the process that is measured
+//!   mongod    the primary, kafka: the broker; `rig`: this process, which reads and checks
+//! ```
+//!
+//! A process that ended meanwhile is left out: what it used is not known any more.
+
+use std::time::{Duration, Instant};
+
+use millrace_results::record::ProcessUsage;
+
+use crate::procfs::{self, ThreadTimes};
+
+/// Processes that are watched.
+#[derive(Debug)]
+pub struct Watch {
+    began: Instant,
+    processes: Vec<Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    part: &'static str,
+    pid: u32,
+    times: procfs::CpuTimes,
+    threads: Option<ThreadTimes>,
+    switches: procfs::Switches,
+}
+
+/// What [`Watch::end`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// One for each process that still ran.
+    pub usage: Vec<ProcessUsage>,
+    /// Share of the time in which the busiest thread of mongod was on the CPU.
+    pub mongod_busy: Option<f64>,
+    /// Part of the arm's CPU time that was spent in the kernel, 0 to 1.
+    pub arm_system_share: Option<f64>,
+    /// CPU time of the arm.
+    pub arm_cpu: Option<Duration>,
+}
+
+impl Watch {
+    /// Takes the first look. A part without a process id runs elsewhere and is left out.
+    pub fn begin(parts: &[(&'static str, Option<u32>)]) -> Self {
+        let processes = parts
+            .iter()
+            .filter_map(|&(part, pid)| {
+                let pid = pid?;
+                Some(Watched {
+                    part,
+                    pid,
+                    times: procfs::cpu_times(pid).ok()?,
+                    threads: ThreadTimes::read(pid).ok(),
+                    switches: procfs::switches(pid).unwrap_or_default(),
+                })
+            })
+            .collect();
+        Self { began: Instant::now(), processes }
+    }
+
+    /// Takes the last look; figures per event are for `events`.
+    pub fn end(&self, events: u64) -> Found {
+        let window_s = self.began.elapsed().as_secs_f64().max(1e-9);
+        let mut found = Found::default();
+        for process in &self.processes {
+            let Ok(times) = procfs::cpu_times(process.pid) else { continue };
+            let used = times.since(process.times);
+            let switches = procfs::switches(process.pid).unwrap_or(process.switches);
+            if process.part == "mongod" {
+                let now = ThreadTimes::read(process.pid).ok();
+                let busiest = now.zip(process.threads.as_ref());
+                found.mongod_busy =
+                    busiest.map(|(now, then)| now.busiest_since(then).as_secs_f64() / window_s);
+            }
+            if process.part == "arm" {
+                found.arm_cpu = Some(used.total());
+                found.arm_system_share = used.system_share();
+            }
+            found.usage.push(ProcessUsage {
+                process: process.part.to_owned(),
+                cpu_us_per_event: (events != 0)
+                    .then(|| used.total().as_secs_f64() * 1e6 / events as f64),
+                peak_rss_mib: procfs::peak_rss_kib(process.pid)
+                    .ok()
+                    .map(|kib| kib as f64 / 1_024.0),
+                voluntary_switches: Some(
+                    switches.voluntary.saturating_sub(process.switches.voluntary),
+                ),
+                involuntary_switches: Some(
+                    switches.involuntary.saturating_sub(process.switches.involuntary),
+                ),
+                system_calls: None,
+            });
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_of_a_process_is_seen_and_a_process_that_is_elsewhere_left_out() {
+        let watch = Watch::begin(&[("arm", Some(std::process::id())), ("mongod", None)]);
+        let began = Instant::now();
+        let mut sum = 0_u64;
+        while began.elapsed() < Duration::from_millis(60) {
+            sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
+        }
+        let found = watch.end(10);
+        assert_eq!(found.usage.len(), 1);
+        let cpu_us = found.usage[0].cpu_us_per_event.expect("events");
+        assert!(cpu_us >= 1_000.0, "{cpu_us} µs for each of ten");
+        assert!(found.arm_cpu >= Some(Duration::from_millis(10)));
+    }
+}
