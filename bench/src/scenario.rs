@@ -54,6 +54,8 @@ pub struct Scenario {
     pub seed: u64,
     /// Writes, each of which makes one event.
     pub events: u64,
+    /// How often every arm runs before anything is recorded.
+    pub warm_up_rounds: u32,
     /// How often every arm runs.
     pub rounds: u32,
     /// What is compared.
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_setting_that_no_scenario_has_is_refused() {
-        let file = FILES[0].replace("rounds = 3", "rounds = 3\nround = 3");
+        let file = FILES[0].replace("\nrounds = 5", "\nrounds = 5\nround = 5");
         assert!(format!("{:#}", Scenario::parse(&file).expect_err("refused")).contains("round"));
         assert!(Scenario::parse("name = \"x\"").is_err(), "no question");
     }

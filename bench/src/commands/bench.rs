@@ -44,6 +44,9 @@ pub struct BenchRun {
     /// Rounds instead of the scenario's number
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
+    /// Rounds before that, which are not recorded, instead of the scenario's number
+    #[arg(long)]
+    warm_up_rounds: Option<u32>,
     /// Seed instead of the scenario's
     #[arg(long)]
     seed: Option<u64>,
@@ -89,6 +92,7 @@ async fn run_scenario(options: BenchRun) -> Result<Outcome> {
     };
     scenario.events = options.events.unwrap_or(scenario.events);
     scenario.rounds = options.rounds.unwrap_or(scenario.rounds);
+    scenario.warm_up_rounds = options.warm_up_rounds.unwrap_or(scenario.warm_up_rounds);
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     let binary = options.binary.map_or_else(arm::own_binary, Ok)?;
     let run = drain::Run { scenario, servers: options.servers, binary };
@@ -112,6 +116,7 @@ mod tests {
             name: "drian".to_owned(),
             events: None,
             rounds: None,
+            warm_up_rounds: None,
             seed: None,
             servers: Servers::Native,
             binary: None,
