@@ -43,6 +43,11 @@ impl Store {
         Ok(Self::at(folder))
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where the records of a scenario are.
     pub fn path(&self, scenario: &str) -> PathBuf {
         self.folder.join(format!("{scenario}.jsonl"))
@@ -86,7 +91,7 @@ impl Store {
             failed = line.is_err();
             let run = match line {
                 Ok(line) if line.trim_ascii().is_empty() => return Some(None),
-                Ok(line) => parse(&line),
+                Ok(line) => std::str::from_utf8(&line).map_err(Into::into).and_then(parse),
                 Err(error) => Err(error.into()),
             };
             let place = || format!("cannot read the run at {}:{number}", path.display());
@@ -135,17 +140,17 @@ fn ends_within_a_line(file: &mut File) -> std::io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-fn parse(line: &[u8]) -> Result<RunRecord> {
+fn parse(line: &str) -> Result<RunRecord> {
     #[derive(Deserialize)]
     struct Version {
         schema_version: u32,
     }
-    let Version { schema_version } = serde_json::from_slice(line)?;
+    let Version { schema_version } = serde_json::from_str(line)?;
     ensure!(
         schema_version <= SCHEMA_VERSION,
         "it has schema {schema_version}, this program knows up to {SCHEMA_VERSION}: use a newer one"
     );
-    Ok(serde_json::from_slice(line)?)
+    Ok(serde_json::from_str(line)?)
 }
 
 fn is_file_name(scenario: &str) -> bool {
@@ -250,7 +255,7 @@ mod tests {
         fs::write(&path, format!("{text}{}", &text[..text.len() / 2])).unwrap();
         store.append(&record("drain", 2)).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(parse(text.lines().nth(2).unwrap().as_bytes()).unwrap().seed, 2);
+        assert_eq!(parse(text.lines().nth(2).unwrap()).unwrap().seed, 2);
         let error = format!("{:#}", store.read("drain").unwrap_err());
         assert!(error.contains("drain.jsonl:2"), "{error}");
         let seeds: Vec<_> =
@@ -281,9 +286,9 @@ mod tests {
     fn a_record_of_a_later_schema_is_refused_and_later_fields_are_not() {
         let mut json = serde_json::to_value(record("drain", 1)).unwrap();
         json["weather"] = json!("fair");
-        assert!(parse(json.to_string().as_bytes()).is_ok());
+        assert!(parse(&json.to_string()).is_ok());
         json["schema_version"] = json!(SCHEMA_VERSION + 1);
-        let error = parse(json.to_string().as_bytes()).unwrap_err().to_string();
+        let error = parse(&json.to_string()).unwrap_err().to_string();
         assert!(error.contains("it has schema 2, this program knows up to 1"), "{error}");
     }
 

@@ -159,11 +159,14 @@ fn conditions(run: &RunRecord) -> String {
         }
     }
     let machine = &run.machine;
-    // The kernel takes its own memory away, more or less by version: whole GiB tell machines apart.
+    // A hypervisor takes some memory away, not always as much: whole GiB tell machines apart.
     let memory_gib = (machine.memory_mib as f64 / 1_024.0).round();
     let (cpu, cores, os) = (&machine.cpu_model, machine.cores, &machine.os);
     let (servers, write_concern, bytes) = (&run.servers, &run.write_concern, run.document_bytes);
-    format!("{cpu}|{cores}|{memory_gib}|{os}|{servers}|{write_concern}|{bytes}|{settings}")
+    let (kernel, seed) = (&machine.kernel, run.seed);
+    format!(
+        "{cpu}|{cores}|{memory_gib}|{os}|{kernel}|{servers}|{seed}|{write_concern}|{bytes}|{settings}"
+    )
 }
 
 /// A commit as people name it.

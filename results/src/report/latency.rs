@@ -49,7 +49,7 @@ pub(super) fn html(view: &View<'_>) -> Markup {
         Load::Drained | Load::Offered { .. } => Vec::new(),
     };
     html! {
-        @if !ladder.is_empty() { div.grid { @for figure in &ladder { (figure.html()) } } }
+        @if !ladder.is_empty() { div.grid.three { @for figure in &ladder { (figure.html()) } } }
         @if let Some(curves) = curves(view) { (curves.html()) }
     }
 }

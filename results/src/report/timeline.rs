@@ -80,7 +80,7 @@ impl<'a> Shown<'a> {
     fn panel(&self, view: &View<'_>, id: &str, title: &str, chart: &LineChart) -> Panel {
         let name = self.arm.name();
         let description = format!("{title}, {name}, round {}", self.round.round);
-        let head = html! { (name) " " span.reading { "round " (self.round.round) " of " (view.rounds(&self.arm).count()) } };
+        let head = html! { (name) " " span.reading { "round " (self.round.round) ", the median of " (view.rounds(&self.arm).count()) } };
         let foot = html! {
             @if !self.round.marks.is_empty() {
                 ol.marks { @for mark in &self.round.marks { li { (mark_text(self.round, mark)) } } }

@@ -12,7 +12,7 @@
 use crate::report::number;
 
 /// Labels that fit beside each other on a wide page.
-const LABELS_MAX: usize = 7;
+const LABELS_MAX: usize = 6;
 /// Spread from which on a linear axis would hide the small ones.
 const LOG_FROM: f64 = 30.0;
 /// Up to so many decades, 2 and 5 are written between them.

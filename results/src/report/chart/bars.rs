@@ -7,7 +7,8 @@
 //! connector-tuned                     does not count
 //! ```
 //!
-//! Name and figure stand above the bar, so that the bar has the whole width of a phone. Over a logarithmic axis a bar's
+//! Name and figure stand above the bar, so that the bar has the whole width of a phone. Parts bear the number that they
+//! have in the legend, so that nobody has to tell colours apart. Over a logarithmic axis a bar's
 //! length would mean nothing: there only range and median are drawn.
 
 use maud::{Markup, html};
@@ -18,6 +19,8 @@ use crate::report::look::Look;
 const ROW_PX: f64 = 42.0;
 const BAR_TOP_PX: f64 = 20.0;
 const BAR_PX: f64 = 13.0;
+/// Share of the width that a part needs for its number, on a phone as well.
+const NUMBERED_MIN: f64 = 0.04;
 
 /// Arms beside each other.
 pub(in crate::report) struct RangeBars {
@@ -120,8 +123,12 @@ impl Stacks {
         });
         html! {
             @for (part, start, end) in parts {
-                rect class={ "part p" (part % super::PARTS) } data-s=(part) x=(across(start))
+                rect class={ "part p" (part % super::PARTS) } x=(across(start))
                     width=(across((end - start).max(0.0))) y=(px(BAR_TOP_PX)) height=(px(BAR_PX)) {}
+                @if NUMBERED_MIN < end - start {
+                    text.number x=(across(f64::midpoint(start, end))) y=(px(BAR_TOP_PX + BAR_PX - 3.0))
+                        text-anchor="middle" { (part + 1) }
+                }
             }
         }
     }

@@ -97,12 +97,16 @@ impl From<Markup> for Panel {
 
 impl Figure {
     pub(super) fn html(&self) -> Markup {
-        let several = 1 < self.panels.len();
+        let panels = match self.panels.len() {
+            0 | 1 => "panels",
+            2..=4 => "panels several",
+            _ => "panels many",
+        };
         html! {
             figure.chart id=(self.id) {
                 figcaption { strong { (self.title) } " " span.reading { (self.reading) } }
                 @if !self.legend.is_empty() { (self.legend()) }
-                div.panels.several[several] {
+                div class=(panels) {
                     @for panel in &self.panels {
                         div.panel {
                             @if let Some(head) = &panel.head { h5 { (head) } }
@@ -140,7 +144,10 @@ impl Swatch {
                         path.line d="M1 6H29" {}
                         use.dot href={ "#" (look.marker.id()) } x="15" y="6" {}
                     }
-                    Self::Part(part) => rect class={ "part p" (part % PARTS) } x="1" y="1" width="28" height="10" {}
+                    Self::Part(part) => {
+                        rect class={ "part p" (part % PARTS) } x="1" y="0" width="28" height="12" {}
+                        text.number x="15" y="9.5" text-anchor="middle" { (part + 1) }
+                    }
                 }
             }
         }
@@ -180,28 +187,11 @@ impl Table {
 /// Parts of a stack that can be told apart.
 const PARTS: usize = 6;
 
-/// Drawings that all charts use, once for a page: markers, and hatchings of parts.
+/// Drawings that all charts use, once for a page.
 pub(super) fn definitions() -> Markup {
-    // Each hatching is a tile of 8 px: the colour, and lines in the colour of the page.
-    let hatchings = [
-        "",
-        "M-2 2L2 -2M0 8L8 0M6 10L10 6",
-        "M-2 6L2 10M0 0L8 8M6 -2L10 2",
-        "M4 0V8",
-        "M0 4H8",
-        "M0 0L8 8M8 0L0 8",
-    ];
     html! {
         svg.definitions aria-hidden="true" width="0" height="0" {
-            defs {
-                @for marker in Marker::ALL { path id=(marker.id()) d=(marker.path()) {} }
-                @for (part, lines) in hatchings.iter().enumerate() {
-                    pattern id={ "h" (part) } width="8" height="8" patternUnits="userSpaceOnUse" {
-                        rect class={ "tile p" (part) } width="8" height="8" {}
-                        @if !lines.is_empty() { path.hatching d=(lines) {} }
-                    }
-                }
-            }
+            defs { @for marker in Marker::ALL { path id=(marker.id()) d=(marker.path()) {} } }
         }
     }
 }
@@ -248,7 +238,7 @@ fn ticks_below(axis: &Axis, height: f64) -> Markup {
 
 /// Labels at the ends do not leave the picture.
 fn anchor(at: f64) -> &'static str {
-    if 0.95 < at { "end" } else { "middle" }
+    if 0.97 < at { "end" } else { "middle" }
 }
 
 /// Below a drawing: what the axis across counts.
