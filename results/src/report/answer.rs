@@ -24,11 +24,11 @@ pub(super) fn sentence(view: &View<'_>) -> String {
         return "There is no answer: no arm of this run counts.".to_owned();
     }
     let marked = view.arms.iter().any(|arm| view.rounds(arm).any(|round| !round.marks.is_empty()));
-    let answer = match view.load {
-        _ if marked => outages(view),
-        Load::Drained => drained(view),
-        Load::Offered { rate_per_s } => offered(view, rate_per_s),
-        Load::Ladder => ladder(view),
+    let answer = match (marked, view.load) {
+        (true, _) => outages(view),
+        (false, Load::Drained) => drained(view),
+        (false, Load::Offered { rate_per_s }) => offered(view, rate_per_s),
+        (false, Load::Ladder) => ladder(view),
     };
     match answer {
         Some(answer) => answer,
@@ -62,27 +62,25 @@ fn over_rounds(min: f64, max: f64, rounds: usize, write: fn(f64) -> String) -> S
 }
 
 fn drained(view: &View<'_>) -> Option<String> {
-    let mut subjects = subjects(view);
-    subjects.sort_by(|a, b| {
-        b.arm().events_per_s.partial_cmp(&a.arm().events_per_s).unwrap_or(a.name().cmp(b.name()))
-    });
-    let clauses: Vec<String> = subjects
-        .iter()
-        .filter_map(|arm| {
-            let moved = with_unit(&significant(arm.arm().events_per_s?), "events/s");
-            Some(format!("{} moves {moved}{}", arm.name(), share_of_null(arm)))
-        })
-        .collect();
-    let first = subjects.first()?;
-    let rival = best(&of_part(view, Part::Rival), |arm| arm.arm().events_per_s)
+    let rate = |arm: &Counting<'_>| arm.arm().events_per_s;
+    let mut moved: Vec<_> =
+        subjects(view).into_iter().filter_map(|arm| Some((arm, rate(&arm)?))).collect();
+    moved.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    let clause = |(arm, rate): &(Counting<'_>, f64)| {
+        let rate = with_unit(&significant(*rate), "events/s");
+        format!("{} moves {rate}{}", arm.name(), share_of_null(arm))
+    };
+    let clauses: Vec<String> = moved.iter().map(clause).collect();
+    let (first, _) = moved.first()?;
+    let rival = best(&of_part(view, Part::Rival), rate)
         .filter(|(rival, _)| rival.name() != first.name())
         .map(|(rival, rate)| {
+            let rate = with_unit(&significant(rate), "events/s");
             let factor = factor(first, &rival)
                 .map_or_else(String::new, |factor| format!(", {} is {factor}", first.name()));
-            let rate = with_unit(&significant(rate), "events/s");
             format!("; the fastest rival, {}, moves {rate}{factor}", rival.name())
         });
-    (!clauses.is_empty()).then(|| format!("{}{}.", clauses.join(", "), rival.unwrap_or_default()))
+    Some(format!("{}{}.", clauses.join(", "), rival.unwrap_or_default()))
 }
 
 fn share_of_null(arm: &Counting<'_>) -> String {

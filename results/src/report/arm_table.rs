@@ -27,6 +27,14 @@ struct Column {
     cells: Vec<Option<String>>,
 }
 
+impl Column {
+    /// A cell for each arm that counts.
+    fn of(view: &View<'_>, head: &str, cell: impl Fn(&Counting<'_>) -> Option<String>) -> Self {
+        Self { head: head.to_owned(), cells: view.arms.iter().map(cell).collect() }
+    }
+}
+
+/// The table.
 pub(super) fn html(view: &View<'_>) -> Markup {
     let columns: Vec<Column> = columns(view)
         .into_iter()
@@ -89,54 +97,45 @@ fn swatch(view: &View<'_>, name: &str) -> Markup {
 }
 
 fn columns(view: &View<'_>) -> Vec<Column> {
-    let column = |head: &str, cell: &dyn Fn(&Counting<'_>) -> Option<String>| Column {
-        head: head.to_owned(),
-        cells: view.arms.iter().map(cell).collect(),
-    };
-    let mut columns = throughput(view, &column);
+    let mut columns = throughput(view);
     let at = match view.load {
         Load::Ladder => view.at_rate(),
         Load::Drained | Load::Offered { .. } => String::new(),
     };
     for percent in [50.0, 99.0, 99.9] {
-        let head = format!("p{percent} ms{at}");
-        columns.push(column(&head, &|arm| {
+        columns.push(Column::of(view, &format!("p{percent} ms{at}"), |arm| {
             arm.latency_at(view.rate).map(|latency| percentile(&latency, percent))
         }));
     }
-    columns.push(column(&format!("CPU µs/event{at}"), &|arm| {
+    columns.push(Column::of(view, &format!("CPU µs/event{at}"), |arm| {
         median(view.rounds(arm).filter_map(|round| round.cpu_us_per_event)).map(significant)
     }));
-    columns.push(column("peak RSS MiB", &|arm| arm.arm().peak_rss_mib.map(whole)));
-    columns.push(column("rounds", &|arm| {
+    columns.push(Column::of(view, "peak RSS MiB", |arm| arm.arm().peak_rss_mib.map(whole)));
+    columns.push(Column::of(view, "rounds", |arm| {
         let (counting, all) = (arm.rounds().count(), arm.arm().rounds.len());
         Some(if counting == all { all.to_string() } else { format!("{counting} of {all}") })
     }));
     columns
 }
 
-/// A median over the rungs of a ladder would mean nothing: there it is the highest rung that was kept up with.
-fn throughput(
-    view: &View<'_>,
-    column: &dyn Fn(&str, &dyn Fn(&Counting<'_>) -> Option<String>) -> Column,
-) -> Vec<Column> {
+/// A median over the rungs of a ladder would mean nothing: there it is the highest rung that was kept up with. At a rate
+/// that was given, a share of the null reader's rate says nothing.
+fn throughput(view: &View<'_>) -> Vec<Column> {
+    let rate = || Column::of(view, "events/s", |arm| arm.arm().events_per_s.map(whole));
     match view.load {
-        Load::Ladder => vec![column("keeps up to, writes/s", &|arm| {
+        Load::Ladder => vec![Column::of(view, "keeps up to, writes/s", |arm| {
             arm.knee().map(|step| whole(step.offered_per_s))
         })],
-        // At a rate that was given, a ratio to the null reader's rate says nothing.
-        Load::Offered { .. } => {
-            vec![column("events/s", &|arm| arm.arm().events_per_s.map(whole))]
-        }
+        Load::Offered { .. } => vec![rate()],
         Load::Drained => vec![
-            column("events/s", &|arm| arm.arm().events_per_s.map(whole)),
-            column("MB/s", &|arm| arm.arm().mb_per_s.map(significant)),
-            column("of the null reader", &|arm| {
+            rate(),
+            Column::of(view, "MB/s", |arm| arm.arm().mb_per_s.map(significant)),
+            Column::of(view, "of the null reader", |arm| {
                 let arm = Some(arm.arm()).filter(|arm| arm.name != NULL_WRITER)?;
                 let range = arm.null_ratio_min.zip(arm.null_ratio_max);
                 arm.null_ratio.map(|middle| with_range(middle, range))
             }),
-            column("of the null writer", &|arm| {
+            Column::of(view, "of the null writer", |arm| {
                 let arm = Some(arm.arm()).filter(|arm| arm.name != NULL_READER)?;
                 arm.sink_ratio.map(ratio)
             }),

@@ -136,7 +136,12 @@ fn percentile_table(measured: &[(&str, LatencyHistogram)], x: &Axis) -> Table {
         .collect();
     rows.push(row("slowest".to_owned(), Some(1.0), &|latency| significant(latency.max_ms())));
     rows.push(row("events".to_owned(), None, &|latency| whole(latency.count() as f64)));
-    rows.push(Row::new(vec![FEW_NOTE.to_owned()]));
+    let few = |(_, latency): &(&str, LatencyHistogram)| {
+        IN_TABLE.into_iter().any(|percent| rests_on_few(latency, percent))
+    };
+    if measured.iter().any(few) {
+        rows.push(Row::new(vec![FEW_NOTE.to_owned()]));
+    }
     Table { heads: std::iter::once("percentile".to_owned()).chain(names).collect(), rows }
 }
 

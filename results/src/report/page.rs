@@ -23,6 +23,8 @@ use crate::record::RunRecord;
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
+const METHOD_TITLE: &str = "How it was measured";
+const BIAS_TITLE: &str = "Whom the rig favours, and how to check";
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 
 /// One scenario as the page needs it.
@@ -83,7 +85,8 @@ fn head(sections: &[Section<'_>], written_at: &str) -> Markup {
         header {
             h1 { "Millrace" span { "what was measured" } }
             p.facts {
-                (number::plural(sections.len(), "scenario")) ", " (number::plural(runs, "run")) ", written " (day_and_time(written_at))
+                (number::plural(sections.len(), "scenario")) ", " (number::plural(runs, "run"))
+                ", written " (day_and_time(written_at))
             }
             @if let Some(run) = newest {
                 p.facts {
@@ -110,11 +113,15 @@ fn contents(views: &[View<'_>]) -> Markup {
             @for view in views {
                 a.card href={ "#" (view.id) } {
                     strong { (view.run.scenario) } " "
-                    span.count { (view.arms.len()) " of " (number::plural(view.run.arms.len(), "arm")) " count" }
+                    span.count {
+                        (view.arms.len()) " of " (number::plural(view.run.arms.len(), "arm")) " count"
+                    }
                     span.answer { (answer::sentence(view)) }
                 }
             }
-            p.more { a href="#method" { "How it was measured" } " · " a href="#bias" { "Whom the rig favours, and how to check" } }
+            p.more {
+                a href="#method" { (METHOD_TITLE) } " · " a href="#bias" { (BIAS_TITLE) }
+            }
         }
     }
 }
@@ -129,11 +136,16 @@ fn scenario(
         section id=(view.id) {
             h2 { (run.scenario) }
             p.question { (run.question) }
-            @if run.cut_short { p.warning { "This run was cut short: what was measured until then is shown." } }
+            @if run.cut_short {
+                p.warning { "This run was cut short: what was measured until then is shown." }
+            }
             p.answer { (answer::sentence(view)) }
-            @if let Some(bottleneck) = &run.bottleneck { p.bottleneck { strong { "Bottleneck. " } (bottleneck) } }
+            @if let Some(bottleneck) = &run.bottleneck {
+                p.bottleneck { strong { "Bottleneck. " } (bottleneck) }
+            }
             p.facts {
-                (day_and_time(&run.started_at)) " · " (commit(run)) " · " (number::plural(run.rounds as usize, "round"))
+                (day_and_time(&run.started_at)) " · " (commit(run))
+                " · " (number::plural(run.rounds as usize, "round"))
                 " · documents of " (number::with_unit(&number::whole(f64::from(run.document_bytes)), "bytes"))
                 " · w:" (run.write_concern) " · " (machine(run))
             }
@@ -151,13 +163,19 @@ fn scenario(
 
 fn statements() -> Markup {
     html! {
-        section.statement id="method" { h2 { "How it was measured" } (statement::html(statement::METHODOLOGY)) }
-        section.statement id="bias" { h2 { "Whom the rig favours, and how to check" } (statement::html(statement::BIAS)) }
+        section.statement id="method" {
+            h2 { (METHOD_TITLE) }
+            (statement::html(statement::METHODOLOGY))
+        }
+        section.statement id="bias" { h2 { (BIAS_TITLE) } (statement::html(statement::BIAS)) }
     }
 }
 
 fn commit(run: &RunRecord) -> Markup {
-    html! { "commit " code { (run.commit.describe) } @if run.commit.dirty { " with changes that are not in it" } }
+    html! {
+        "commit " code { (run.commit.describe) }
+        @if run.commit.dirty { " with changes that are not in it" }
+    }
 }
 
 fn machine(run: &RunRecord) -> Markup {

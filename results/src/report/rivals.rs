@@ -56,7 +56,7 @@ fn metrics(view: &View<'_>) -> Vec<Metric> {
     let memory = Metric {
         id: "memory",
         title: format!("Peak memory{at}"),
-        reading: "Resident memory of the arm's own process. Less is better.",
+        reading: "The most memory of the arm's own process that was resident in a round. Less is better.",
         unit: "MiB",
         value: |round| round.peak_rss_mib,
         write: whole,

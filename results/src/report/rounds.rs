@@ -103,14 +103,19 @@ fn again(run: &RunRecord) -> Markup {
     html! {
         dl {
             dt { "command" } dd { code { (run.command_line.join(" ")) } }
-            dt { "commit" } dd { code { (run.commit.describe) } @if run.commit.dirty { ", with changes that are not in it" } }
+            dt { "commit" } dd {
+                code { (run.commit.describe) }
+                @if run.commit.dirty { ", with changes that are not in it" }
+            }
             dt { "seed" } dd { (run.seed) }
             dt { "machine" } dd {
                 (machine.cpu_model) ", " (number::plural(machine.cores, "core")) ", "
-                (number::with_unit(&whole(machine.memory_mib as f64), "MiB")) ", " (machine.os) ", kernel " (machine.kernel)
+                (number::with_unit(&whole(machine.memory_mib as f64), "MiB")) ", "
+                (machine.os) ", kernel " (machine.kernel)
             }
             dt { "load" } dd {
-                "documents of " (number::with_unit(&whole(f64::from(run.document_bytes)), "bytes")) ", w:" (run.write_concern)
+                "documents of " (number::with_unit(&whole(f64::from(run.document_bytes)), "bytes"))
+                ", w:" (run.write_concern)
             }
             dt { "servers" } dd { pre { (pretty(&run.servers)) } }
             @if !run.settings.is_null() { dt { "settings" } dd { pre { (pretty(&run.settings)) } } }

@@ -49,8 +49,8 @@
     const [name, ...values] = cells(row);
     tip.replaceChildren(Object.assign(make("strong"), { textContent: name }));
     values.forEach((value, place) => {
-      const last = row.cells[place + 1].colSpan > 1;
-      tip.append(Object.assign(make("div"), { textContent: last ? value : `${heads[place + 1]}: ${value}` }));
+      const sentence = row.cells[place + 1].colSpan > 1;
+      tip.append(Object.assign(make("div"), { textContent: sentence ? value : `${heads[place + 1]}: ${value}` }));
     });
     plot.append(guide, tip);
     const left = drawing.left - frame.left + Number(row.dataset.x) * drawing.width;

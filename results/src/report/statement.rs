@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn blocks_are_told_apart() {
-        let text = "# Head\n\nOne\ntwo.\n\n## Sub\n* a\n  more\n* b\n\n1. x\n2. y\n\n| h | i |\n|---|---|\n| 1 | 2 |\n\n\
+        let text = "# Head\n\nOne\ntwo.\n\n## Sub\n* a\n  more\n* b\n\n1. x\n2. y\n\n\
+                    | h | i |\n|---|---|\n| 1 | 2 |\n\n\
                     ```sh\na < b\n\n```\n";
         let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let expected = [

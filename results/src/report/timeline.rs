@@ -13,6 +13,7 @@ use maud::{Markup, html};
 
 use super::chart::{Axis, Figure, Line, LineChart, Mark, Panel, Row, Shape, Table};
 use super::latency::percentile;
+use super::look::Look;
 use super::number::{self, significant, whole};
 use super::standing::Counting;
 use super::view::View;
@@ -23,6 +24,14 @@ use crate::record::{self, RoundRecord};
 const STEPS_MAX: usize = 240;
 const PANEL_PX: f64 = 120.0;
 
+/// One second of a round; seconds that the record leaves out had no events.
+#[derive(Clone, Copy)]
+struct OneSecond<'a> {
+    second: u32,
+    events: u64,
+    latency: Option<&'a LatencyHistogram>,
+}
+
 /// Several seconds of a round.
 struct Span {
     from_s: f64,
@@ -32,12 +41,24 @@ struct Span {
     latency: Option<LatencyHistogram>,
 }
 
-/// What a panel shows.
+/// The round of an arm that is shown.
 struct Shown<'a> {
     arm: Counting<'a>,
     round: &'a RoundRecord,
+    /// Of how many rounds it is the median.
+    rounds: usize,
     spans: Vec<Span>,
     span_s: usize,
+}
+
+/// What is drawn over the seconds.
+struct Course<'a> {
+    id: &'static str,
+    title: &'static str,
+    reading: &'static str,
+    y: Axis,
+    value: fn(&Span) -> Option<f64>,
+    cell: &'a dyn Fn(&Span, usize) -> String,
 }
 
 /// Both figures, as far as the run has them.
@@ -53,13 +74,25 @@ pub(super) fn outage_s(round: &RoundRecord, mark: &record::Mark) -> Option<u32> 
     let next = round.marks.iter().map(|other| other.at_s).filter(|&at_s| mark.at_s < at_s);
     let end_s = next.fold(f64::INFINITY, f64::min);
     let (mut longest, mut length) = (0, 0);
-    for second in &round.series {
-        let within =
-            mark.at_s.floor() <= f64::from(second.second) && f64::from(second.second) < end_s;
-        length = if within && second.events == 0 { length + 1 } else { 0 };
+    for one in seconds(&round.series) {
+        let second = f64::from(one.second);
+        let within = mark.at_s.floor() <= second && second < end_s;
+        length = if within && one.events == 0 { length + 1 } else { 0 };
         longest = longest.max(length);
     }
     (longest != 0).then_some(longest)
+}
+
+/// Every second from the first to the last.
+fn seconds(series: &[record::Second]) -> Vec<OneSecond<'_>> {
+    let mut all: Vec<OneSecond<'_>> = Vec::new();
+    for one in series {
+        let next = all.last().map_or(one.second, |last| last.second + 1);
+        all.extend((next..one.second).map(|second| OneSecond { second, events: 0, latency: None }));
+        let latency = one.latency.as_ref();
+        all.push(OneSecond { second: one.second, events: one.events, latency });
+    }
+    all
 }
 
 impl<'a> Shown<'a> {
@@ -68,51 +101,47 @@ impl<'a> Shown<'a> {
             view.rounds(&arm).filter(|round| !round.series.is_empty()).collect();
         rounds.sort_by(|a, b| a.events_per_s().total_cmp(&b.events_per_s()));
         let round = *rounds.get(rounds.len().checked_sub(1)? / 2)?;
-        let span_s = round.series.len().div_ceil(STEPS_MAX).max(1);
-        let spans = round.series.chunks(span_s).map(Span::of).collect();
-        Some(Self { arm, round, spans, span_s })
+        let seconds = seconds(&round.series);
+        let span_s = seconds.len().div_ceil(STEPS_MAX).max(1);
+        let spans = seconds.chunks(span_s).map(Span::of).collect();
+        Some(Self { arm, round, rounds: rounds.len(), spans, span_s })
     }
 
     fn end_s(&self) -> f64 {
         self.round.series.last().map_or(0.0, |last| f64::from(last.second) + 1.0)
     }
 
-    fn panel(&self, view: &View<'_>, id: &str, title: &str, chart: &LineChart) -> Panel {
-        let name = self.arm.name();
-        let description = format!("{title}, {name}, round {}", self.round.round);
-        let head = html! { (name) " " span.reading { "round " (self.round.round) ", the median of " (view.rounds(&self.arm).count()) } };
-        let foot = html! {
-            @if !self.round.marks.is_empty() {
-                ol.marks { @for mark in &self.round.marks { li { (mark_text(self.round, mark)) } } }
-            }
+    fn panel(&self, id: &str, title: &str, chart: &LineChart) -> Panel {
+        let (name, round) = (self.arm.name(), self.round.round);
+        let description = format!("{title}, {name}, round {round}");
+        let head = html! {
+            (name) " " span.reading { "round " (round) ", the median of " (self.rounds) }
         };
-        let panel = chart.panel(&format!("{id}-{name}").replace(' ', "-"), title, &description);
-        Panel { head: Some(head), foot: Some(foot), ..panel }
+        let marks = &self.round.marks;
+        let foot = (!marks.is_empty()).then(
+            || html! { ol.marks { @for mark in marks { li { (mark_text(self.round, mark)) } } } },
+        );
+        Panel { head: Some(head), foot, ..chart.panel(id, title, &description) }
     }
 
-    fn chart(
-        &self,
-        x: Axis,
-        y: Axis,
-        look: super::look::Look,
-        value: fn(&Span) -> Option<f64>,
-    ) -> LineChart {
+    fn chart(&self, x: Axis, course: &Course<'_>, look: Look) -> LineChart {
         let marks = (1..).zip(&self.round.marks).map(|(number, mark): (usize, _)| Mark {
             label: number.to_string(),
             from: mark.at_s,
             until: mark.until_s,
         });
-        let points = self.spans.iter().map(|span| (span.from_s, value(span))).collect();
+        let points = self.spans.iter().map(|span| (span.from_s, (course.value)(span))).collect();
         let line = Line { look, legend: 0, shape: Shape::Steps, points };
+        let y = course.y.clone();
         LineChart { x, y, height: PANEL_PX, lines: vec![line], marks: marks.collect() }
     }
 }
 
 impl Span {
-    fn of(seconds: &[record::Second]) -> Self {
+    fn of(seconds: &[OneSecond<'_>]) -> Self {
         let events: Vec<f64> = seconds.iter().map(|second| second.events as f64).collect();
         let mut latency: Option<LatencyHistogram> = None;
-        for second in seconds.iter().filter_map(|second| second.latency.as_ref()) {
+        for second in seconds.iter().filter_map(|second| second.latency) {
             latency.get_or_insert_default().merge(second);
         }
         Self {
@@ -134,98 +163,74 @@ fn mark_text(round: &RoundRecord, mark: &record::Mark) -> String {
 
 fn throughput(view: &View<'_>, shown: &[Shown<'_>]) -> Option<Figure> {
     let rates = shown.iter().flat_map(|shown| &shown.spans).map(|span| span.events_per_s);
-    let y = Axis::linear(rates, "events/s");
-    let cell = |span: &Span, span_s: usize| {
-        let rate = whole(span.events_per_s);
-        if span_s == 1 {
-            rate
-        } else {
-            format!("{rate} (slowest second {})", whole(span.least_per_s))
-        }
+    let cell = |span: &Span, span_s: usize| match span_s {
+        1 => whole(span.events_per_s),
+        _ => format!("{} (slowest second {})", whole(span.events_per_s), whole(span.least_per_s)),
     };
-    figure(
-        view,
-        shown,
-        "throughput",
-        format!("Throughput over time{}", view.at_rate()),
-        "Events that came out in every second, the median round of each arm. A numbered line is something that was done \
-         to the servers."
-            .to_owned(),
-        &y,
-        |span| Some(span.events_per_s),
-        &cell,
-    )
+    let course = Course {
+        id: "throughput",
+        title: "Throughput over time",
+        reading: "Events that came out in every second, the median round of each arm. A numbered line is something \
+            that was done to the servers.",
+        y: Axis::linear(rates, "events/s"),
+        value: |span| Some(span.events_per_s),
+        cell: &cell,
+    };
+    course.figure(view, shown.iter().collect())
 }
 
 fn tail(view: &View<'_>, shown: &[Shown<'_>]) -> Option<Figure> {
     let p99 = |span: &Span| Some(span.latency.as_ref()?.percentile_ms(99.0));
-    let values: Vec<f64> = shown.iter().flat_map(|shown| &shown.spans).filter_map(p99).collect();
-    if values.is_empty() {
-        return None;
-    }
-    let shown: Vec<&Shown<'_>> = shown
-        .iter()
-        .filter(|shown| shown.spans.iter().any(|span| span.latency.is_some()))
-        .collect();
-    let y = Axis::log(values, "ms");
-    let cell = |span: &Span, _: usize| {
-        let latency = span.latency.as_ref();
-        latency.map_or_else(
-            || number::NONE.to_owned(),
-            |latency| format!("{} / {}", percentile(latency, 99.0), significant(latency.max_ms())),
-        )
+    let measured = |shown: &&Shown<'_>| shown.spans.iter().any(|span| span.latency.is_some());
+    let shown: Vec<&Shown<'_>> = shown.iter().filter(measured).collect();
+    let values = shown.iter().flat_map(|shown| &shown.spans).filter_map(p99);
+    let cell = |span: &Span, _: usize| match &span.latency {
+        Some(latency) => {
+            format!("{} / {}", percentile(latency, 99.0), significant(latency.max_ms()))
+        }
+        None => number::NONE.to_owned(),
     };
-    figure(
-        view,
-        shown,
-        "tail-over-time",
-        format!("Latency over time{}", view.at_rate()),
-        "99th percentile of the events that came out in every second, from the intended write on; the table has the \
-         slowest as well. The scale is logarithmic; a gap is a second without events."
-            .to_owned(),
-        &y,
-        p99,
-        &cell,
-    )
+    let course = Course {
+        id: "tail-over-time",
+        title: "Latency over time",
+        reading: "99th percentile of the events that came out in every second, from the intended write on; the table \
+            has the slowest behind it. The scale is logarithmic; a gap is a second without events.",
+        y: Axis::log(values.collect::<Vec<_>>(), "ms"),
+        value: p99,
+        cell: &cell,
+    };
+    course.figure(view, shown)
 }
 
-/// Panels over the same axes, and one table for all.
-#[expect(clippy::too_many_arguments, reason = "two figures that differ in every one of them")]
-fn figure<'a, 'b: 'a>(
-    view: &View<'_>,
-    shown: impl IntoIterator<Item = &'a Shown<'b>>,
-    id: &str,
-    title: String,
-    reading: String,
-    y: &Axis,
-    value: fn(&Span) -> Option<f64>,
-    cell: &dyn Fn(&Span, usize) -> String,
-) -> Option<Figure> {
-    let shown: Vec<&Shown<'_>> = shown.into_iter().collect();
-    let x = Axis::linear(shown.iter().map(|shown| shown.end_s()), "seconds since the first event");
-    let id = view.id(id);
-    let panels: Vec<Panel> = shown
-        .iter()
-        .map(|shown| {
-            let look = view.looks.of(shown.arm.name());
-            shown.panel(view, &id, &title, &shown.chart(x.clone(), y.clone(), look, value))
-        })
-        .collect();
-    let heads = shown.iter().map(|shown| format!("{}, {}", shown.arm.name(), y.unit));
-    let longest = shown.iter().max_by_key(|shown| shown.spans.len())?;
-    let row = |(place, span): (usize, &Span)| {
-        let cells = shown.iter().map(|shown| {
-            let span = shown.spans.get(place);
-            span.map_or_else(|| number::NONE.to_owned(), |span| cell(span, shown.span_s))
-        });
-        let head = format!("{} s", whole(span.from_s));
-        Row::at(x.place(span.from_s), std::iter::once(head).chain(cells).collect())
-    };
-    let table = Table {
-        heads: std::iter::once("from second".to_owned()).chain(heads).collect(),
-        rows: longest.spans.iter().enumerate().map(row).collect(),
-    };
-    Some(Figure { id, title, reading, legend: Vec::new(), panels, table })
+impl Course<'_> {
+    /// Panels over the same axes, and one table for all.
+    fn figure(&self, view: &View<'_>, shown: Vec<&Shown<'_>>) -> Option<Figure> {
+        let longest = shown.iter().max_by_key(|shown| shown.spans.len())?;
+        let x =
+            Axis::linear(shown.iter().map(|shown| shown.end_s()), "seconds since the first event");
+        let id = view.id(self.id);
+        let title = format!("{}{}", self.title, view.at_rate());
+        let row = |(place, span): (usize, &Span)| {
+            let cells = shown.iter().map(|shown| {
+                let span = shown.spans.get(place);
+                span.map_or_else(|| number::NONE.to_owned(), |span| (self.cell)(span, shown.span_s))
+            });
+            let head = number::with_unit(&whole(span.from_s), "s");
+            Row::at(x.place(span.from_s), std::iter::once(head).chain(cells).collect())
+        };
+        let heads = shown.iter().map(|shown| format!("{}, {}", shown.arm.name(), self.y.unit));
+        let table = Table {
+            heads: std::iter::once("from second".to_owned()).chain(heads).collect(),
+            rows: longest.spans.iter().enumerate().map(row).collect(),
+        };
+        let panel = |(place, shown): (usize, &&Shown<'_>)| {
+            let chart = shown.chart(x.clone(), self, view.looks.of(shown.arm.name()));
+            shown.panel(&format!("{id}-{place}"), &title, &chart)
+        };
+        let panels = shown.iter().enumerate().map(panel).collect();
+        let reading = self.reading.to_owned();
+        Some(Figure { id, title, reading, legend: Vec::new(), panels, table })
+    }
 }
 
 #[cfg(test)]
@@ -257,9 +262,17 @@ mod tests {
     }
 
     #[test]
+    fn a_second_that_the_record_leaves_out_had_no_events() {
+        let mut round = round(&[5, 5, 0, 0, 5], &[1.0]);
+        round.series.drain(2..4);
+        assert_eq!(outage_s(&round, &round.marks[0]), Some(2));
+        assert_eq!(seconds(&round.series).len(), 5);
+    }
+
+    #[test]
     fn the_slowest_second_of_a_span_is_kept() {
         let round = round(&[100, 0, 200], &[]);
-        let span = Span::of(&round.series);
+        let span = Span::of(&seconds(&round.series));
         assert_eq!((span.events_per_s, span.least_per_s), (100.0, 0.0));
     }
 }

@@ -164,7 +164,7 @@ impl Table {
                         @for row in &self.rows {
                             tr class=[row.struck.then_some("struck")] data-x=[row.at.map(|at| format!("{at:.4}"))] {
                                 @for (column, cell) in row.cells.iter().enumerate() {
-                                    @if column == 0 { th scope="row" { (cell) } }
+                                    @if column == 0 { th scope="row" colspan=[self.span(row, column)] { (cell) } }
                                     @else { td colspan=[self.span(row, column)] { (cell) } }
                                 }
                             }
@@ -229,7 +229,8 @@ fn ticks_below(axis: &Axis, height: f64) -> Markup {
     html! {
         @for tick in axis.ticks() {
             line.rule x1=(across(tick.at)) x2=(across(tick.at)) y1="0" y2=(px(height)) {}
-            text class=(if tick.wide_only { "tick wide" } else { "tick" }) x=(across(tick.at)) y=(px(height + 16.0)) text-anchor=(anchor(tick.at)) {
+            @let class = if tick.wide_only { "tick wide" } else { "tick" };
+            text class=(class) x=(across(tick.at)) y=(px(height + 16.0)) text-anchor=(anchor(tick.at)) {
                 (tick.label)
             }
         }
