@@ -4,13 +4,13 @@
 //! drained   the node's arms, each with its share of the null reader; the fastest rival, and by what factor
 //! offered   median and 99.9th percentile of the node's best arm, of the null path, of the best rival
 //! ladder    how far each arm keeps up
-//! faults    for how long no event came
+//! faults    for how many seconds no event came
 //! ```
 //!
-//! Every figure stands with the range of its rounds. The sentence is the same whoever is ahead. A factor between two
-//! arms is the median of the factors of their rounds, as is every ratio here.
+//! Ratios, tails and outages stand with the range of their rounds. The sentence is the same whoever is ahead. A factor
+//! between two arms is the median of the factors of their rounds, as is every ratio here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::number::{self, ratio, significant, with_unit};
 use super::standing::{Counting, spread};
@@ -173,11 +173,15 @@ fn outages(view: &View<'_>) -> Option<String> {
         let rounds = outages.len();
         let (middle, min, max) = spread(outages)?;
         let range = over_rounds(min, max, rounds, number::whole);
-        Some(format!("{} for {}{range}", arm.name(), with_unit(&number::whole(middle), "s")))
+        Some(format!("{} {}{range}", arm.name(), number::whole(middle)))
     };
     let clauses: Vec<String> = view.arms.iter().filter_map(clause).collect();
-    let first =
-        view.arms.iter().flat_map(|arm| view.rounds(arm)).flat_map(|round| &round.marks).next()?;
-    (!clauses.is_empty())
-        .then(|| format!("After “{}” no event came from {}.", first.what, clauses.join(", from ")))
+    let rounds = view.arms.iter().flat_map(|arm| view.rounds(arm));
+    let causes: BTreeSet<String> =
+        rounds.flat_map(|round| &round.marks).map(|mark| format!("“{}”", mark.what)).collect();
+    let causes: Vec<String> = causes.into_iter().collect();
+    (!clauses.is_empty()).then(|| {
+        let (causes, arms) = (causes.join(" or "), clauses.join(", "));
+        format!("Most whole seconds without an event after {causes}: {arms}.")
+    })
 }

@@ -4,7 +4,7 @@
 //! arm           events/s   of the null reader   CPU µs/event   …   ledger
 //! null-reader     85 535   1.00                        0.425       clean
 //! node-json       69 796   0.79 (0.66–1.05)             3.25       clean
-//! ̶d̶e̶b̶e̶z̶i̶u̶m̶        does not count: 2 lost
+//! debezium      does not count: 2 lost
 //! ```
 //!
 //! A column in which no arm has a figure is left out. On a phone every row becomes a card with the columns' names.
@@ -118,8 +118,8 @@ fn columns(view: &View<'_>) -> Vec<Column> {
     columns
 }
 
-/// A median over the rungs of a ladder would mean nothing: there it is the highest rung that was kept up with. At a rate
-/// that was given, a share of the null reader's rate says nothing.
+/// A median over the rungs of a ladder would mean nothing: there it is the highest rung that was kept up with. At a
+/// rate that was given, a share of the null reader's rate says nothing.
 fn throughput(view: &View<'_>) -> Vec<Column> {
     let rate = || Column::of(view, "events/s", |arm| arm.arm().events_per_s.map(whole));
     match view.load {

@@ -137,6 +137,11 @@ impl PastRun {
         }
     }
 
+    /// The arms that it had, whether they count or not.
+    pub(super) fn arm_names(&self) -> impl Iterator<Item = &str> {
+        self.arms.iter().map(|arm| arm.name.as_str())
+    }
+
     fn value(&self, arm: &str, metric: &Metric) -> Option<f64> {
         let arm = self.arms.iter().find(|past| past.name == arm)?;
         arm.figures.as_ref().ok().and_then(metric.value)
@@ -254,7 +259,7 @@ fn figure(
     let title = format!("Over commits: {}", metric.title);
     let scale = if chart.y.is_log() { " The scale is logarithmic." } else { "" };
     let reading =
-        format!("Median of each run. A cross is a run in which the arm does not count.{scale}");
+        format!("A point for each run. A cross is a run in which the arm does not count.{scale}");
     let mut panel = chart.panel(&id, &title, &reading);
     if !changes.is_empty() {
         panel.foot = Some(html! { ol.marks { @for change in &changes { li { (change) } } } });

@@ -41,9 +41,8 @@ pub(super) fn html(
     written_at: &str,
     change_points: &dyn Fn(&[f64]) -> Vec<usize>,
 ) -> Markup {
-    let names =
-        sections.iter().flat_map(|section| &section.newest.arms).map(|arm| arm.name.as_str());
-    let looks = Looks::of_arms(names);
+    let runs = sections.iter().flat_map(|section| section.runs);
+    let looks = Looks::of_arms(runs.flat_map(PastRun::arm_names));
     let views: Vec<View<'_>> = (1..)
         .zip(sections)
         .map(|(number, section): (usize, _)| {

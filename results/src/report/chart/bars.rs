@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Name and figure stand above the bar, so that the bar has the whole width of a phone. Parts bear the number that they
-//! have in the legend, so that nobody has to tell colours apart. Over a logarithmic axis a bar's
-//! length would mean nothing: there only range and median are drawn.
+//! have in the legend, so that nobody has to tell colours apart. Over a logarithmic axis a bar's length would mean
+//! nothing: there only range and median are drawn.
 
 use maud::{Markup, html};
 

@@ -44,7 +44,7 @@ pub(in crate::report) enum Shape {
     Plain,
     /// Markers alone.
     Points,
-    /// Flat from each x to the next, and filled down to the axis.
+    /// Flat from each x to the next; filled down to an axis that begins at nothing.
     Steps,
 }
 
@@ -114,7 +114,7 @@ impl LineChart {
                         Shape::Marked | Shape::Plain => path.line d=(self.path(&line.points)) {}
                         Shape::Points => {}
                         Shape::Steps => {
-                            path.area d=(self.steps(&line.points, true)) {}
+                            @if !self.y.is_log() { path.area d=(self.steps(&line.points, true)) {} }
                             path.line.thin d=(self.steps(&line.points, false)) {}
                         }
                     }

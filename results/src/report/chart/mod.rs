@@ -17,7 +17,7 @@ mod axis;
 mod bars;
 mod lines;
 
-use maud::{Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 pub(super) use self::axis::Axis;
 pub(super) use self::bars::{RangeBar, RangeBars, Segment, Stack, Stacks};
@@ -174,9 +174,7 @@ impl Table {
             }
         }
     }
-}
 
-impl Table {
     /// A row that ends early does so with a sentence, which has the room of the columns that it does without.
     fn span(&self, row: &Row, column: usize) -> Option<usize> {
         let rest = self.heads.len().checked_sub(row.cells.len()).filter(|&rest| rest != 0)?;
@@ -244,10 +242,10 @@ fn anchor(at: f64) -> &'static str {
 
 /// Below a drawing: what the axis across counts.
 fn unit_below(unit: &str) -> Markup {
-    html! { p.unit { (unit) (PreEscaped(" →")) } }
+    html! { p.unit { (unit) " →" } }
 }
 
 /// Above a drawing: what the axis up counts.
 fn unit_above(unit: &str) -> Markup {
-    html! { p.unit.up { (PreEscaped("↑ ")) (unit) } }
+    html! { p.unit.up { "↑ " (unit) } }
 }
