@@ -67,6 +67,11 @@ impl LatencyHistogram {
         ms(self.counts_us.max())
     }
 
+    /// The mean latency, in milliseconds, to three digits; 0 when nothing was recorded. Means of stages add up.
+    pub fn mean_ms(&self) -> f64 {
+        self.counts_us.mean() / 1_000.0
+    }
+
     /// HdrHistogram V2, uncompressed, in base64.
     pub fn encode(&self) -> String {
         let mut bytes = Vec::new();
@@ -146,6 +151,12 @@ mod tests {
             let found = histogram.percentile_ms(percent);
             assert!((found - ms).abs() <= ms / 1_000.0, "p{percent}: {found}");
         }
+    }
+
+    #[test]
+    fn the_mean_is_right_to_three_digits() {
+        assert_eq!(histogram([]).mean_ms(), 0.0);
+        assert!((histogram([1_000, 3_000, 8_000]).mean_ms() - 4.0).abs() < 0.01);
     }
 
     #[test]

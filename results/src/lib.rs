@@ -3,7 +3,8 @@
 //! ```text
 //! rounds of each arm ─► record   medians, ratios to the null reader, faults: valid or not
 //!                         ├─► store   one JSON line in results/records/<scenario>.jsonl, never rewritten
-//!                         └─► table   for a terminal
+//!                         ├─► table   for a terminal
+//!                         └─► report  one HTML file
 //! ```
 //!
 //! A record is complete: it names seed, commit, command and machine, and carries the raw counters and histograms, so
@@ -15,6 +16,7 @@
 pub mod histogram;
 pub mod machine;
 pub mod record;
+pub mod report;
 pub mod store;
 pub mod table;
 pub mod utc;

@@ -4,8 +4,8 @@
 //! stays where it is: the next record begins on a line of its own, and reading names the broken one.
 
 use std::env;
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -43,6 +43,11 @@ impl Store {
         Ok(Self::at(folder))
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Where the records of a scenario are.
     pub fn path(&self, scenario: &str) -> PathBuf {
         self.folder.join(format!("{scenario}.jsonl"))
@@ -64,21 +69,53 @@ impl Store {
 
     /// All runs of a scenario, oldest first; none if it never ran.
     pub fn read(&self, scenario: &str) -> Result<Vec<RunRecord>> {
+        self.runs(scenario)?.collect()
+    }
+
+    /// The runs of a scenario one by one, oldest first; none if it never ran. A line that cannot be read is an error of
+    /// its own, and the next is read. A run takes much more memory than its line: each of its histograms 180 KB.
+    pub fn runs(&self, scenario: &str) -> Result<impl Iterator<Item = Result<RunRecord>> + use<>> {
         let path = self.path(scenario);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        let file = match File::open(&path) {
+            Ok(file) => Some(BufReader::new(file)),
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
         };
-        let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-        lines
-            .map(|(number, line)| {
-                parse(line)
-                    .with_context(|| format!("cannot read the run at {}:{number}", path.display()))
-            })
-            .collect()
+        let mut lines = (1..).zip(file.into_iter().flat_map(|file| file.split(b'\n')));
+        let mut failed = false;
+        let runs = std::iter::from_fn(move || {
+            // A folder or a failing disk gives the same error for ever.
+            let (number, line) = lines.next().filter(|_| !failed)?;
+            failed = line.is_err();
+            let run = match line {
+                Ok(line) if line.trim_ascii().is_empty() => return Some(None),
+                Ok(line) => std::str::from_utf8(&line).map_err(Into::into).and_then(parse),
+                Err(error) => Err(error.into()),
+            };
+            let place = || format!("cannot read the run at {}:{number}", path.display());
+            Some(Some(run.with_context(place)))
+        });
+        Ok(runs.flatten())
+    }
+
+    /// The scenarios that have records, by name; none if nothing was ever recorded.
+    pub fn scenarios(&self) -> Result<Vec<String>> {
+        let failed = || format!("cannot list the records in {}", self.folder.display());
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(failed),
+        };
+        let mut scenarios = Vec::new();
+        for entry in entries {
+            let name = entry.with_context(failed)?.file_name();
+            let scenario = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
+            scenarios.extend(scenario.filter(|name| is_file_name(name)).map(str::to_owned));
+        }
+        scenarios.sort_unstable();
+        Ok(scenarios)
     }
 }
 
@@ -93,7 +130,7 @@ fn append_line(path: &Path, line: &str) -> std::io::Result<()> {
     file.sync_data()
 }
 
-fn ends_within_a_line(file: &mut fs::File) -> std::io::Result<bool> {
+fn ends_within_a_line(file: &mut File) -> std::io::Result<bool> {
     if file.seek(SeekFrom::End(0))? == 0 {
         return Ok(false);
     }
@@ -221,6 +258,28 @@ mod tests {
         assert_eq!(parse(text.lines().nth(2).unwrap()).unwrap().seed, 2);
         let error = format!("{:#}", store.read("drain").unwrap_err());
         assert!(error.contains("drain.jsonl:2"), "{error}");
+        let seeds: Vec<_> =
+            store.runs("drain").unwrap().map(|run| run.ok().map(|run| run.seed)).collect();
+        assert_eq!(seeds, [Some(1), None, Some(2)]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_one_error() {
+        let folder = Folder::new("unreadable");
+        fs::create_dir_all(folder.store().path("drain")).unwrap();
+        let runs: Vec<_> = folder.store().runs("drain").unwrap().collect();
+        assert!(matches!(&runs[..], [Err(_)]), "{runs:?}");
+    }
+
+    #[test]
+    fn the_scenarios_of_a_folder_are_listed_by_name() {
+        let folder = Folder::new("list");
+        let store = folder.store();
+        assert_eq!(store.scenarios().unwrap(), Vec::<String>::new());
+        store.append(&record("soak", 1)).unwrap();
+        store.append(&record("drain", 1)).unwrap();
+        fs::write(store.path("drain").with_extension("txt"), "no records").unwrap();
+        assert_eq!(store.scenarios().unwrap(), ["drain", "soak"]);
     }
 
     #[test]

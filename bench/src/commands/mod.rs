@@ -1,7 +1,7 @@
 //! The rig's commands of the binary `millrace`: what they take, and what they print.
 //!
 //! ```text
-//! millrace demo | bench list | bench run NAME | testbed up|down|status | load
+//! millrace demo | bench list | bench run NAME | testbed up|down|status | load | report
 //!      stdout   the result: text, or with --json one document
 //!      stderr   logs, bars, errors
 //!      exit     0 done    1 failed, or the ledger is not clean    2 wrong usage
@@ -19,6 +19,7 @@ use clap::Subcommand;
 mod bench;
 mod demo;
 mod load;
+mod report;
 mod testbed;
 
 /// The commands.
@@ -36,6 +37,9 @@ pub enum Rig {
     /// Write seeded load to a MongoDB
     #[command(after_help = load::EXAMPLES)]
     Load(load::Options),
+    /// Write what all records say into one HTML file
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::Options),
 }
 
 /// How a command ended.
@@ -82,6 +86,7 @@ async fn dispatch(command: Rig) -> Result<Outcome> {
         Rig::Bench(command) => bench::run(command).await,
         Rig::Testbed(command) => testbed::run(command).await,
         Rig::Load(options) => load::run(options).await,
+        Rig::Report(options) => report::run(&options),
     }
 }
 
@@ -126,6 +131,7 @@ mod tests {
             "millrace testbed down",
             "millrace testbed status --json",
             "millrace load --uri mongodb://h --rate 100 --operations 500 --mix all",
+            "millrace report --out r.html --records records --json",
         ] {
             assert!(parse(line).is_ok(), "{line}");
         }
