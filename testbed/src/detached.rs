@@ -263,7 +263,7 @@ impl Tracked {
         })
     }
 
-    fn of(role: &str, pid: u32, server: bool) -> Result<Self> {
+    pub(crate) fn of(role: &str, pid: u32, server: bool) -> Result<Self> {
         let (_, start_ticks) =
             process_stat(pid).with_context(|| format!("note {role}: there is no process {pid}"))?;
         Ok(Self { role: role.to_owned(), pid, start_ticks, boot_id: boot_id()?, server })
@@ -297,7 +297,7 @@ impl Tracked {
         Ok(End::Killed)
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         if !self.is_running() {
             return Ok(());
         }

@@ -77,7 +77,7 @@ impl Kafka {
         let first = brokers.first().context("a cluster without brokers")?;
         let facts = KafkaFacts {
             version: first.version(),
-            java,
+            java: cluster.software.java_version().or(java),
             heap_mb: Some(plan.heap_mb),
             properties: plan.properties.clone(),
             brokers: brokers.len(),

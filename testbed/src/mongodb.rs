@@ -12,10 +12,10 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use bson::{Bson, doc};
 use mongodb::{Client, error::ErrorKind, options::ClientOptions};
 
@@ -24,6 +24,7 @@ use crate::{
     launch::{Launcher, Server},
     member::{Member, REPLICA_SET, Setup},
     plan::{MongodbPlan, Topology},
+    process::POLL,
     proxy::Proxy,
     replica_set::{self, Access, Login, Standing},
     security::{Certificates, Tls, secret},
@@ -313,15 +314,54 @@ impl Mongodb {
     /// # Errors
     /// When there is no primary, or it refuses.
     pub async fn step_down(&self) -> Result<()> {
+        self.step_down_for(10).await
+    }
+
+    /// Makes the primary step down, and not stand again for `for_s` seconds.
+    ///
+    /// # Errors
+    /// When there is no primary, or it refuses.
+    pub async fn step_down_for(&self, for_s: u32) -> Result<()> {
         let address = &self.member(self.primary().await?)?.address;
-        let command =
-            doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 1, "force": true };
+        // The server refuses to wait for secondaries as long as it stays down.
+        let catch_up_s = i64::from(for_s.saturating_sub(1).min(1));
+        let command = doc! {
+            "replSetStepDown": i64::from(for_s),
+            "secondaryCatchUpPeriodSecs": catch_up_s,
+            "force": true,
+        };
         match replica_set::admin_command(address, &self.access, command).await {
             Ok(_) => Ok(()),
             // A primary that steps down may close connections before it answers.
             Err(error) if connection_was_closed(&error) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes a secondary call an election, and waits until it has won.
+    ///
+    /// # Errors
+    /// When there is no secondary, or it loses.
+    pub async fn elect_another(&self) -> Result<usize> {
+        let before = self.primary().await?;
+        let other = (0..self.member_count())
+            .find(|member| *member != before && self.is_running(*member))
+            .context("call an election: there is no secondary that runs")?;
+        let address = &self.member(other)?.address;
+        let command = doc! { "replSetStepUp": 1 };
+        replica_set::admin_command(address, &self.access, command).await?;
+        let deadline = Instant::now() + READY_LIMIT;
+        while self.primary().await? != other {
+            ensure!(Instant::now() < deadline, "member {other} is no primary after its election");
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(other)
+    }
+
+    /// Where the primary listens, past any proxy, and how the testbed connects to it.
+    pub(crate) async fn primary_address(&self) -> Result<(String, Access)> {
+        let primary = self.primary().await?;
+        Ok((self.member(primary)?.address.clone(), self.access.clone()))
     }
 
     /// The proxy before one member.

@@ -191,6 +191,7 @@ impl Process {
     }
 
     /// Whether this child, not an earlier one with the same log, has written `text`.
+    #[cfg(test)]
     pub(crate) fn has_logged(&self, text: &str) -> bool {
         String::from_utf8_lossy(&self.log_bytes()).contains(text)
     }

@@ -105,6 +105,14 @@ impl KafkaSoftware {
         }
     }
 
+    /// The major version of Java; that of an image is known when it has run.
+    pub(crate) fn java_version(&self) -> Option<u32> {
+        match self {
+            Self::Native(libraries) => Some(libraries.java_version),
+            Self::Image(_) => None,
+        }
+    }
+
     /// What `java -cp` takes.
     pub(crate) fn class_path(&self) -> PathBuf {
         match self {
