@@ -9,7 +9,7 @@
 //! election      a secondary          it is made to stand, and wins             -
 //! rolling       all of one kind      one after the other is away               -
 //! oplog         replica set          resume tokens of before are lost          -
-//! disk-full     member, broker       writes fail, or the server ends           free, start again
+//! disk-full     member, broker       writes fail, or the server ends           free, start anew
 //! delay …       through its proxy    what the name says                        a good network
 //! ```
 //!
@@ -231,8 +231,10 @@ impl Injected {
             Undo::WaitForPrimary => testbed.mongodb().wait_ready().await,
             Undo::FreeDisk(target) => {
                 target.disk(testbed)?.free()?;
-                if target.server(testbed)?.is_running() {
-                    return Ok(());
+                let server = target.server(testbed)?;
+                // One that still runs may have failed a write and be about to end.
+                if server.is_running() {
+                    server.kill()?;
                 }
                 target.start(testbed).await
             }
