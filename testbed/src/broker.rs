@@ -99,8 +99,7 @@ impl Broker {
     /// Writes its settings and its first metadata. Returns what Java said of itself.
     pub(crate) async fn format(&self, index: usize, all: &[Listeners]) -> Result<String> {
         let data = self.server.folder().join("data");
-        let text =
-            broker_config::server_properties(&self.cluster, index, all, &data.join("logs"));
+        let text = broker_config::server_properties(&self.cluster, index, all, &data.join("logs"));
         let write = || {
             // A try on other ports has left its own metadata.
             if data.join("logs").exists() {

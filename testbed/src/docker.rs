@@ -133,7 +133,9 @@ impl Docker {
             let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
             run(async move { Ok(api.remove_container(&id, Some(options)).await?) })
                 .await
-                .with_context(|| format!("remove the container of {} ({})", found.role, found.id))?;
+                .with_context(|| {
+                    format!("remove the container of {} ({})", found.role, found.id)
+                })?;
             removed.push(found);
         }
         Ok(removed)

@@ -178,10 +178,8 @@ impl Testbed {
                 Ok(Undo::FreeDisk(target))
             }
             Fault::Delay { target, to_server_ms, to_client_ms } => {
-                let flow = |ms: u32| Flow {
-                    delay: Duration::from_millis(ms.into()),
-                    ..Flow::default()
-                };
+                let flow =
+                    |ms: u32| Flow { delay: Duration::from_millis(ms.into()), ..Flow::default() };
                 let (to_server, to_client) = (flow(*to_server_ms), flow(*to_client_ms));
                 self.worsen(target, Conditions { to_server, to_client }).await
             }
@@ -249,7 +247,8 @@ mod tests {
 
     #[test]
     fn fault_is_read_as_a_scenario_writes_it() {
-        let text = r#"{"fault": "delay", "target": "broker-1", "to_server_ms": 20, "to_client_ms": 0}"#;
+        let text =
+            r#"{"fault": "delay", "target": "broker-1", "to_server_ms": 20, "to_client_ms": 0}"#;
         let fault: Fault = serde_json::from_str(text).unwrap();
         let target = Target::Broker(1);
         assert_eq!(fault, Fault::Delay { target, to_server_ms: 20, to_client_ms: 0 });

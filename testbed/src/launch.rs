@@ -65,8 +65,7 @@ impl Launcher {
         match (&self.engine, &self.state) {
             (Engine::Native, None) => {
                 let lifetime = Lifetime::WithParent;
-                Process::start_limited(role, command, &log, lifetime, &limits)
-                    .map(Running::Process)
+                Process::start_limited(role, command, &log, lifetime, &limits).map(Running::Process)
             }
             (Engine::Native, Some(state)) => {
                 let lifetime = Lifetime::Detached;

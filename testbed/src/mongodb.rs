@@ -74,8 +74,7 @@ impl Mongodb {
         };
         let login = plan.auth.then(|| Login { name: ROOT.to_owned(), password: secret() });
         let access = Access { login, certificates };
-        let setup =
-            Arc::new(Setup { mongod, plan: plan.clone(), key, access: access.clone() });
+        let setup = Arc::new(Setup { mongod, plan: plan.clone(), key, access: access.clone() });
         let mut members = Vec::new();
         for index in 0..plan.member_count() {
             members.push(Member::start_new(index, &setup, launcher).await?);
@@ -93,7 +92,8 @@ impl Mongodb {
         let primary = replica_set::wait_for_primary(&addresses, &access, READY_LIMIT).await?;
         let address = addresses.get(primary).cloned().unwrap_or_default();
         replica_set::create_root(&address, &access).await?;
-        let bounds = members.first().map(|member| member.server.bounds(&plan.limits)).transpose()?;
+        let bounds =
+            members.first().map(|member| member.server.bounds(&plan.limits)).transpose()?;
         let facts = MongodbFacts {
             version: version(&address, &access).await?,
             replica_set,
@@ -228,8 +228,7 @@ impl Mongodb {
             .filter(|(index, _)| running.contains(index))
             .map(|(_, member)| member.address.clone())
             .collect();
-        let found =
-            replica_set::wait_for_primary(&addresses, &self.access, READY_LIMIT).await?;
+        let found = replica_set::wait_for_primary(&addresses, &self.access, READY_LIMIT).await?;
         running.get(found).copied().context("a primary that is no member")
     }
 

@@ -14,8 +14,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use bson::{Document, doc};
 use millrace_testbed::{
-    KafkaPlan, Lifetime, Limits, MongodbPlan, Origin, Plan, Process, Servers, Testbed, build_images,
-    detached,
+    KafkaPlan, Lifetime, Limits, MongodbPlan, Origin, Plan, Process, Servers, Testbed,
+    build_images, detached,
 };
 use rskafka::{
     chrono::DateTime,

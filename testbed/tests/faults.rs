@@ -344,9 +344,8 @@ fn resume_token_of_before_a_rolled_over_oplog_is_lost() {
 #[test]
 fn full_disk_stops_writes_until_room_is_given_back() {
     let mongodb = MongodbPlan::default().cache_gb(0.25).oplog_mb(990).disk_mb(450);
-    let plan = Plan::default()
-        .mongodb(mongodb)
-        .kafka(KafkaPlan::default().heap_mb(512).disk_mb(100));
+    let plan =
+        Plan::default().mongodb(mongodb).kafka(KafkaPlan::default().heap_mb(512).disk_mb(100));
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
         let error = on_a_runtime(Testbed::up(plan, Servers::Native)).unwrap_err();
         assert!(error.to_string().contains("takes root"), "{error:#}");

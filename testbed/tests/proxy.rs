@@ -85,7 +85,8 @@ fn good_network_passes_every_byte_both_ways_and_the_end() {
     let echo = Echo::start();
     let proxy = proxy(&echo.address);
     let mut stream = connect(&proxy);
-    let sent: Vec<u8> = (0..16_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let sent: Vec<u8> =
+        (0..16_u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut writer = stream.try_clone().unwrap();
     let received = thread::scope(|scope| {
         scope.spawn(|| {

@@ -140,7 +140,8 @@ fn copy_libraries(root: &Path, binaries: &[PathBuf], own: &Path) -> Result<()> {
     for binary in binaries {
         let mut ldd = Command::new("ldd");
         ldd.arg(binary).env("LD_LIBRARY_PATH", own);
-        let text = process::run(ldd).with_context(|| format!("ask what {} loads", binary.display()))?;
+        let text =
+            process::run(ldd).with_context(|| format!("ask what {} loads", binary.display()))?;
         let is_program = binary.extension().is_none();
         for line in text.lines() {
             match loaded(line) {
@@ -233,7 +234,10 @@ mod tests {
     fn line_of_ldd_is_a_library_a_gap_or_nothing() {
         let library = |path: &str| Loaded::Library(PathBuf::from(path));
         for (line, is) in [
-            ("\tlibm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f)", library("/lib/x86_64-linux-gnu/libm.so.6")),
+            (
+                "\tlibm.so.6 => /lib/x86_64-linux-gnu/libm.so.6 (0x00007f)",
+                library("/lib/x86_64-linux-gnu/libm.so.6"),
+            ),
             ("\t/lib64/ld-linux-x86-64.so.2 (0x00007f)", library("/lib64/ld-linux-x86-64.so.2")),
             ("\tlibssl.so.1.1 => not found", Loaded::Missing("libssl.so.1.1".to_owned())),
             ("\tlinux-vdso.so.1 (0x00007ffd)", Loaded::Nothing),

@@ -83,8 +83,7 @@ impl Container {
             word.to_str().map(str::to_owned).with_context(|| format!("{word:?} is not UTF-8"))
         };
         let program = text(invocation.command.get_program())?;
-        let arguments =
-            invocation.command.get_args().map(text).collect::<Result<Vec<String>>>()?;
+        let arguments = invocation.command.get_args().map(text).collect::<Result<Vec<String>>>()?;
         let folder = text(run_folder.as_os_str())?;
         let user = fs::metadata(run_folder)
             .with_context(|| format!("look at {}", run_folder.display()))?;
@@ -257,8 +256,8 @@ pub(crate) async fn run_to_end(docker: &Docker, order: &Order<'_>) -> Result<Str
         }
         tokio::time::sleep(POLL).await;
     };
-    let output = fs::read_to_string(order.log)
-        .with_context(|| format!("read {}", order.log.display()))?;
+    let output =
+        fs::read_to_string(order.log).with_context(|| format!("read {}", order.log.display()))?;
     if status != 0 {
         let line = order.invocation.line();
         bail!(

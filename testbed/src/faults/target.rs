@@ -61,8 +61,10 @@ impl Target {
             Indexed::Broker(index) => &testbed.kafka().broker(index)?.disk,
         };
         disk.as_ref().with_context(|| {
-            format!("{self} has no data disk of its own, and the machine's is not filled; plan it \
-                     with `disk_mb`")
+            format!(
+                "{self} has no data disk of its own, and the machine's is not filled; plan it \
+                     with `disk_mb`"
+            )
         })
     }
 

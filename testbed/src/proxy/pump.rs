@@ -80,11 +80,7 @@ impl<'a> Pump<'a> {
         Self { shared, direction, queue, queued_bytes: 0, free_at: Instant::now(), ended: false }
     }
 
-    async fn run(
-        mut self,
-        mut from: ReadHalf<'_>,
-        mut to: WriteHalf<'_>,
-    ) -> Result<(), Broken> {
+    async fn run(mut self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> Result<(), Broken> {
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             let flow = self.shared.flow(self.direction);
@@ -163,11 +159,7 @@ impl<'a> Pump<'a> {
     }
 
     /// Throws away what comes until the gate opens; then the connection must go if it lost any.
-    async fn swallow(
-        &mut self,
-        from: &mut ReadHalf<'_>,
-        chunk: &mut [u8],
-    ) -> Result<(), Broken> {
+    async fn swallow(&mut self, from: &mut ReadHalf<'_>, chunk: &mut [u8]) -> Result<(), Broken> {
         let mut lost = !self.queue.is_empty();
         loop {
             if self.shared.flow(self.direction).gate != Gate::Swallowing {
