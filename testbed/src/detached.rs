@@ -28,7 +28,11 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Facts, Plan, Testbed, cache, process::POLL};
+use crate::{
+    Facts, Plan, Servers, Testbed, cache,
+    docker::{Docker, Found},
+    process::POLL,
+};
 
 const STATE_FILE: &str = "state.json";
 /// How long a process that is no server of ours may take to stop before it is killed.
@@ -47,8 +51,11 @@ pub struct State {
     pub kafka_bootstrap: Option<String>,
     /// What the servers are; `None` until all of them serve.
     pub facts: Option<Facts>,
-    /// In the order in which they were started.
+    /// In the order in which they were started. Servers in containers are not among them.
     pub processes: Vec<Tracked>,
+    /// Whether the servers are containers; the Docker daemon knows which by the folder.
+    #[serde(default)]
+    pub containers: bool,
 }
 
 /// One process that may be ended by [`down`].
@@ -83,6 +90,8 @@ pub struct Status {
 pub struct DownReport {
     /// Every process that was noted, and how it went.
     pub processes: Vec<Ended>,
+    /// Servers whose containers were removed, left-over ones of runs that were killed included.
+    pub containers: Vec<String>,
     /// Folders that were removed.
     pub folders: Vec<PathBuf>,
 }
@@ -110,27 +119,39 @@ pub enum End {
     Killed,
 }
 
-/// Starts what `plan` says and leaves it running.
+/// Starts what `plan` says as processes and leaves it running.
 ///
 /// # Errors
 /// Those of [`Testbed::up_detached`]; nothing is left running then.
 pub async fn up(plan: Plan) -> Result<State> {
-    Testbed::up_detached(plan).await?.keep()
+    up_from(plan, Servers::Native).await
+}
+
+/// Starts what `plan` says, from where `servers` says, and leaves it running.
+///
+/// # Errors
+/// Those of [`Testbed::up_detached_from`]; nothing is left running then.
+pub async fn up_from(plan: Plan, servers: Servers) -> Result<State> {
+    Testbed::up_detached_from(plan, servers).await?.keep()
 }
 
 /// All sets that were left running and not ended by [`down`], oldest first.
 ///
 /// # Errors
-/// When the cache or a state file cannot be read.
-pub fn status() -> Result<Vec<Status>> {
-    let mut all: Vec<Status> = states()?.into_iter().map(Status::of).collect();
+/// When the cache or a state file cannot be read; when a set lies in containers and the Docker daemon
+/// does not answer.
+pub async fn status() -> Result<Vec<Status>> {
+    let mut all = Vec::new();
+    for state in states()? {
+        all.push(Status::of(state).await?);
+    }
     all.sort_by_key(|status| status.state.started_at_ms);
     Ok(all)
 }
 
-/// Ends all sets that were left running: exactly their processes, then their folders.
+/// Ends all sets that were left running: exactly their processes and containers, then their folders.
 ///
-/// The processes added to a set are asked to stop first and have 20 s; servers are then killed.
+/// Containers of ours whose starter was killed go as well. The processes added to a set are asked to stop first and have 20 s; servers are then killed.
 ///
 /// # Errors
 /// When a state file cannot be read, a process cannot be ended or a folder not removed.
@@ -139,9 +160,18 @@ pub async fn down() -> Result<DownReport> {
     for state in states()? {
         let of_set = state.down().await?;
         report.processes.extend(of_set.processes);
+        report.containers.extend(of_set.containers);
         report.folders.extend(of_set.folders);
     }
+    // A daemon that does not run holds nothing that runs.
+    if let Ok(docker) = Docker::connect().await {
+        report.containers.extend(roles(docker.remove_leftovers().await?));
+    }
     Ok(report)
+}
+
+fn roles(found: Vec<Found>) -> Vec<String> {
+    found.into_iter().map(|found| found.role).collect()
 }
 
 /// Where sets that are left running have their folders.
@@ -169,6 +199,10 @@ impl State {
             let end = tracked.end().await?;
             report.processes.push(Ended { role: tracked.role.clone(), pid: tracked.pid, end });
         }
+        if self.containers {
+            let removed = Docker::connect().await?.remove_set(&self.folder).await?;
+            report.containers.extend(roles(removed));
+        }
         fs::remove_dir_all(&self.folder)
             .with_context(|| format!("remove {}", self.folder.display()))?;
         report.folders.push(self.folder.clone());
@@ -191,17 +225,45 @@ impl State {
 }
 
 impl Status {
-    fn of(state: State) -> Self {
+    async fn of(state: State) -> Result<Self> {
+        let mut servers: Vec<(String, bool)> = Vec::new();
+        if state.containers {
+            let found = Docker::connect().await?.find_set(&state.folder).await?;
+            servers.extend(found.into_iter().map(|found| (found.role, found.running)));
+        }
+        let processes = state.processes.iter();
+        servers.extend(processes.map(|tracked| (tracked.role.clone(), tracked.is_running())));
         let (running, ended): (Vec<_>, Vec<_>) =
-            state.processes.iter().partition(|tracked| tracked.is_running());
-        let roles = |all: Vec<&Tracked>| all.into_iter().map(|t| t.role.clone()).collect();
-        let (running, ended) = (roles(running), roles(ended));
-        Self { state, running, ended }
+            servers.into_iter().partition(|(_, running)| *running);
+        let roles = |all: Vec<(String, bool)>| all.into_iter().map(|(role, _)| role).collect();
+        Ok(Self { state, running: roles(running), ended: roles(ended) })
     }
 }
 
 impl Tracked {
-    fn of(role: &str, pid: u32, server: bool) -> Result<Self> {
+    /// This process.
+    pub(crate) fn this_process() -> Result<Self> {
+        Self::of("owner", std::process::id(), false)
+    }
+
+    /// `pid/start/boot`, by which this very process is known again.
+    pub(crate) fn identity(&self) -> String {
+        format!("{}/{}/{}", self.pid, self.start_ticks, self.boot_id)
+    }
+
+    /// The process that [`Tracked::identity`] was written of.
+    pub(crate) fn from_identity(text: &str) -> Option<Self> {
+        let mut words = text.splitn(3, '/');
+        Some(Self {
+            role: "owner".to_owned(),
+            pid: words.next()?.parse().ok()?,
+            start_ticks: words.next()?.parse().ok()?,
+            boot_id: words.next()?.to_owned(),
+            server: false,
+        })
+    }
+
+    pub(crate) fn of(role: &str, pid: u32, server: bool) -> Result<Self> {
         let (_, start_ticks) =
             process_stat(pid).with_context(|| format!("note {role}: there is no process {pid}"))?;
         Ok(Self { role: role.to_owned(), pid, start_ticks, boot_id: boot_id()?, server })
@@ -235,7 +297,7 @@ impl Tracked {
         Ok(End::Killed)
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         if !self.is_running() {
             return Ok(());
         }
@@ -276,6 +338,7 @@ impl StateFile {
             kafka_bootstrap: None,
             facts: None,
             processes: Vec::new(),
+            containers: false,
         };
         state.save()?;
         Ok(Self { state: Mutex::new(state) })

@@ -2,12 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{limits::Bounds, plan::Sasl, security::Tls};
+
 /// Whether the servers were started here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// Started as processes by the testbed.
     Native,
+    /// Started in containers by the testbed.
+    Docker,
     /// Already running, at addresses given from outside.
     External,
 }
@@ -38,9 +42,24 @@ pub struct MongodbFacts {
     pub cache_gb: Option<f64>,
     /// Cap of the oplog, in MiB.
     pub oplog_mb: Option<u32>,
+    /// How many shards stand behind the mongos that was reached; `None` if it is none.
+    #[serde(default)]
+    pub shards: Option<usize>,
+    /// Whether connections are encrypted.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// The image of its containers; `None` if it runs in none.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Whether a proxy of the testbed stands before each member.
+    #[serde(default)]
+    pub proxied: bool,
+    /// What each member may use; `None` if it is not ours.
+    #[serde(default)]
+    pub bounds: Option<Bounds>,
 }
 
-/// A Kafka broker. What is not known of an external one is `None`.
+/// A Kafka cluster. What is not known of an external one is `None`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KafkaFacts {
     /// The version of the broker's jars.
@@ -51,4 +70,27 @@ pub struct KafkaFacts {
     pub heap_mb: Option<u32>,
     /// Settings that differ from the testbed's own, as planned.
     pub properties: Vec<(String, String)>,
+    /// How many brokers there are; of an external cluster, how many addresses were given.
+    #[serde(default = "one_broker")]
+    pub brokers: usize,
+    /// Whether connections of clients are encrypted.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// How clients say who they are; `None` if they need not, or if that is not known.
+    #[serde(default)]
+    pub sasl: Option<Sasl>,
+    /// The image of its containers; `None` if it runs in none.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Whether a proxy of the testbed stands before each broker.
+    #[serde(default)]
+    pub proxied: bool,
+    /// What each broker may use; `None` if it is not ours.
+    #[serde(default)]
+    pub bounds: Option<Bounds>,
+}
+
+/// What records from before there were several say.
+fn one_broker() -> usize {
+    1
 }

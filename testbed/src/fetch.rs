@@ -102,6 +102,11 @@ pub async fn fetch(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
+/// The versions of MongoDB that can be fetched, best first.
+pub(crate) fn mongodb_versions() -> impl Iterator<Item = &'static str> {
+    MONGODB_RELEASES.iter().map(|release| release.folder.trim_start_matches("mongodb-"))
+}
+
 /// A mongod that runs on this machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Mongod {
@@ -117,6 +122,17 @@ impl Mongod {
             command.env("LD_LIBRARY_PATH", &self.libraries);
         }
         command
+    }
+
+    /// Its version, such as `6.0.27`.
+    pub(crate) fn version(&self) -> String {
+        let folder = self.program.parent().and_then(Path::file_name).unwrap_or_default();
+        folder.to_string_lossy().trim_start_matches("mongodb-").to_owned()
+    }
+
+    /// The program and the folder of its libraries, which may not be there.
+    pub(crate) fn files(&self) -> (&Path, &Path) {
+        (&self.program, &self.libraries)
     }
 
     fn in_folder(folder: &Path) -> Self {
@@ -245,6 +261,11 @@ pub(crate) async fn kafka_libraries() -> Result<KafkaLibraries> {
     .await
 }
 
+/// The folder of Kafka's jars if they were fetched before.
+pub(crate) fn kafka_folder(cache: &Path) -> Option<PathBuf> {
+    cache::find(cache, &format!("kafka-{KAFKA_VERSION}"))
+}
+
 fn install_kafka(folder: &Path) -> Result<()> {
     let start = Instant::now();
     tracing::info!("fetching Kafka {KAFKA_VERSION} with mvn (45 MB, once)");
@@ -311,7 +332,7 @@ fn find_java() -> Result<(PathBuf, u32)> {
 }
 
 /// The major version in what `java -version` writes: `17.0.15` is 17, `1.8.0_402` is 8.
-fn java_version(text: &str) -> Option<u32> {
+pub(crate) fn java_version(text: &str) -> Option<u32> {
     let (_, quoted) = text.split_once("version \"")?;
     let mut numbers = quoted.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     match (numbers.next()?.ok()?, numbers.next()) {

@@ -1,98 +1,158 @@
-//! A Kafka broker: one process that is its own controller (KRaft), or one given from outside.
+//! A Kafka cluster: one or three brokers that are their own controllers (KRaft), or one from outside.
 //!
 //! ```text
-//! kafka/  server.properties  log  data/logs/ (topics and metadata)  data/tmp/
+//!  broker   0              1       2       an index, stable over kill and start; node.id is one more
+//!  clients  127.0.0.1:a    :b      :c      stable as well; data and log too
 //! ```
 //!
-//! Port, data and log stay over kill and start. An external broker is reached and nothing else.
+//! What has no index in its name is about broker 0, the only one unless the plan has three. An
+//! external cluster is reached and nothing else.
 
-use std::{fs, path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context as _, Result};
-use rskafka::{
-    BackoffConfig,
-    client::{Client, ClientBuilder},
-};
+use rskafka::client::Client;
 
 use crate::{
-    broker_config,
+    broker::{Broker, ask},
+    broker_config::{self, Cluster, Listeners, USER},
+    cache,
     facts::KafkaFacts,
-    fetch::{self, KAFKA_VERSION, KafkaLibraries},
-    launch::{Launcher, Server},
+    fetch,
+    launch::Launcher,
     plan::KafkaPlan,
-    port::Port,
-    process::run,
+    proxy::Proxy,
+    security::{Certificates, Tls, secret},
+    software::KafkaSoftware,
 };
 
-/// How long a broker may take to serve; recovery after a kill included.
-const READY_LIMIT: Duration = Duration::from_secs(90);
-/// How long a broker that serves may take to answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(4);
-/// What a broker logs when its registration is done and its leaders are elected.
-const STARTED: &str = "Kafka Server started";
-/// How often a new broker gets other ports, because someone was faster on the first ones.
+/// How often a new cluster gets other ports, because someone was faster on the first ones.
 const PORT_TRIES: usize = 3;
 
-/// A Kafka broker that serves.
+/// A Kafka cluster that serves.
 #[derive(Debug)]
 pub struct Kafka {
     bootstrap: String,
     facts: KafkaFacts,
-    /// `None` if the process is not ours.
-    broker: Option<Broker>,
+    /// `None` if the processes are not ours.
+    own: Option<Own>,
 }
 
 #[derive(Debug)]
-struct Broker {
-    server: Server,
-    libraries: KafkaLibraries,
-    plan: KafkaPlan,
-    port: Port,
-    controller_port: Port,
+struct Own {
+    cluster: Arc<Cluster>,
+    brokers: Vec<Broker>,
+    /// The folder of jars on this machine, if there is one.
+    jars: Option<PathBuf>,
 }
 
 impl Kafka {
     /// Starts what `plan` says and waits until it serves.
-    pub(crate) async fn start_native(plan: &KafkaPlan, launcher: &Arc<Launcher>) -> Result<Self> {
-        let libraries = fetch::kafka_libraries().await?;
-        let mut tries = 1;
-        let broker = loop {
-            let broker = Broker::new(plan, &libraries, launcher)?;
-            broker.format().await?;
-            match broker.start().await {
-                Err(_)
-                    if tries < PORT_TRIES && broker.server.has_logged("Address already in use") =>
-                {
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
-                Ok(()) => break broker,
+    pub(crate) async fn up(plan: &KafkaPlan, launcher: &Arc<Launcher>) -> Result<Self> {
+        let software = KafkaSoftware::of(&launcher.engine).await?;
+        let jars = match &software {
+            KafkaSoftware::Native(libraries) => Some(libraries.folder.clone()),
+            KafkaSoftware::Image(_) => fetch::kafka_folder(&cache::folder()?),
+        };
+        let certificates = match plan.tls {
+            Tls::Off => None,
+            Tls::Server | Tls::Mutual => {
+                Some(Certificates::create(&launcher.folder.path().join("tls-kafka"))?)
             }
         };
+        let password = plan.sasl.map(|_| secret());
+        let cluster = Arc::new(Cluster { plan: plan.clone(), software, certificates, password });
+        let mut tries = 1;
+        let (brokers, java) = loop {
+            let mut brokers = Vec::new();
+            match start_brokers(&cluster, launcher, &mut brokers).await {
+                Ok(java) => break (brokers, java),
+                Err(_) if tries < PORT_TRIES && lost_a_port(&brokers) => tries += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        let first = brokers.first().context("a cluster without brokers")?;
         let facts = KafkaFacts {
-            version: Some(KAFKA_VERSION.to_owned()),
-            java: Some(libraries.java_version),
+            version: first.version(),
+            java: cluster.software.java_version().or(java),
             heap_mb: Some(plan.heap_mb),
             properties: plan.properties.clone(),
+            brokers: brokers.len(),
+            tls: Some(plan.tls),
+            sasl: plan.sasl,
+            image: cluster.software.image().map(ToString::to_string),
+            proxied: plan.proxied,
+            bounds: Some(first.server.bounds(&plan.limits)?),
         };
-        Ok(Self { bootstrap: broker.port.address(), facts, broker: Some(broker) })
+        let bootstrap: Vec<String> = brokers.iter().map(Broker::advertised).collect();
+        let own = Some(Own { cluster, brokers, jars });
+        Ok(Self { bootstrap: bootstrap.join(","), facts, own })
     }
 
-    /// Reaches the broker at `bootstrap`.
+    /// Reaches the cluster at `bootstrap`.
     pub(crate) async fn reach_external(bootstrap: &str) -> Result<Self> {
-        answers(bootstrap).await.with_context(|| {
+        ask(bootstrap).await.with_context(|| {
             format!("reach Kafka at {bootstrap}: is it running, and is this its address?")
         })?;
-        let facts = KafkaFacts { version: None, java: None, heap_mb: None, properties: Vec::new() };
-        Ok(Self { bootstrap: bootstrap.to_owned(), facts, broker: None })
+        let facts = KafkaFacts {
+            version: None,
+            java: None,
+            heap_mb: None,
+            properties: Vec::new(),
+            brokers: bootstrap.split(',').count(),
+            tls: None,
+            sasl: None,
+            image: None,
+            proxied: false,
+            bounds: None,
+        };
+        Ok(Self { bootstrap: bootstrap.to_owned(), facts, own: None })
     }
 
-    /// `host:port`; several with commas between them if that was given from outside.
+    /// `host:port` of every broker, with commas between them.
     pub fn bootstrap(&self) -> String {
         self.bootstrap.clone()
     }
 
-    /// The broker's version; `None` for an external one, whose protocol does not tell.
+    /// What a Java client must be told besides the address, where connections are encrypted or must
+    /// say who they are: `security.protocol`, `ssl.…`, `sasl.…`. Holds a password.
+    pub fn client_properties(&self) -> Vec<(String, String)> {
+        let Some(Own { cluster, .. }) = &self.own else { return Vec::new() };
+        let mut lines = Vec::new();
+        let mut line = |name: &str, value: String| lines.push((name.to_owned(), value));
+        let KafkaPlan { tls, sasl, .. } = cluster.plan;
+        if tls != Tls::Off || sasl.is_some() {
+            line("security.protocol", broker_config::security_protocol(tls, sasl).to_owned());
+        }
+        if let Some(certificates) = &cluster.certificates {
+            line("ssl.truststore.type", "PEM".to_owned());
+            line("ssl.truststore.location", certificates.ca.display().to_string());
+            if tls == Tls::Mutual {
+                line("ssl.keystore.type", "PEM".to_owned());
+                line("ssl.keystore.location", certificates.client.display().to_string());
+            }
+        }
+        if let (Some(sasl), Some(password)) = (sasl, &cluster.password) {
+            line("sasl.mechanism", sasl.mechanism().to_owned());
+            line("sasl.jaas.config", format!("{};", broker_config::jaas_line(sasl, password)));
+        }
+        lines
+    }
+
+    /// User and password of clients, where they must say who they are.
+    pub fn login(&self) -> Option<(&str, &str)> {
+        Some((USER, self.own.as_ref()?.cluster.password.as_deref()?))
+    }
+
+    /// The certificates, where connections are encrypted.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.own.as_ref()?.cluster.certificates.as_ref()
+    }
+
+    /// The brokers' version; `None` for external ones, whose protocol does not tell.
     pub fn version(&self) -> Option<&str> {
         self.facts.version.as_deref()
     }
@@ -102,175 +162,202 @@ impl Kafka {
         &self.facts
     }
 
-    /// The folder of Kafka's jars, command line tools included; `None` for an external broker.
+    /// How many brokers there are.
+    pub fn broker_count(&self) -> usize {
+        self.facts.brokers
+    }
+
+    /// The folder of Kafka's jars, command line tools included; `None` if none is on this machine.
     pub fn libraries(&self) -> Option<&Path> {
-        self.broker.as_ref().map(|broker| broker.libraries.folder.as_path())
+        self.own.as_ref()?.jars.as_deref()
     }
 
-    /// A client of the broker. It belongs to the runtime that this is called on.
+    /// A client of the cluster, of ours past encryption, passwords and proxies. It belongs to the
+    /// runtime that this is called on.
     ///
     /// # Errors
-    /// When the broker does not answer within 4 s.
+    /// When no broker answers within 4 s.
     pub async fn client(&self) -> Result<Client> {
-        answers(&self.bootstrap).await
+        let Some(own) = &self.own else { return ask(&self.bootstrap).await };
+        let addresses: Vec<String> = own.brokers.iter().map(Broker::internal).collect();
+        ask(&addresses.join(",")).await
     }
 
-    /// Waits until the broker answers.
+    /// Waits until all brokers answer.
     ///
     /// # Errors
-    /// When it does not within 90 s.
+    /// When one does not within 90 s.
     pub async fn wait_ready(&self) -> Result<()> {
-        match &self.broker {
-            Some(broker) => broker.wait_ready().await,
-            None => answers(&self.bootstrap).await.map(drop),
+        let Some(own) = &self.own else { return ask(&self.bootstrap).await.map(drop) };
+        for broker in &own.brokers {
+            broker.wait_ready().await?;
         }
+        Ok(())
     }
 
-    /// The broker's process id.
+    /// The process id of broker 0.
     ///
     /// # Errors
     /// When it is not running or not ours.
     pub fn pid(&self) -> Result<u32> {
-        self.ours()?.server.pid()
+        self.broker_pid(0)
     }
 
-    /// Where the broker logs.
+    /// The process id of one broker.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub fn broker_pid(&self, broker: usize) -> Result<u32> {
+        self.broker(broker)?.server.pid()
+    }
+
+    /// Where broker 0 logs.
     ///
     /// # Errors
     /// When it is not ours.
     pub fn log_path(&self) -> Result<PathBuf> {
-        Ok(self.ours()?.server.log_path())
+        Ok(self.broker(0)?.server.log_path())
     }
 
-    /// Sends SIGKILL and waits for the end.
+    /// Sends SIGKILL to broker 0 and waits for the end.
     ///
     /// # Errors
     /// When it is not running or not ours.
     pub fn kill(&self) -> Result<()> {
-        self.ours()?.server.kill()
+        self.kill_broker(0)
     }
 
-    /// Sends SIGTERM and waits for the end, at most 30 s.
+    /// Sends SIGKILL to one broker and waits for the end.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub fn kill_broker(&self, broker: usize) -> Result<()> {
+        self.broker(broker)?.server.kill()
+    }
+
+    /// Sends SIGTERM to broker 0 and waits for the end, at most 30 s.
     ///
     /// # Errors
     /// When it is not running or not ours.
     pub async fn stop(&self) -> Result<()> {
-        self.ours()?.server.stop().await
+        self.stop_broker(0).await
     }
 
-    /// Starts the broker again on its port and data, and waits until it answers.
+    /// Sends SIGTERM to one broker and waits for the end, at most 30 s.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub async fn stop_broker(&self, broker: usize) -> Result<()> {
+        self.broker(broker)?.server.stop().await
+    }
+
+    /// Starts broker 0 again; see [`Kafka::start_broker`].
+    ///
+    /// # Errors
+    /// When it is running, does not answer within 90 s, or is not ours.
+    pub async fn start(&self) -> Result<()> {
+        self.start_broker(0).await
+    }
+
+    /// Starts a broker again on its ports and data, and waits until it answers.
     ///
     /// After a kill that takes up to `broker.session.timeout.ms` (9 s) longer than after a stop: so
     /// long the controller takes the killed broker to be alive, and refuses another of the same id.
     ///
     /// # Errors
     /// When it is running, does not answer within 90 s, or is not ours.
-    pub async fn start(&self) -> Result<()> {
-        self.ours()?.start().await
+    pub async fn start_broker(&self, broker: usize) -> Result<()> {
+        let broker = self.broker(broker)?;
+        broker.launch()?;
+        broker.wait_ready().await
     }
 
-    /// Sends SIGSTOP: connections stay and nothing is answered.
+    /// Sends SIGSTOP to broker 0: connections stay and nothing is answered.
     ///
     /// # Errors
     /// When it is not running or not ours.
     pub fn pause(&self) -> Result<()> {
-        self.ours()?.server.pause()
+        self.pause_broker(0)
     }
 
-    /// Sends SIGCONT.
+    /// Sends SIGSTOP to one broker.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub fn pause_broker(&self, broker: usize) -> Result<()> {
+        self.broker(broker)?.server.pause()
+    }
+
+    /// Sends SIGCONT to broker 0.
     ///
     /// # Errors
     /// When it is not running or not ours.
     pub fn resume(&self) -> Result<()> {
-        self.ours()?.server.resume()
+        self.resume_broker(0)
     }
 
-    /// Lets the process run on when this is dropped.
+    /// Sends SIGCONT to one broker.
+    ///
+    /// # Errors
+    /// When it is not running or not ours.
+    pub fn resume_broker(&self, broker: usize) -> Result<()> {
+        self.broker(broker)?.server.resume()
+    }
+
+    /// The proxy before one broker.
+    ///
+    /// # Errors
+    /// When the plan has none, or the brokers are not ours.
+    pub fn proxy(&self, broker: usize) -> Result<&Proxy> {
+        self.broker(broker)?
+            .proxy
+            .as_ref()
+            .context("the brokers have no proxies before them; plan them with `proxied`")
+    }
+
+    /// Lets all processes run on when this is dropped.
     pub(crate) fn leave(&self) {
-        if let Some(broker) = &self.broker {
+        for broker in self.own.iter().flat_map(|own| &own.brokers) {
             broker.server.leave();
         }
     }
 
-    fn ours(&self) -> Result<&Broker> {
-        self.broker.as_ref().context(
+    pub(crate) fn broker(&self, index: usize) -> Result<&Broker> {
+        let own = self.own.as_ref().context(
             "the Kafka at MILLRACE_KAFKA_BOOTSTRAP was not started here, so its process is left \
              alone; use native servers for this",
-        )
-    }
-}
-
-impl Broker {
-    fn new(plan: &KafkaPlan, libraries: &KafkaLibraries, launcher: &Arc<Launcher>) -> Result<Self> {
-        Ok(Self {
-            server: Server::new("kafka", launcher)?,
-            libraries: libraries.clone(),
-            plan: plan.clone(),
-            port: Port::lease()?,
-            controller_port: Port::lease()?,
+        )?;
+        own.brokers.get(index).with_context(|| {
+            format!("there is no broker {index}: the cluster has {}, from 0", own.brokers.len())
         })
     }
-
-    fn properties(&self) -> PathBuf {
-        self.server.folder().join("server.properties")
-    }
-
-    async fn format(&self) -> Result<()> {
-        let data = self.server.folder().join("data");
-        let logs = data.join("logs");
-        let (broker, controller) = (self.port.number(), self.controller_port.number());
-        let text = broker_config::server_properties(&self.plan, &logs, broker, controller);
-        let write = || {
-            // A try on other ports has left its own metadata.
-            fs::remove_dir_all(&data)?;
-            fs::create_dir_all(data.join("tmp"))?;
-            fs::write(self.properties(), text)
-        };
-        write().with_context(|| format!("write {}", self.properties().display()))?;
-        let format = broker_config::format_command(&self.libraries, &self.properties());
-        let formatted = tokio::task::spawn_blocking(move || run(format));
-        formatted.await?.context("format the broker's data folder")?;
-        Ok(())
-    }
-
-    async fn start(&self) -> Result<()> {
-        let command = broker_config::broker_command(
-            &self.libraries,
-            &self.plan,
-            self.server.folder(),
-            &self.properties(),
-        );
-        self.server.start(command)?;
-        self.wait_ready().await
-    }
-
-    async fn wait_ready(&self) -> Result<()> {
-        let address = self.port.address();
-        self.server
-            .wait_until("answers", READY_LIMIT, || async {
-                // The port is open long before; a client would only wait and log.
-                anyhow::ensure!(self.server.has_logged(STARTED), "it has not logged {STARTED:?}");
-                answers(&address).await.map(drop)
-            })
-            .await
-    }
 }
 
-/// Asks the broker for its topics, and returns the client that got an answer.
-async fn answers(bootstrap: &str) -> Result<Client> {
-    let brokers = bootstrap.split(',').map(|broker| broker.trim().to_owned()).collect();
-    let ask = async {
-        let client = ClientBuilder::new(brokers)
-            .client_id("millrace-testbed")
-            .backoff_config(BackoffConfig::default())
-            .build()
-            .await?;
-        client.list_topics().await?;
-        Ok::<_, rskafka::client::error::Error>(client)
-    };
-    let client = tokio::time::timeout(ANSWER_LIMIT, ask)
-        .await
-        .with_context(|| format!("no answer from {bootstrap} within {ANSWER_LIMIT:?}"))?
-        .with_context(|| format!("ask {bootstrap} for its topics"))?;
-    Ok(client)
+/// Formats and starts all brokers of a cluster; returns the major version of their Java. Those that
+/// were started are in `brokers` also when another was not.
+async fn start_brokers(
+    cluster: &Arc<Cluster>,
+    launcher: &Arc<Launcher>,
+    brokers: &mut Vec<Broker>,
+) -> Result<Option<u32>> {
+    for index in 0..cluster.plan.brokers {
+        brokers.push(Broker::new(index, cluster, launcher).await?);
+    }
+    let all: Vec<Listeners> = brokers.iter().map(Broker::listeners).collect();
+    let mut java = None;
+    for (index, broker) in brokers.iter().enumerate() {
+        java = fetch::java_version(&broker.format(index, &all).await?);
+    }
+    // A quorum of three comes up only when two of them run.
+    for broker in brokers.iter() {
+        broker.launch()?;
+    }
+    for broker in brokers.iter() {
+        broker.wait_ready().await?;
+    }
+    Ok(java)
+}
+
+fn lost_a_port(brokers: &[Broker]) -> bool {
+    brokers.iter().any(|broker| broker.server.has_logged("Address already in use"))
 }

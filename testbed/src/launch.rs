@@ -11,9 +11,12 @@
 //! Faults take `&self`, so that a test can inject them beside the load that it runs.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
-    process::Command,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -21,8 +24,15 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
 use crate::{
     detached::StateFile,
-    process::{Lifetime, POLL, Process},
+    docker::{
+        Owner,
+        container::{Container, Order, run_to_end},
+        image::Image,
+    },
+    limits::{self, Bounds, Limits},
+    process::{Lifetime, POLL, Process, log_since, run, tail},
     run_folder::RunFolder,
+    software::{Engine, Invocation},
 };
 
 /// How long a server may take to heed SIGTERM.
@@ -38,59 +48,192 @@ pub(crate) struct Launcher {
     pub(crate) folder: RunFolder,
     /// Where a detached server is noted as soon as it runs, so that it can be ended later.
     pub(crate) state: Option<StateFile>,
+    pub(crate) engine: Engine,
+}
+
+/// A server that was started: as a process, or in a container.
+#[derive(Debug)]
+enum Running {
+    Process(Process),
+    Container(Container),
 }
 
 impl Launcher {
-    fn start(&self, role: &str, command: Command, log: &Path) -> Result<Process> {
-        let Some(state) = &self.state else {
-            return Process::start(role, command, log, Lifetime::WithParent);
-        };
-        let process = Process::start(role, command, log, Lifetime::Detached)?;
-        state.note_server(role, process.pid())?;
-        Ok(process)
+    fn start(&self, server: &Server, invocation: Invocation) -> Result<Running> {
+        let Invocation { command, limits } = invocation;
+        let (role, log) = (server.role.as_str(), server.log_path());
+        match (&self.engine, &self.state) {
+            (Engine::Native, None) => {
+                let lifetime = Lifetime::WithParent;
+                Process::start_limited(role, command, &log, lifetime, &limits).map(Running::Process)
+            }
+            (Engine::Native, Some(state)) => {
+                let lifetime = Lifetime::Detached;
+                let process = Process::start_limited(role, command, &log, lifetime, &limits)?;
+                state.note_server(role, process.pid())?;
+                Ok(Running::Process(process))
+            }
+            (Engine::Docker(docker, _), _) => {
+                let invocation = Invocation { command, limits };
+                let order = self.order(server, &log, invocation)?;
+                Container::start(docker, &order).map(Running::Container)
+            }
+        }
+    }
+
+    fn order<'a>(
+        &'a self,
+        server: &'a Server,
+        log: &'a Path,
+        invocation: Invocation,
+    ) -> Result<Order<'a>> {
+        let role = server.role.as_str();
+        let owner = if self.state.is_some() { Owner::Nobody } else { Owner::Process };
+        Ok(Order {
+            role,
+            image: server.image.as_ref().with_context(|| format!("{role} has no image"))?,
+            invocation,
+            run_folder: self.folder.path(),
+            log,
+            owner,
+        })
     }
 }
 
-/// A server process that can go down and come up again. Ended when dropped.
+impl Running {
+    /// How it ended, if it has.
+    fn try_wait(&mut self) -> Result<Option<String>> {
+        match self {
+            Self::Process(process) => Ok(process.try_wait()?.map(|status| status.to_string())),
+            Self::Container(container) => {
+                Ok(container.try_wait()?.map(|status| format!("exit status {status}")))
+            }
+        }
+    }
+
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Process(process) => process.pid(),
+            Self::Container(container) => container.pid(),
+        }
+    }
+
+    fn kill(&mut self) -> Result<()> {
+        match self {
+            Self::Process(process) => process.kill(),
+            Self::Container(container) => container.kill(),
+        }
+    }
+
+    async fn stop(&mut self) -> Result<()> {
+        match self {
+            Self::Process(process) => process.stop(STOP_GRACE).await.map(drop),
+            Self::Container(container) => container.stop(STOP_GRACE).await,
+        }
+    }
+
+    fn pause(&mut self) -> Result<()> {
+        match self {
+            Self::Process(process) => process.pause(),
+            Self::Container(container) => container.pause(),
+        }
+    }
+
+    fn resume(&mut self) -> Result<()> {
+        match self {
+            Self::Process(process) => process.resume(),
+            Self::Container(container) => container.resume(),
+        }
+    }
+
+    fn leave(self) {
+        match self {
+            Self::Process(process) => process.leave(),
+            Self::Container(container) => container.leave(),
+        }
+    }
+
+    /// Why a limit that was asked for is not kept.
+    fn unlimited(&self) -> Option<&str> {
+        match self {
+            Self::Process(process) => process.unlimited(),
+            Self::Container(_) => None,
+        }
+    }
+}
+
+/// A server that can go down and come up again. Ended when dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     role: String,
     folder: PathBuf,
-    process: Mutex<Option<Process>>,
+    image: Option<Image>,
+    running: Mutex<Option<Running>>,
+    /// Length of the log when the server was started last, in bytes.
+    log_start: AtomicU64,
     launcher: Arc<Launcher>,
 }
 
 impl Server {
     /// A server that is not running yet, with its folder.
-    pub(crate) fn new(role: &str, launcher: &Arc<Launcher>) -> Result<Self> {
+    pub(crate) fn new(role: &str, image: Option<&Image>, launcher: &Arc<Launcher>) -> Result<Self> {
         Ok(Self {
             role: role.to_owned(),
             folder: launcher.folder.server(role)?,
-            process: Mutex::new(None),
+            image: image.cloned(),
+            running: Mutex::new(None),
+            log_start: AtomicU64::new(0),
             launcher: Arc::clone(launcher),
         })
     }
 
-    /// Starts the process; it does not serve yet.
-    pub(crate) fn start(&self, command: Command) -> Result<()> {
-        let mut process = self.process();
-        if let Some(running) = &mut *process
+    /// Starts it; it does not serve yet.
+    pub(crate) fn start(&self, invocation: Invocation) -> Result<()> {
+        let mut running = self.running();
+        if let Some(running) = &mut *running
             && running.try_wait()?.is_none()
         {
             bail!("start {}: it is running (pid {})", self.role, running.pid());
         }
-        *process = Some(self.launcher.start(&self.role, command, &self.log_path())?);
+        // One that has ended is let go first: a container would still have its name and folder.
+        *running = None;
+        let written = fs::metadata(self.log_path()).map_or(0, |log| log.len());
+        self.log_start.store(written, Ordering::Relaxed);
+        *running = Some(self.launcher.start(self, invocation)?);
         Ok(())
     }
 
+    /// Runs a command of the same software to its end, and returns what it wrote.
+    pub(crate) async fn run(&self, invocation: Invocation, log: &str) -> Result<String> {
+        match &self.launcher.engine {
+            Engine::Native => {
+                let run = tokio::task::spawn_blocking(move || run(invocation.command));
+                run.await.with_context(|| format!("prepare {}", self.role))?
+            }
+            Engine::Docker(docker, _) => {
+                let log = self.folder.join(log);
+                run_to_end(docker, &self.launcher.order(self, &log, invocation)?).await
+            }
+        }
+    }
+
+    /// The CPUs and the memory that it has.
+    pub(crate) fn bounds(&self, limits: &Limits) -> Result<Bounds> {
+        self.with_running(|running| {
+            let note = running.unlimited().map(str::to_owned);
+            let memory_mb = limits.memory_mb.filter(|_| note.is_none());
+            Ok(Bounds { cpus: limits::cpus_of(running.pid()).ok(), memory_mb, note })
+        })
+    }
+
     pub(crate) fn pid(&self) -> Result<u32> {
-        self.with_running(|process| Ok(process.pid()))
+        self.with_running(|running| Ok(running.pid()))
     }
 
     /// Sends SIGKILL and waits for the end.
     pub(crate) fn kill(&self) -> Result<()> {
-        self.with_running(Process::kill)?;
-        *self.process() = None;
+        self.with_running(Running::kill)?;
+        *self.running() = None;
         Ok(())
     }
 
@@ -98,19 +241,19 @@ impl Server {
     pub(crate) async fn stop(&self) -> Result<()> {
         self.with_running(|_| Ok(()))?;
         // Taken out, because no lock may be held across a wait.
-        let taken = self.process().take();
-        if let Some(mut process) = taken {
-            process.stop(STOP_GRACE).await?;
+        let taken = self.running().take();
+        if let Some(mut running) = taken {
+            running.stop().await?;
         }
         Ok(())
     }
 
     pub(crate) fn pause(&self) -> Result<()> {
-        self.with_running(Process::pause)
+        self.with_running(Running::pause)
     }
 
     pub(crate) fn resume(&self) -> Result<()> {
-        self.with_running(Process::resume)
+        self.with_running(Running::resume)
     }
 
     pub(crate) fn is_running(&self) -> bool {
@@ -125,15 +268,21 @@ impl Server {
         self.folder.join("log")
     }
 
-    /// Whether the process that was started last has written `text`.
-    pub(crate) fn has_logged(&self, text: &str) -> bool {
-        self.process().as_ref().is_some_and(|process| process.has_logged(text))
+    /// What it has written since it was started last.
+    pub(crate) fn log(&self) -> String {
+        let start = self.log_start.load(Ordering::Relaxed);
+        String::from_utf8_lossy(&log_since(&self.log_path(), start)).into_owned()
     }
 
-    /// Lets the process run on when this is dropped.
+    /// Whether it has written `text` since it was started last.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.log().contains(text)
+    }
+
+    /// Lets it run on when this is dropped.
     pub(crate) fn leave(&self) {
-        if let Some(process) = self.process().take() {
-            process.leave();
+        if let Some(running) = self.running().take() {
+            running.leave();
         }
     }
 
@@ -163,7 +312,7 @@ impl Server {
             self.launcher.folder.keep_logs();
             let why = ended.unwrap_or_else(|| failure.context(format!("not within {limit:?}")));
             let log = self.log_path();
-            let lines = self.process().as_ref().map(|p| p.log_tail(LOG_LINES)).unwrap_or_default();
+            let lines = tail(&self.log(), LOG_LINES);
             return Err(why).with_context(|| {
                 format!(
                     "wait until {} {what}; its log {} ends with:\n{lines}",
@@ -174,22 +323,22 @@ impl Server {
         }
     }
 
-    fn with_running<T>(&self, act: impl FnOnce(&mut Process) -> Result<T>) -> Result<T> {
-        let mut process = self.process();
-        let Some(process) = &mut *process else {
+    fn with_running<T>(&self, act: impl FnOnce(&mut Running) -> Result<T>) -> Result<T> {
+        let mut running = self.running();
+        let Some(running) = &mut *running else {
             bail!("{} is not running; start it again first", self.role);
         };
-        let ended = process.try_wait()?;
+        let ended = running.try_wait()?;
         ensure!(
             ended.is_none(),
             "{} has ended by itself with {}",
             self.role,
-            ended.map(|status| status.to_string()).unwrap_or_default()
+            ended.unwrap_or_default()
         );
-        act(process)
+        act(running)
     }
 
-    fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,15 @@
-//! Real servers for tests, demo and benchmarks: a MongoDB replica set and a Kafka broker.
+//! Real servers for tests, demo and benchmarks: a MongoDB deployment and a Kafka cluster.
 //!
 //! ```text
 //! Plan ──► Testbed::up ──► external: addresses given from outside, nothing started, nothing ended
-//!                     └──► native:   fetched once into the cache, started on free loopback ports
-//!                                   process.rs  a child that ends with its parent
-//!                                   mongodb.rs  1 or 3 members, or a standalone; faults
-//!                                   kafka.rs    one KRaft broker; the same faults
+//!            provision.rs  docker:   containers of images that are there, pulled or built here
+//!                          native:   fetched once into the cache, started on free loopback ports
+//!
+//!   launch.rs    one server that goes down and comes up: process.rs, or docker/container.rs
+//!   mongodb.rs   1 or 3 members (member.rs), or a standalone; TLS, authentication
+//!   kafka.rs     1 or 3 KRaft brokers (broker.rs); TLS, SASL
+//!   limits.rs    CPUs and memory of each process
+//!   faults.rs    what a scenario does to them, each with its undo; proxy.rs for the network
 //! Testbed::up_detached ──► the same, left running on purpose; detached.rs ends them later
 //! ```
 //!
@@ -13,27 +17,43 @@
 //! Sizes are in MiB where a name ends in `_mb`, in GiB where it ends in `_gb`; times in
 //! milliseconds.
 
+mod broker;
 mod broker_config;
 pub mod cache;
+mod data_disk;
 pub mod detached;
+mod docker;
 mod facts;
+pub mod faults;
 mod fetch;
 mod kafka;
 mod launch;
+mod limits;
 mod member;
 mod mongodb;
 mod parent_death;
 mod plan;
 mod port;
 pub mod process;
+mod provision;
+pub mod proxy;
 mod replica_set;
 mod run_folder;
+mod security;
+mod sharded;
+mod software;
 mod testbed;
 
 pub use self::mongodb::Mongodb;
+pub use docker::{
+    build::{BuiltImage, build_images},
+    image::{KAFKA_IMAGE, MONGODB_IMAGE},
+};
 pub use facts::{Facts, KafkaFacts, MongodbFacts, Origin};
 pub use fetch::fetch;
 pub use kafka::Kafka;
-pub use plan::{KafkaPlan, MongodbPlan, Plan, Servers, Topology, UnknownServers};
+pub use limits::{Bounds, Limits};
+pub use plan::{KafkaPlan, MongodbPlan, Plan, Sasl, Servers, Topology, UnknownServers};
 pub use process::{Lifetime, Process};
+pub use security::{Certificates, Tls};
 pub use testbed::Testbed;

@@ -1,17 +1,18 @@
-//! One mongod: its command line, and the wait until it answers.
+//! One mongod: its command line, and the wait until it listens.
 
-use std::{
-    fs, net::TcpStream, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command,
-    sync::Arc, time::Duration,
-};
+use std::{net::TcpStream, process::Command, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 
 use crate::{
-    fetch::Mongod,
+    data_disk::DataDisk,
     launch::{Launcher, Server},
     plan::{MongodbPlan, Topology},
     port::Port,
+    proxy::Proxy,
+    replica_set::Access,
+    security::{Certificates, Tls, write_secret},
+    software::{Invocation, Mongod},
 };
 
 /// The name of the replica set.
@@ -28,12 +29,18 @@ pub(crate) struct Setup {
     pub(crate) plan: MongodbPlan,
     /// The secret that members share, if clients must authenticate.
     pub(crate) key: Option<String>,
+    /// How the testbed itself connects.
+    pub(crate) access: Access,
 }
 
 /// One mongod on its own port and data.
 #[derive(Debug)]
 pub(crate) struct Member {
+    // The process ends before its disk goes.
     pub(crate) server: Server,
+    pub(crate) disk: Option<DataDisk>,
+    pub(crate) proxy: Option<Proxy>,
+    /// `host:port` of the mongod itself, past any proxy.
     pub(crate) address: String,
     port: Port,
     setup: Arc<Setup>,
@@ -49,9 +56,17 @@ impl Member {
         let mut tries = 1;
         loop {
             let port = Port::lease()?;
-            let server = Server::new(&format!("mongod-{index}"), launcher)?;
+            let server = Server::new(&format!("mongod-{index}"), setup.mongod.image(), launcher)?;
+            let proxy = match setup.plan.proxied {
+                true => Some(Proxy::start(&port.address()).await?),
+                false => None,
+            };
+            let disk = match setup.plan.disk_mb {
+                Some(size_mb) => Some(DataDisk::mount(&server.folder().join("data"), size_mb)?),
+                None => None,
+            };
             let setup = Arc::clone(setup);
-            let member = Self { server, address: port.address(), port, setup };
+            let member = Self { server, disk, proxy, address: port.address(), port, setup };
             match member.start().await {
                 Err(_)
                     if tries < PORT_TRIES && member.server.has_logged("Address already in use") =>
@@ -64,9 +79,15 @@ impl Member {
         }
     }
 
+    /// `host:port` for clients and for the other members: its own, or its proxy's.
+    pub(crate) fn advertised(&self) -> String {
+        self.proxy.as_ref().map_or_else(|| self.address.clone(), Proxy::address)
+    }
+
     /// Starts the mongod on its port and data, and waits until it listens.
     pub(crate) async fn start(&self) -> Result<()> {
-        self.server.start(self.command()?)?;
+        let limits = self.setup.plan.limits.clone();
+        self.server.start(Invocation { command: self.command()?, limits })?;
         self.server
             .wait_until("listens", LISTEN_LIMIT, || async {
                 TcpStream::connect(&self.address)
@@ -77,7 +98,7 @@ impl Member {
     }
 
     fn command(&self) -> Result<Command> {
-        let Setup { mongod, plan, key } = &*self.setup;
+        let Setup { mongod, plan, key, access } = &*self.setup;
         let mut command = mongod.command();
         command.arg("--port").arg(self.port.number().to_string());
         command.args(["--bind_ip", "127.0.0.1", "--nounixsocket"]);
@@ -90,28 +111,34 @@ impl Member {
                 // A stopped member of several first lets its clients leave, 15 s by default.
                 command.args(["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=1000"]);
             }
-            Topology::Standalone => {}
+            Topology::Standalone | Topology::Sharded => {}
         }
         if let Some(key) = key {
             command.arg("--auth");
             if matches!(plan.topology, Topology::ReplicaSet { .. }) {
-                command.arg("--keyFile").arg(self.write_key(key)?);
+                let path = self.server.folder().join("key");
+                write_secret(&path, key)?;
+                command.arg("--keyFile").arg(path);
             }
+        }
+        if let Some(certificates) = &access.certificates {
+            add_tls(&mut command, plan.tls, certificates);
         }
         for (name, value) in &plan.parameters {
             command.arg("--setParameter").arg(format!("{name}={value}"));
         }
         Ok(command)
     }
+}
 
-    fn write_key(&self, key: &str) -> Result<PathBuf> {
-        let path = self.server.folder().join("key");
-        let write = || {
-            fs::write(&path, key)?;
-            // mongod refuses a key that others can read.
-            fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
-        };
-        write().with_context(|| format!("write {}", path.display()))?;
-        Ok(path)
+fn add_tls(command: &mut Command, tls: Tls, certificates: &Certificates) {
+    command.args(["--tlsMode", "requireTLS"]);
+    command.arg("--tlsCertificateKeyFile").arg(&certificates.server);
+    command.arg("--tlsCAFile").arg(&certificates.ca);
+    match tls {
+        Tls::Off | Tls::Mutual => {}
+        Tls::Server => {
+            command.arg("--tlsAllowConnectionsWithoutCertificates");
+        }
     }
 }

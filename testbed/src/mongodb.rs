@@ -8,19 +8,28 @@
 //! An external deployment is reached, asked and written to, but its processes are not ours: what
 //! would control them is refused with an error that says so.
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use bson::{Bson, doc};
 use mongodb::{Client, error::ErrorKind, options::ClientOptions};
 
 use crate::{
     facts::MongodbFacts,
-    fetch,
     launch::{Launcher, Server},
     member::{Member, REPLICA_SET, Setup},
     plan::{MongodbPlan, Topology},
-    replica_set::{self, Login, Standing},
+    process::POLL,
+    proxy::Proxy,
+    replica_set::{self, Access, Login, Standing},
+    security::{Certificates, Tls, secret},
+    sharded,
+    software::Mongod,
 };
 
 /// How long a deployment may take to have a primary that accepts a majority write.
@@ -31,8 +40,9 @@ const ROOT: &str = "millrace_root";
 /// A MongoDB deployment that serves.
 pub struct Mongodb {
     uri: String,
+    /// As clients know them.
     hosts: Vec<String>,
-    login: Option<Login>,
+    access: Access,
     facts: MongodbFacts,
     /// `None` if the processes are not ours.
     members: Option<Vec<Member>>,
@@ -43,7 +53,7 @@ impl fmt::Debug for Mongodb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Mongodb")
             .field("hosts", &self.hosts)
-            .field("login", &self.login)
+            .field("access", &self.access)
             .field("facts", &self.facts)
             .field("members", &self.members)
             .finish_non_exhaustive()
@@ -52,38 +62,53 @@ impl fmt::Debug for Mongodb {
 
 impl Mongodb {
     /// Starts what `plan` says and waits until it serves.
-    pub(crate) async fn start_native(plan: &MongodbPlan, launcher: &Arc<Launcher>) -> Result<Self> {
-        let mongod = fetch::mongod().await?;
+    pub(crate) async fn up(plan: &MongodbPlan, launcher: &Arc<Launcher>) -> Result<Self> {
+        let mongod = Mongod::of(&launcher.engine).await?;
+        let image = mongod.image().map(ToString::to_string);
         let key = plan.auth.then(secret);
-        let setup = Arc::new(Setup { mongod, plan: plan.clone(), key });
+        let certificates = match plan.tls {
+            Tls::Off => None,
+            Tls::Server | Tls::Mutual => {
+                Some(Certificates::create(&launcher.folder.path().join("tls-mongodb"))?)
+            }
+        };
+        let login = plan.auth.then(|| Login { name: ROOT.to_owned(), password: secret() });
+        let access = Access { login, certificates };
+        let setup = Arc::new(Setup { mongod, plan: plan.clone(), key, access: access.clone() });
         let mut members = Vec::new();
         for index in 0..plan.member_count() {
             members.push(Member::start_new(index, &setup, launcher).await?);
         }
-        let hosts: Vec<String> = members.iter().map(|member| member.address.clone()).collect();
+        let addresses: Vec<String> = members.iter().map(|member| member.address.clone()).collect();
+        let hosts: Vec<String> = members.iter().map(Member::advertised).collect();
+        let first = addresses.first().context("a deployment without members")?;
         let replica_set = match plan.topology {
             Topology::ReplicaSet { .. } => {
-                replica_set::initiate(&hosts, plan.election_timeout_ms).await?;
+                replica_set::initiate(first, &hosts, &access, plan.election_timeout_ms).await?;
                 Some(REPLICA_SET.to_owned())
             }
-            Topology::Standalone => None,
+            Topology::Standalone | Topology::Sharded => None,
         };
-        let primary = replica_set::wait_for_primary(&hosts, READY_LIMIT).await?;
-        let address = hosts.get(primary).cloned().unwrap_or_default();
-        let login = plan.auth.then(|| Login { name: ROOT.to_owned(), password: secret() });
-        if let Some(login) = &login {
-            replica_set::create_root(&address, login).await?;
-        }
+        let primary = replica_set::wait_for_primary(&addresses, &access, READY_LIMIT).await?;
+        let address = addresses.get(primary).cloned().unwrap_or_default();
+        replica_set::create_root(&address, &access).await?;
+        let bounds =
+            members.first().map(|member| member.server.bounds(&plan.limits)).transpose()?;
         let facts = MongodbFacts {
-            version: version(&address, login.as_ref()).await?,
+            version: version(&address, &access).await?,
             replica_set,
             members: members.len(),
             auth: plan.auth,
             cache_gb: Some(plan.cache_gb),
             oplog_mb: matches!(plan.topology, Topology::ReplicaSet { .. }).then_some(plan.oplog_mb),
+            shards: None,
+            tls: Some(plan.tls),
+            image,
+            proxied: plan.proxied,
+            bounds,
         };
-        let uri = connection_string(&hosts, login.as_ref(), facts.replica_set.as_deref());
-        let mongodb = Self { uri, hosts, login, facts, members: Some(members) };
+        let uri = connection_string(&hosts, &access, plan.tls, facts.replica_set.as_deref());
+        let mongodb = Self { uri, hosts, access, facts, members: Some(members) };
         for index in 0..mongodb.member_count() {
             mongodb.wait_until_member_serves(index).await?;
         }
@@ -111,8 +136,14 @@ impl Mongodb {
             auth: login.is_some(),
             cache_gb: None,
             oplog_mb: None,
+            shards: sharded::count_shards(&admin, &hello).await?,
+            tls: None,
+            image: None,
+            proxied: false,
+            bounds: None,
         };
-        Ok(Self { uri: uri.to_owned(), hosts, login, facts, members: None })
+        let access = Access { login, certificates: None };
+        Ok(Self { uri: uri.to_owned(), hosts, access, facts, members: None })
     }
 
     /// The connection string: all members, the replica set, and a root user where clients
@@ -123,8 +154,9 @@ impl Mongodb {
 
     /// The connection string of another user. Options of an external address are not carried over.
     pub fn uri_as(&self, name: &str, password: &str) -> String {
-        let login = Login { name: name.to_owned(), password: password.to_owned() };
-        connection_string(&self.hosts, Some(&login), self.replica_set())
+        let login = Some(Login { name: name.to_owned(), password: password.to_owned() });
+        let access = Access { login, certificates: self.access.certificates.clone() };
+        connection_string(&self.hosts, &access, self.tls(), self.replica_set())
     }
 
     /// A connection string that leads to one member and no other, whatever it is at the time.
@@ -133,7 +165,7 @@ impl Mongodb {
     /// When there is no such member or it is not ours.
     pub fn member_uri(&self, member: usize) -> Result<String> {
         let host = std::slice::from_ref(&self.member(member)?.address);
-        let uri = connection_string(host, self.login.as_ref(), None);
+        let uri = connection_string(host, &self.access, self.tls(), None);
         let separator = if uri.contains('?') { '&' } else { '?' };
         Ok(format!("{uri}{separator}directConnection=true"))
     }
@@ -191,9 +223,12 @@ impl Mongodb {
     pub async fn primary(&self) -> Result<usize> {
         let running: Vec<usize> =
             (0..self.ours()?.len()).filter(|&index| self.is_running(index)).collect();
-        let addresses: Vec<String> =
-            running.iter().filter_map(|&index| self.hosts.get(index).cloned()).collect();
-        let found = replica_set::wait_for_primary(&addresses, READY_LIMIT).await?;
+        let ours = self.ours()?.iter().enumerate();
+        let addresses: Vec<String> = ours
+            .filter(|(index, _)| running.contains(index))
+            .map(|(_, member)| member.address.clone())
+            .collect();
+        let found = replica_set::wait_for_primary(&addresses, &self.access, READY_LIMIT).await?;
         running.get(found).copied().context("a primary that is no member")
     }
 
@@ -210,7 +245,7 @@ impl Mongodb {
         member
             .server
             .wait_until("accepts a majority write", READY_LIMIT, || async {
-                replica_set::write_to_majority(&member.address, self.login.as_ref()).await
+                replica_set::write_to_majority(&member.address, &self.access).await
             })
             .await
     }
@@ -278,15 +313,70 @@ impl Mongodb {
     /// # Errors
     /// When there is no primary, or it refuses.
     pub async fn step_down(&self) -> Result<()> {
+        self.step_down_for(10).await
+    }
+
+    /// Makes the primary step down, and not stand again for `for_s` seconds.
+    ///
+    /// # Errors
+    /// When there is no primary, or it refuses.
+    pub async fn step_down_for(&self, for_s: u32) -> Result<()> {
         let address = &self.member(self.primary().await?)?.address;
-        let command =
-            doc! { "replSetStepDown": 10, "secondaryCatchUpPeriodSecs": 1, "force": true };
-        match replica_set::admin_command(address, self.login.as_ref(), command).await {
+        // The server refuses to wait for secondaries as long as it stays down.
+        let catch_up_s = i64::from(for_s.saturating_sub(1).min(1));
+        let command = doc! {
+            "replSetStepDown": i64::from(for_s),
+            "secondaryCatchUpPeriodSecs": catch_up_s,
+            "force": true,
+        };
+        match replica_set::admin_command(address, &self.access, command).await {
             Ok(_) => Ok(()),
             // A primary that steps down may close connections before it answers.
             Err(error) if connection_was_closed(&error) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes a secondary call an election, and waits until it has won.
+    ///
+    /// # Errors
+    /// When there is no secondary, or it loses.
+    pub async fn elect_another(&self) -> Result<usize> {
+        let before = self.primary().await?;
+        let other = (0..self.member_count())
+            .find(|member| *member != before && self.is_running(*member))
+            .context("call an election: there is no secondary that runs")?;
+        let address = &self.member(other)?.address;
+        let command = doc! { "replSetStepUp": 1 };
+        replica_set::admin_command(address, &self.access, command).await?;
+        let deadline = Instant::now() + READY_LIMIT;
+        while self.primary().await? != other {
+            ensure!(Instant::now() < deadline, "member {other} is no primary after its election");
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(other)
+    }
+
+    /// Where the primary listens, past any proxy, and how the testbed connects to it.
+    pub(crate) async fn primary_address(&self) -> Result<(String, Access)> {
+        let primary = self.primary().await?;
+        Ok((self.member(primary)?.address.clone(), self.access.clone()))
+    }
+
+    /// The proxy before one member.
+    ///
+    /// # Errors
+    /// When the plan has none, or the members are not ours.
+    pub fn proxy(&self, member: usize) -> Result<&Proxy> {
+        self.member(member)?
+            .proxy
+            .as_ref()
+            .context("the members have no proxies before them; plan them with `proxied`")
+    }
+
+    /// The certificates, where connections are encrypted.
+    pub fn certificates(&self) -> Option<&Certificates> {
+        self.access.certificates.as_ref()
     }
 
     /// Lets all processes run on when this is dropped.
@@ -302,7 +392,7 @@ impl Mongodb {
         member
             .server
             .wait_until("serves", READY_LIMIT, || async {
-                match replica_set::standing(&member.address).await? {
+                match replica_set::standing(&member.address, &self.access).await? {
                     Standing::Writable => Ok(()),
                     Standing::Secondary if !alone => Ok(()),
                     standing @ (Standing::Secondary | Standing::Other) => {
@@ -313,6 +403,10 @@ impl Mongodb {
             .await
     }
 
+    fn tls(&self) -> Tls {
+        self.facts.tls.unwrap_or_default()
+    }
+
     fn is_running(&self, member: usize) -> bool {
         self.server(member).is_ok_and(Server::is_running)
     }
@@ -321,7 +415,7 @@ impl Mongodb {
         Ok(&self.member(member)?.server)
     }
 
-    fn member(&self, index: usize) -> Result<&Member> {
+    pub(crate) fn member(&self, index: usize) -> Result<&Member> {
         let members = self.ours()?;
         members.get(index).with_context(|| {
             format!("there is no member {index}: the deployment has {}, from 0", members.len())
@@ -340,8 +434,8 @@ async fn client(uri: &str) -> Result<Client> {
     Client::with_uri_str(uri).await.context("make a MongoDB client")
 }
 
-async fn version(address: &str, login: Option<&Login>) -> Result<String> {
-    let build = replica_set::admin_command(address, login, doc! { "buildInfo": 1 }).await?;
+async fn version(address: &str, access: &Access) -> Result<String> {
+    let build = replica_set::admin_command(address, access, doc! { "buildInfo": 1 }).await?;
     Ok(build.get_str("version").context("read the server's version")?.to_owned())
 }
 
@@ -351,13 +445,21 @@ fn connection_was_closed(error: &anyhow::Error) -> bool {
         .is_some_and(|error| matches!(*error.kind, ErrorKind::Io(_)))
 }
 
-fn connection_string(hosts: &[String], login: Option<&Login>, set: Option<&str>) -> String {
-    let user = login.map(|login| {
+fn connection_string(hosts: &[String], access: &Access, tls: Tls, set: Option<&str>) -> String {
+    let Access { login, certificates } = access;
+    let user = login.as_ref().map(|login| {
         format!("{}:{}@", percent_encoded(&login.name), percent_encoded(&login.password))
     });
     let mut options = Vec::new();
     options.extend(set.map(|set| format!("replicaSet={set}")));
-    options.extend(login.map(|_| "authSource=admin".to_owned()));
+    options.extend(login.as_ref().map(|_| "authSource=admin".to_owned()));
+    if let Some(certificates) = certificates {
+        let file = |path: &Path| percent_encoded(&path.to_string_lossy());
+        options.push(format!("tls=true&tlsCAFile={}", file(&certificates.ca)));
+        if tls == Tls::Mutual {
+            options.push(format!("tlsCertificateKeyFile={}", file(&certificates.client)));
+        }
+    }
     let query = if options.is_empty() { String::new() } else { format!("?{}", options.join("&")) };
     format!("mongodb://{}{}/{query}", user.unwrap_or_default(), hosts.join(","))
 }
@@ -369,13 +471,6 @@ fn percent_encoded(text: &str) -> String {
         .collect()
 }
 
-/// 32 hexadecimal digits from the randomness that the standard library seeds its maps with.
-fn secret() -> String {
-    use std::hash::{BuildHasher as _, RandomState};
-    let word = || RandomState::new().hash_one(0);
-    format!("{:016x}{:016x}", word(), word())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,24 +478,35 @@ mod tests {
     #[test]
     fn connection_string_names_all_that_is_known() {
         let hosts = ["a:1".to_owned(), "b:2".to_owned()];
-        let login = Login { name: "me@x".to_owned(), password: "p/w:%".to_owned() };
+        let login = Some(Login { name: "me@x".to_owned(), password: "p/w:%".to_owned() });
+        let nobody = Access::default();
         assert_eq!(
-            connection_string(&hosts, None, Some("rs0")),
+            connection_string(&hosts, &nobody, Tls::Off, Some("rs0")),
             "mongodb://a:1,b:2/?replicaSet=rs0"
         );
+        let somebody = Access { login, certificates: None };
         assert_eq!(
-            connection_string(&hosts, Some(&login), Some("rs0")),
+            connection_string(&hosts, &somebody, Tls::Off, Some("rs0")),
             "mongodb://me%40x:p%2Fw%3A%25@a:1,b:2/?replicaSet=rs0&authSource=admin"
         );
-        assert_eq!(connection_string(&hosts[..1], None, None), "mongodb://a:1/");
+        assert_eq!(connection_string(&hosts[..1], &nobody, Tls::Off, None), "mongodb://a:1/");
+        let files = Certificates { ca: "/a".into(), server: "/b".into(), client: "/c".into() };
+        let shown = Access { login: None, certificates: Some(files) };
+        assert_eq!(
+            connection_string(&hosts[..1], &shown, Tls::Server, None),
+            "mongodb://a:1/?tls=true&tlsCAFile=%2Fa"
+        );
+        assert!(
+            connection_string(&hosts, &shown, Tls::Mutual, None)
+                .ends_with("tlsCAFile=%2Fa&tlsCertificateKeyFile=%2Fc")
+        );
     }
 
     #[test]
-    fn secrets_differ_and_are_never_in_debug_text() {
-        let (password, other) = (secret(), secret());
-        assert_eq!(password.len(), 32);
-        assert_ne!(password, other);
-        let login = Login { name: "me".to_owned(), password: password.clone() };
-        assert!(!format!("{login:?}").contains(&password));
+    fn password_is_never_in_debug_text() {
+        let password = secret();
+        let login = Some(Login { name: "me".to_owned(), password: password.clone() });
+        let access = Access { login, certificates: None };
+        assert!(!format!("{access:?}").contains(&password));
     }
 }

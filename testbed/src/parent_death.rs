@@ -1,4 +1,5 @@
-//! What the end of this process means to its children. The only unsafe code of the testbed.
+//! What a child is bound to before it runs: this process's end, CPUs, a cgroup. The only unsafe
+//! code of the testbed.
 //!
 //! ```text
 //! Lifetime::WithParent   own process group (a Ctrl-C on the terminal does not reach it), and the
@@ -9,11 +10,12 @@
 //! `PR_SET_PDEATHSIG` fires when the *thread* that forked ends, not the process. So every child is
 //! forked by one thread that lives as long as the process.
 
-// `pre_exec` is unsafe; the two closures below call only what may be called there.
+// `pre_exec` is unsafe; the three closures below call only what may be called there.
 #![allow(unsafe_code)]
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Write as _},
     os::unix::process::CommandExt as _,
     process::{Child, Command},
     sync::{Mutex, PoisonError, mpsc},
@@ -22,6 +24,7 @@ use std::{
 
 use nix::{
     errno::Errno,
+    sched::{CpuSet, sched_setaffinity},
     sys::{prctl::set_pdeathsig, signal::Signal},
     unistd::{Pid, getppid, setsid},
 };
@@ -49,6 +52,38 @@ pub(crate) fn spawn(mut command: Command, lifetime: Lifetime) -> io::Result<Chil
     let (reply, child) = mpsc::channel();
     forker()?.send(Order { command, reply }).map_err(io::Error::other)?;
     child.recv().map_err(io::Error::other)?
+}
+
+/// Binds the child of `command` to `cpus` (none: all) and to the cgroup that `entrance` leads into.
+///
+/// # Errors
+/// When a CPU has a number that no machine has.
+pub(crate) fn confine(
+    command: &mut Command,
+    cpus: &[u16],
+    entrance: Option<File>,
+) -> io::Result<()> {
+    let mut set = None;
+    for &cpu in cpus {
+        set.get_or_insert_with(CpuSet::new).set(cpu.into())?;
+    }
+    if set.is_none() && entrance.is_none() {
+        return Ok(());
+    }
+    let enter = move || {
+        if let Some(set) = &set {
+            sched_setaffinity(Pid::from_raw(0), set)?;
+        }
+        match &entrance {
+            Some(entrance) => (&*entrance).write_all(b"0"),
+            None => Ok(()),
+        }
+    };
+    // SAFETY: between fork and exec only async-signal-safe things may be done. The closure makes two
+    // system calls, sched_setaffinity and write, on a CPU set and a file that were made before the
+    // fork. A write to a cgroup is whole or fails with an error number; neither allocates.
+    unsafe { command.pre_exec(enter) };
+    Ok(())
 }
 
 fn forker() -> io::Result<mpsc::Sender<Order>> {

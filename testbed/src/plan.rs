@@ -12,6 +12,9 @@
 use std::{fmt, str::FromStr};
 
 use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::{limits::Limits, security::Tls};
 
 /// The servers that a [`crate::Testbed`] has.
 #[derive(Clone, Debug)]
@@ -73,6 +76,8 @@ pub enum Topology {
     },
     /// One mongod that is no replica set, so it has no oplog and no change streams.
     Standalone,
+    /// A mongos and the shards behind it: only at an address, see `sharded.rs`.
+    Sharded,
 }
 
 /// A MongoDB deployment.
@@ -91,6 +96,16 @@ pub struct MongodbPlan {
     pub election_timeout_ms: u32,
     /// `--setParameter name=value`, in this order.
     pub parameters: Vec<(String, String)>,
+    /// Whether connections are encrypted. Default: no.
+    pub tls: Tls,
+    /// What each member may use. Default: all that the machine has.
+    pub limits: Limits,
+    /// Whether a proxy stands before each member, for faults of the network. Members know each other
+    /// by it as well. Default: no.
+    pub proxied: bool,
+    /// The size of a disk of its own for the data of each member, in MiB. Takes root. Default: none,
+    /// so that the disk of the temporary folder is used.
+    pub disk_mb: Option<u32>,
 }
 
 impl Default for MongodbPlan {
@@ -102,6 +117,10 @@ impl Default for MongodbPlan {
             cache_gb: 0.5,
             election_timeout_ms: 10_000,
             parameters: Vec::new(),
+            tls: Tls::Off,
+            limits: Limits::default(),
+            proxied: false,
+            disk_mb: None,
         }
     }
 }
@@ -148,11 +167,40 @@ impl MongodbPlan {
         self
     }
 
+    /// Sets whether connections are encrypted.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Sets what each member may use.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Puts a proxy before each member.
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// Gives the data of each member a disk of its own, in MiB.
+    pub fn disk_mb(mut self, disk_mb: u32) -> Self {
+        self.disk_mb = Some(disk_mb);
+        self
+    }
+
+    /// A mongos and its shards.
+    pub fn sharded() -> Self {
+        Self { topology: Topology::Sharded, ..Self::default() }
+    }
+
     /// How many mongod processes this is.
     pub fn member_count(&self) -> usize {
         match self.topology {
             Topology::ReplicaSet { members } => members,
-            Topology::Standalone => 1,
+            Topology::Standalone | Topology::Sharded => 1,
         }
     }
 
@@ -171,24 +219,106 @@ impl MongodbPlan {
     }
 }
 
-/// A Kafka broker in KRaft mode, its own controller.
+/// How clients of Kafka say who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sasl {
+    /// Name and password as they are.
+    Plain,
+    /// A salted challenge with SHA-256.
+    ScramSha256,
+    /// A salted challenge with SHA-512.
+    ScramSha512,
+}
+
+impl Sasl {
+    /// `sasl.mechanism` of clients.
+    pub fn mechanism(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha512 => "SCRAM-SHA-512",
+        }
+    }
+}
+
+/// Kafka brokers in KRaft mode, each a controller as well.
 #[derive(Clone, Debug)]
 pub struct KafkaPlan {
+    /// How many: 1, or 3 with three replicas of everything, two of which must be in sync. Default 1.
+    pub brokers: usize,
     /// `-Xmx` and `-Xms`, in MiB. Default 1024, what Kafka's own start script gives.
     pub heap_mb: u32,
     /// `auto.create.topics.enable`. Default true, as the broker's own.
     pub auto_create_topics: bool,
     /// Further lines of `server.properties`; they win over the testbed's own.
     pub properties: Vec<(String, String)>,
+    /// Whether connections of clients are encrypted. Default: no.
+    pub tls: Tls,
+    /// How clients say who they are. Default: they need not.
+    pub sasl: Option<Sasl>,
+    /// What each broker may use. Default: all that the machine has.
+    pub limits: Limits,
+    /// Whether a proxy stands before each broker, for faults of the network. Brokers reach each other
+    /// past it. Default: no.
+    pub proxied: bool,
+    /// The size of a disk of its own for the data of each broker, in MiB. Takes root. Default: none.
+    pub disk_mb: Option<u32>,
 }
 
 impl Default for KafkaPlan {
     fn default() -> Self {
-        Self { heap_mb: 1_024, auto_create_topics: true, properties: Vec::new() }
+        Self {
+            brokers: 1,
+            heap_mb: 1_024,
+            auto_create_topics: true,
+            properties: Vec::new(),
+            tls: Tls::Off,
+            sasl: None,
+            limits: Limits::default(),
+            proxied: false,
+            disk_mb: None,
+        }
     }
 }
 
 impl KafkaPlan {
+    /// Sets how many brokers there are: 1 or 3.
+    pub fn brokers(mut self, brokers: usize) -> Self {
+        self.brokers = brokers;
+        self
+    }
+
+    /// Sets whether connections of clients are encrypted.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Sets how clients say who they are.
+    pub fn sasl(mut self, sasl: Sasl) -> Self {
+        self.sasl = Some(sasl);
+        self
+    }
+
+    /// Sets what each broker may use.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Puts a proxy before each broker.
+    pub fn proxied(mut self) -> Self {
+        self.proxied = true;
+        self
+    }
+
+    /// Gives the data of each broker a disk of its own, in MiB.
+    pub fn disk_mb(mut self, disk_mb: u32) -> Self {
+        self.disk_mb = Some(disk_mb);
+        self
+    }
+
     /// Sets the heap, in MiB.
     pub fn heap_mb(mut self, heap_mb: u32) -> Self {
         self.heap_mb = heap_mb;
@@ -209,6 +339,11 @@ impl KafkaPlan {
 
     fn check(&self) -> Result<()> {
         ensure!(
+            matches!(self.brokers, 1 | 3),
+            "{} brokers were asked for; the testbed starts 1 or 3",
+            self.brokers
+        );
+        ensure!(
             self.heap_mb >= 256,
             "a heap of {} MiB was asked for; the log cleaner alone takes 128, so give 256 or more",
             self.heap_mb
@@ -226,9 +361,12 @@ impl KafkaPlan {
 /// Where servers come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Servers {
-    /// External when the addresses of all planned servers are given, else native.
+    /// External when the addresses of all planned servers are given; else in containers when a Docker
+    /// daemon answers and has the images; else native.
     #[default]
     Auto,
+    /// Started here in containers; what is missing is pulled.
+    Docker,
     /// Started here as processes.
     Native,
     /// Those at `MILLRACE_MONGODB_URI` and `MILLRACE_KAFKA_BOOTSTRAP`.
@@ -241,7 +379,7 @@ pub struct UnknownServers(pub String);
 
 impl fmt::Display for UnknownServers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "servers {:?} are unknown; give auto, native or external", self.0)
+        write!(f, "servers {:?} are unknown; give auto, docker, native or external", self.0)
     }
 }
 
@@ -253,6 +391,7 @@ impl FromStr for Servers {
     fn from_str(text: &str) -> Result<Self, UnknownServers> {
         match text {
             "auto" => Ok(Self::Auto),
+            "docker" => Ok(Self::Docker),
             "native" => Ok(Self::Native),
             "external" => Ok(Self::External),
             other => Err(UnknownServers(other.to_owned())),
@@ -264,6 +403,7 @@ impl fmt::Display for Servers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Auto => "auto",
+            Self::Docker => "docker",
             Self::Native => "native",
             Self::External => "external",
         })
@@ -276,13 +416,13 @@ mod tests {
 
     #[test]
     fn servers_are_what_their_text_says() {
-        for servers in [Servers::Auto, Servers::Native, Servers::External] {
+        for servers in [Servers::Auto, Servers::Docker, Servers::Native, Servers::External] {
             assert_eq!(servers.to_string().parse(), Ok(servers));
         }
         let error = "podman".parse::<Servers>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "servers \"podman\" are unknown; give auto, native or external"
+            "servers \"podman\" are unknown; give auto, docker, native or external"
         );
     }
 
@@ -294,6 +434,7 @@ mod tests {
             Plan::only_mongodb(MongodbPlan::default().members(0)),
             Plan::only_mongodb(MongodbPlan::default().cache_gb(0.1)),
             Plan::only_kafka(KafkaPlan::default().heap_mb(64)),
+            Plan::only_kafka(KafkaPlan::default().brokers(2)),
             Plan::only_kafka(KafkaPlan::default().property("a", "b\nprocess.roles=x")),
         ];
         for plan in plans {

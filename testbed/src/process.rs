@@ -24,7 +24,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::parent_death;
+use crate::{
+    limits::{Limits, MemoryGroup},
+    parent_death,
+};
 
 /// How long a child waits between two looks at whether something came true.
 pub(crate) const POLL: Duration = Duration::from_millis(20);
@@ -47,6 +50,9 @@ pub struct Process {
     log: PathBuf,
     /// Length of the log when this child was started, in bytes.
     log_start: u64,
+    /// Removed after the child has ended, so it stands below it.
+    memory: Option<MemoryGroup>,
+    unlimited: Option<String>,
 }
 
 impl Process {
@@ -54,7 +60,33 @@ impl Process {
     ///
     /// # Errors
     /// When the log cannot be opened or the program cannot be started.
-    pub fn start(role: &str, mut command: Command, log: &Path, lifetime: Lifetime) -> Result<Self> {
+    pub fn start(role: &str, command: Command, log: &Path, lifetime: Lifetime) -> Result<Self> {
+        Self::start_limited(role, command, log, lifetime, &Limits::default())
+    }
+
+    /// As [`Process::start`], with no more CPUs and memory than `limits` says. Its children inherit
+    /// them. A limit on memory that cannot be kept here is told by [`Process::unlimited`].
+    ///
+    /// # Errors
+    /// Those of [`Process::start`]; when it may not run on one of the CPUs.
+    pub fn start_limited(
+        role: &str,
+        mut command: Command,
+        log: &Path,
+        lifetime: Lifetime,
+        limits: &Limits,
+    ) -> Result<Self> {
+        let (memory, unlimited) = match limits.memory_bytes().map(MemoryGroup::create) {
+            None => (None, None),
+            Some(Ok(group)) => (Some(group), None),
+            Some(Err(error)) => {
+                tracing::warn!(role, "its memory is not limited: {error:#}");
+                (None, Some(format!("memory is not limited: {error:#}")))
+            }
+        };
+        let entrance = memory.as_ref().map(MemoryGroup::entrance).transpose()?;
+        parent_death::confine(&mut command, &limits.cpus, entrance)
+            .with_context(|| format!("limit {role} to the CPUs {:?}", limits.cpus))?;
         let output = OpenOptions::new()
             .create(true)
             .append(true)
@@ -65,7 +97,14 @@ impl Process {
         let program = command.get_program().to_owned();
         let child = parent_death::spawn(command, lifetime)
             .with_context(|| format!("start {role}: run {}", program.display()))?;
-        Ok(Self { role: role.to_owned(), child: Some(child), log: log.to_owned(), log_start })
+        Ok(Self {
+            role: role.to_owned(),
+            child: Some(child),
+            log: log.to_owned(),
+            log_start,
+            memory,
+            unlimited,
+        })
     }
 
     /// What it was started as.
@@ -76,6 +115,11 @@ impl Process {
     /// Its process id; 0 after [`Process::leave`].
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// Why a limit that was asked for is not kept.
+    pub fn unlimited(&self) -> Option<&str> {
+        self.unlimited.as_deref()
     }
 
     /// How it ended, if it has.
@@ -147,6 +191,7 @@ impl Process {
     }
 
     /// Whether this child, not an earlier one with the same log, has written `text`.
+    #[cfg(test)]
     pub(crate) fn has_logged(&self, text: &str) -> bool {
         String::from_utf8_lossy(&self.log_bytes()).contains(text)
     }
@@ -154,13 +199,12 @@ impl Process {
     /// Lets it run on: dropping no longer kills it.
     pub fn leave(mut self) {
         self.child = None;
+        // The group stays with what runs in it; a later start removes it when it is empty.
+        std::mem::forget(self.memory.take());
     }
 
     fn log_bytes(&self) -> Vec<u8> {
-        let mut bytes = fs::read(&self.log).unwrap_or_default();
-        let start = usize::try_from(self.log_start).unwrap_or(0).min(bytes.len());
-        bytes.drain(..start);
-        bytes
+        log_since(&self.log, self.log_start)
     }
 
     fn signal(&mut self, signal: Signal) -> Result<()> {
@@ -180,6 +224,14 @@ impl Drop for Process {
             tracing::warn!(role = self.role, "{error:#}");
         }
     }
+}
+
+/// What was appended to `log` after its first `start` bytes.
+pub(crate) fn log_since(log: &Path, start: u64) -> Vec<u8> {
+    let mut bytes = fs::read(log).unwrap_or_default();
+    let start = usize::try_from(start).unwrap_or(0).min(bytes.len());
+    bytes.drain(..start);
+    bytes
 }
 
 /// Runs `command` to its end and returns what it wrote to standard output and error.
@@ -203,7 +255,8 @@ pub(crate) fn run(mut command: Command) -> Result<String> {
     Ok(text)
 }
 
-fn tail(text: &str, lines: usize) -> String {
+/// The last `lines` lines of `text`, each indented.
+pub(crate) fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     let skipped = all.len().saturating_sub(lines);
     all.iter().skip(skipped).map(|line| format!("  {line}\n")).collect()

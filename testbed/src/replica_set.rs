@@ -15,10 +15,10 @@ use anyhow::{Context as _, Result, bail};
 use bson::{Document, doc};
 use mongodb::{
     Client,
-    options::{ClientOptions, Credential, ServerAddress},
+    options::{ClientOptions, Credential, ServerAddress, Tls, TlsOptions},
 };
 
-use crate::{member::REPLICA_SET, process::POLL};
+use crate::{member::REPLICA_SET, process::POLL, security::Certificates};
 
 /// How long a member may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(3);
@@ -36,15 +36,33 @@ impl std::fmt::Debug for Login {
     }
 }
 
+/// What a client needs besides an address.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Access {
+    pub(crate) login: Option<Login>,
+    pub(crate) certificates: Option<Certificates>,
+}
+
+impl Access {
+    /// The same connection before there is a user.
+    pub(crate) fn without_login(&self) -> Self {
+        Self { login: None, certificates: self.certificates.clone() }
+    }
+}
+
 /// A client of one member, whatever that member is.
-pub(crate) fn direct_client(address: &str, login: Option<&Login>) -> Result<Client> {
+pub(crate) fn direct_client(address: &str, access: &Access) -> Result<Client> {
     let mut options = ClientOptions::default();
     options.hosts = vec![ServerAddress::parse(address)?];
     options.direct_connection = Some(true);
     options.server_selection_timeout = Some(ANSWER_LIMIT);
     options.connect_timeout = Some(ANSWER_LIMIT);
-    options.credential = login.map(|login| {
+    options.credential = access.login.as_ref().map(|login| {
         Credential::builder().username(login.name.clone()).password(login.password.clone()).build()
+    });
+    options.tls = access.certificates.as_ref().map(|certificates| {
+        let files = TlsOptions::builder().ca_file_path(certificates.ca.clone());
+        Tls::Enabled(files.cert_key_file_path(certificates.client.clone()).build())
     });
     Client::with_options(options).with_context(|| format!("make a client of {address}"))
 }
@@ -52,11 +70,11 @@ pub(crate) fn direct_client(address: &str, login: Option<&Login>) -> Result<Clie
 /// Runs `command` on the database `admin` of one member.
 pub(crate) async fn admin_command(
     address: &str,
-    login: Option<&Login>,
+    access: &Access,
     command: Document,
 ) -> Result<Document> {
     let name = command.keys().next().cloned().unwrap_or_default();
-    let client = direct_client(address, login)?;
+    let client = direct_client(address, access)?;
     let database = client.database("admin");
     let reply = tokio::time::timeout(ANSWER_LIMIT * 5, database.run_command(command)).await;
     reply
@@ -77,8 +95,9 @@ pub(crate) enum Standing {
 }
 
 /// Asks one member what it is.
-pub(crate) async fn standing(address: &str) -> Result<Standing> {
-    let hello = admin_command(address, None, doc! { "hello": 1 });
+pub(crate) async fn standing(address: &str, access: &Access) -> Result<Standing> {
+    let anyone = access.without_login();
+    let hello = admin_command(address, &anyone, doc! { "hello": 1 });
     let hello = tokio::time::timeout(ANSWER_LIMIT, hello)
         .await
         .with_context(|| format!("ask {address} what it is"))??;
@@ -89,27 +108,37 @@ pub(crate) async fn standing(address: &str) -> Result<Standing> {
     })
 }
 
-/// Makes one replica set of members that have no data yet.
-pub(crate) async fn initiate(addresses: &[String], election_timeout_ms: u32) -> Result<()> {
-    let Some(first) = addresses.first() else { bail!("make a replica set: there is no member") };
+/// Makes one replica set of members that have no data yet. `first` is the address of one of them,
+/// `hosts` is how members and clients are to know them.
+pub(crate) async fn initiate(
+    first: &str,
+    hosts: &[String],
+    access: &Access,
+    election_timeout_ms: u32,
+) -> Result<()> {
     let members: Vec<_> =
-        (0_i32..).zip(addresses).map(|(id, address)| doc! { "_id": id, "host": address }).collect();
+        (0_i32..).zip(hosts).map(|(id, address)| doc! { "_id": id, "host": address }).collect();
     let election_timeout_ms = i64::from(election_timeout_ms);
     let config = doc! {
         "_id": REPLICA_SET,
         "members": members,
         "settings": { "electionTimeoutMillis": election_timeout_ms },
     };
-    admin_command(first, None, doc! { "replSetInitiate": config }).await.map(drop)
+    let anyone = access.without_login();
+    admin_command(first, &anyone, doc! { "replSetInitiate": config }).await.map(drop)
 }
 
 /// Waits until one of `addresses` accepts writes, and returns which.
-pub(crate) async fn wait_for_primary(addresses: &[String], limit: Duration) -> Result<usize> {
+pub(crate) async fn wait_for_primary(
+    addresses: &[String],
+    access: &Access,
+    limit: Duration,
+) -> Result<usize> {
     let deadline = Instant::now() + limit;
     loop {
         let mut seen = Vec::new();
         for (index, address) in addresses.iter().enumerate() {
-            match standing(address).await {
+            match standing(address, access).await {
                 Ok(Standing::Writable) => return Ok(index),
                 Ok(other) => seen.push(format!("{address}: {other:?}")),
                 Err(error) => seen.push(format!("{address}: {error:#}")),
@@ -123,25 +152,26 @@ pub(crate) async fn wait_for_primary(addresses: &[String], limit: Duration) -> R
 }
 
 /// Makes the first user, which a server without users allows from its own machine.
-pub(crate) async fn create_root(primary: &str, login: &Login) -> Result<()> {
+pub(crate) async fn create_root(primary: &str, access: &Access) -> Result<()> {
+    let Some(login) = &access.login else { return Ok(()) };
     let command = doc! {
         "createUser": &login.name,
         "pwd": &login.password,
         "roles": ["root"],
         "writeConcern": { "w": "majority", "wtimeout": 10_000 },
     };
-    admin_command(primary, None, command).await.map(drop)
+    admin_command(primary, &access.without_login(), command).await.map(drop)
 }
 
 /// Writes a note into the oplog and waits until a majority has it. No collection is touched, and no
 /// change stream sees it.
-pub(crate) async fn write_to_majority(primary: &str, login: Option<&Login>) -> Result<()> {
+pub(crate) async fn write_to_majority(primary: &str, access: &Access) -> Result<()> {
     let command = doc! {
         "appendOplogNote": 1,
         "data": { "testbed": "ready" },
         "writeConcern": { "w": "majority", "wtimeout": 3_000 },
     };
-    let reply = admin_command(primary, login, command).await?;
+    let reply = admin_command(primary, access, command).await?;
     if let Some(error) = reply.get("writeConcernError") {
         bail!("write to a majority through {primary}: {error}");
     }

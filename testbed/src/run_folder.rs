@@ -8,7 +8,9 @@
 //!
 //! It is removed when dropped. For the ends that run no destructor (SIGKILL, Ctrl-C, `exit` with
 //! the set in a static) a shell waits on a pipe whose other end only this process holds: the pipe
-//! closes with the process, and the shell removes the folder. A detached folder has no such shell.
+//! closes with the process, and the shell removes containers (with the program `docker`; without it
+//! they stay until the next start or `testbed down`) and the folder. A detached folder has no such
+//! shell.
 
 use std::{
     fs,
@@ -19,15 +21,21 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{Lifetime, parent_death};
+use crate::{Lifetime, docker::FOLDER_LABEL, parent_death};
 
 /// Set, to whatever, to keep the logs of servers that ended well too.
 const KEEP_LOGS: &str = "MILLRACE_KEEP_LOGS";
 
-/// Waits for the end of standard input, then removes `$1`, all but its logs if `$2` is `logs`.
-/// Tried more than once, because servers that are being killed may still write.
+/// Waits for the end of standard input, then removes the containers that have the label `$3`, if
+/// one is given, and `$1`, all but its logs if `$2` is `logs`. Tried more than once, because servers
+/// that are being killed may still write.
 const JANITOR: &str = r#"cat >/dev/null
+if [ -n "$3" ]; then
+  found=$(docker ps --all --quiet --filter "label=$3") && [ -n "$found" ] &&
+    docker rm --force --volumes $found
+fi
 for attempt in 1 2 3 4 5; do
+  umount --lazy "$1"/*/data 2>/dev/null
   if [ "$2" = logs ]; then rm -rf "$1"/*/data && exit; else rm -rf "$1" && exit; fi
   sleep 1
 done"#;
@@ -43,12 +51,16 @@ pub(crate) struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes a folder under the system's temporary folder that goes away with this process.
-    pub(crate) fn temporary() -> Result<Self> {
+    /// Makes a folder under the system's temporary folder that goes away with this process, and with
+    /// it the `containers` of its servers, if they are such.
+    pub(crate) fn temporary(containers: bool) -> Result<Self> {
         let mut folder = Self::create(&std::env::temp_dir())?;
         let mut janitor = Command::new("sh");
         let rest = if folder.keeps_logs() { "logs" } else { "nothing" };
         janitor.args(["-c", JANITOR, "testbed-janitor"]).arg(&folder.path).arg(rest);
+        if containers {
+            janitor.arg(format!("{FOLDER_LABEL}={}", folder.path.display()));
+        }
         janitor.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = parent_death::spawn(janitor, Lifetime::Detached);
         folder.janitor = Some(child.context("start sh, to remove the servers' folder afterwards")?);
@@ -134,7 +146,7 @@ mod tests {
 
     #[test]
     fn dropped_folder_is_gone() {
-        let folder = RunFolder::temporary().unwrap();
+        let folder = RunFolder::temporary(false).unwrap();
         let server = folder.server("kafka").unwrap();
         fs::write(server.join("data/file"), "x").unwrap();
         let path = folder.path().to_owned();
@@ -144,7 +156,7 @@ mod tests {
 
     #[test]
     fn kept_logs_are_all_that_stays() {
-        let folder = RunFolder::temporary().unwrap();
+        let folder = RunFolder::temporary(false).unwrap();
         let server = folder.server("mongod-0").unwrap();
         fs::write(server.join("log"), "x").unwrap();
         folder.keep_logs();
@@ -155,7 +167,7 @@ mod tests {
 
     #[test]
     fn closed_pipe_removes_the_folder_without_a_destructor() {
-        let mut folder = RunFolder::temporary().unwrap();
+        let mut folder = RunFolder::temporary(false).unwrap();
         let mut janitor = folder.janitor.take().unwrap();
         drop(janitor.stdin.take());
         assert!(janitor.wait().unwrap().success());

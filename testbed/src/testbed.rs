@@ -1,6 +1,6 @@
 //! One set of servers, from the moment it serves to its end.
 
-use std::{env, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -10,14 +10,12 @@ use crate::{
     kafka::Kafka,
     launch::Launcher,
     mongodb::Mongodb,
-    plan::{Plan, Servers},
+    plan::{Plan, Servers, Topology},
+    provision::{Addresses, KAFKA_BOOTSTRAP, MONGODB_URI, Provisioner},
     run_folder::RunFolder,
+    software::Engine,
 };
 
-/// The setting that gives a MongoDB from outside.
-const MONGODB_URI: &str = "MILLRACE_MONGODB_URI";
-/// The setting that gives a Kafka from outside.
-const KAFKA_BOOTSTRAP: &str = "MILLRACE_KAFKA_BOOTSTRAP";
 /// What names in servers that are not ours must begin with.
 const OWN_PREFIX: &str = "millrace_";
 
@@ -42,30 +40,44 @@ impl Testbed {
     /// download that fails; a server that does not come up, with the end of its log.
     pub async fn up(plan: Plan, servers: Servers) -> Result<Self> {
         plan.check()?;
-        match servers {
-            Servers::Native => Self::up_native(&plan).await,
-            Servers::External => Self::reach(&plan, &Addresses::from_env()).await,
-            Servers::Auto => {
-                let addresses = Addresses::from_env();
-                if addresses.choose(&plan)? == Origin::External {
-                    Self::reach(&plan, &addresses).await
-                } else {
-                    Self::up_native(&plan).await
-                }
+        match Provisioner::choose(&plan, servers).await? {
+            Provisioner::External(addresses) => Self::reach(&plan, &addresses).await,
+            Provisioner::Started(engine) => {
+                let containers = matches!(engine, Engine::Docker(..));
+                let folder = RunFolder::temporary(containers)?;
+                Self::start(&plan, Launcher { folder, state: None, engine }).await
             }
         }
     }
 
-    /// Starts native servers that can be left running: until [`Testbed::keep`] they end with this
-    /// value. A process that is killed before leaves them to [`detached::down`].
+    /// Starts native servers that can be left running; see [`Testbed::up_detached_from`].
     ///
     /// # Errors
     /// As [`Testbed::up`].
     pub async fn up_detached(plan: Plan) -> Result<Self> {
+        Self::up_detached_from(plan, Servers::Native).await
+    }
+
+    /// Starts servers that can be left running: until [`Testbed::keep`] they end with this value. A
+    /// process that is killed before leaves them to [`detached::down`].
+    ///
+    /// # Errors
+    /// As [`Testbed::up`]; when the servers are external, for those run anyway.
+    pub async fn up_detached_from(plan: Plan, servers: Servers) -> Result<Self> {
         plan.check()?;
+        let engine = match Provisioner::choose(&plan, servers).await? {
+            Provisioner::Started(engine) => engine,
+            Provisioner::External(_) => bail!(
+                "start servers that stay: addresses of ones that run already are given; unset \
+                 {MONGODB_URI} and {KAFKA_BOOTSTRAP}, or say --servers native"
+            ),
+        };
         let folder = RunFolder::detached(&detached::parent_folder()?)?;
         let state = StateFile::create(folder.path())?;
-        let testbed = Self::start(&plan, Launcher { folder, state: Some(state) }).await?;
+        let containers = matches!(engine, Engine::Docker(..));
+        state.change(|state| state.containers = containers)?;
+        let launcher = Launcher { folder, state: Some(state), engine };
+        let testbed = Self::start(&plan, launcher).await?;
         testbed.note_in_state()?;
         Ok(testbed)
     }
@@ -136,27 +148,27 @@ impl Testbed {
         own_name(self.facts.origin, name)
     }
 
-    async fn up_native(plan: &Plan) -> Result<Self> {
-        Self::start(plan, Launcher { folder: RunFolder::temporary()?, state: None }).await
-    }
-
     async fn start(plan: &Plan, launcher: Launcher) -> Result<Self> {
+        let origin = match &launcher.engine {
+            Engine::Native => Origin::Native,
+            Engine::Docker(..) => Origin::Docker,
+        };
         let launcher = Arc::new(launcher);
         let (mongodb, kafka) = tokio::try_join!(
             async {
                 match &plan.mongodb {
-                    Some(plan) => Mongodb::start_native(plan, &launcher).await.map(Some),
+                    Some(plan) => Mongodb::up(plan, &launcher).await.map(Some),
                     None => Ok(None),
                 }
             },
             async {
                 match &plan.kafka {
-                    Some(plan) => Kafka::start_native(plan, &launcher).await.map(Some),
+                    Some(plan) => Kafka::up(plan, &launcher).await.map(Some),
                     None => Ok(None),
                 }
             },
         )?;
-        Ok(Self::of(Origin::Native, mongodb, kafka, Some(launcher)))
+        Ok(Self::of(origin, mongodb, kafka, Some(launcher)))
     }
 
     async fn reach(plan: &Plan, addresses: &Addresses) -> Result<Self> {
@@ -164,7 +176,15 @@ impl Testbed {
         let mut testbed = Self::of(Origin::External, None, None, None);
         if plan.mongodb.is_some() {
             let uri = addresses.mongodb_uri.as_ref().with_context(|| missing(MONGODB_URI))?;
-            testbed.mongodb = Some(Mongodb::reach_external(uri).await?);
+            let mongodb = Mongodb::reach_external(uri).await?;
+            let is_sharded = mongodb.facts().shards.is_some();
+            let wants_sharded =
+                plan.mongodb.as_ref().is_some_and(|plan| plan.topology == Topology::Sharded);
+            ensure!(
+                is_sharded || !wants_sharded,
+                "use {MONGODB_URI}: a sharded deployment is planned, but this is no mongos"
+            );
+            testbed.mongodb = Some(mongodb);
         }
         if plan.kafka.is_some() {
             let kafka = addresses.kafka_bootstrap.as_ref();
@@ -202,47 +222,9 @@ impl Testbed {
     }
 }
 
-/// Addresses of servers that already run.
-struct Addresses {
-    mongodb_uri: Option<String>,
-    kafka_bootstrap: Option<String>,
-}
-
-impl Addresses {
-    fn from_env() -> Self {
-        let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        Self { mongodb_uri: given(MONGODB_URI), kafka_bootstrap: given(KAFKA_BOOTSTRAP) }
-    }
-
-    /// External if all that the plan needs is given, native if nothing of it is.
-    fn choose(&self, plan: &Plan) -> Result<Origin> {
-        let mut set = Vec::new();
-        let mut unset = Vec::new();
-        let needs = [
-            (plan.mongodb.is_some(), MONGODB_URI, &self.mongodb_uri),
-            (plan.kafka.is_some(), KAFKA_BOOTSTRAP, &self.kafka_bootstrap),
-        ];
-        for (needed, name, value) in needs {
-            if needed {
-                if value.is_some() { set.push(name) } else { unset.push(name) }
-            }
-        }
-        match (set.as_slice(), unset.as_slice()) {
-            ([], _) => Ok(Origin::Native),
-            (_, []) => Ok(Origin::External),
-            (set, unset) => bail!(
-                "choose the servers: {} is set but {} is not; set both, or neither to have both \
-                 started here",
-                set.join(" and "),
-                unset.join(" and ")
-            ),
-        }
-    }
-}
-
 fn own_name(origin: Origin, name: &str) -> Result<()> {
     ensure!(
-        origin == Origin::Native || name.starts_with(OWN_PREFIX),
+        origin != Origin::External || name.starts_with(OWN_PREFIX),
         "{name:?} is left alone: the servers were given from outside, and there only names that \
          begin with {OWN_PREFIX} are ours"
     );
@@ -252,32 +234,11 @@ fn own_name(origin: Origin, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{KafkaPlan, MongodbPlan};
-
-    fn addresses(mongodb: bool, kafka: bool) -> Addresses {
-        Addresses {
-            mongodb_uri: mongodb.then(|| "mongodb://a".to_owned()),
-            kafka_bootstrap: kafka.then(|| "b:1".to_owned()),
-        }
-    }
-
-    #[test]
-    fn auto_is_external_only_if_all_that_is_needed_is_given() {
-        let both = Plan::default();
-        assert_eq!(addresses(true, true).choose(&both).unwrap(), Origin::External);
-        assert_eq!(addresses(false, false).choose(&both).unwrap(), Origin::Native);
-        let half = addresses(true, false).choose(&both).unwrap_err().to_string();
-        assert!(half.contains("MILLRACE_MONGODB_URI is set"), "{half}");
-        assert!(half.contains("MILLRACE_KAFKA_BOOTSTRAP is not"), "{half}");
-        let mongodb = Plan::only_mongodb(MongodbPlan::default());
-        assert_eq!(addresses(true, false).choose(&mongodb).unwrap(), Origin::External);
-        let kafka = Plan::only_kafka(KafkaPlan::default());
-        assert_eq!(addresses(true, false).choose(&kafka).unwrap(), Origin::Native);
-    }
 
     #[test]
     fn name_of_someone_else_is_left_alone_in_servers_that_are_not_ours() {
         assert!(own_name(Origin::Native, "orders").is_ok());
+        assert!(own_name(Origin::Docker, "orders").is_ok());
         assert!(own_name(Origin::External, "millrace_orders").is_ok());
         let error = own_name(Origin::External, "orders").unwrap_err().to_string();
         assert!(error.contains("\"orders\" is left alone"), "{error}");

@@ -364,7 +364,7 @@ fn detached_servers_outlive_their_starter_until_they_are_ended() {
     let folder = PathBuf::from(logged(&mut starter, "state:"));
     starter.kill().unwrap();
     let find = || {
-        let all = detached::status().unwrap();
+        let all = on_a_runtime(detached::status()).unwrap();
         all.into_iter().find(|status| status.state.folder == folder)
     };
     let status = find().unwrap();

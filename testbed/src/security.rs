@@ -1,0 +1,132 @@
+//! Certificates and passwords of one set of servers, made anew for it and gone with its folder.
+//!
+//! ```text
+//! <run folder>/tls/
+//!   ca.pem       the certificate that all others are signed with; its key is never written
+//!   server.pem   key and certificate for 127.0.0.1 and localhost, of every server
+//!   client.pem   key and certificate for clients, where servers ask for one
+//! ```
+//!
+//! Keys are PKCS #8 in PEM: what mongod, Kafka (`ssl.keystore.type=PEM`) and drivers all read.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
+use serde::{Deserialize, Serialize};
+
+/// Whether and how connections of clients are encrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tls {
+    /// They are not.
+    #[default]
+    Off,
+    /// The server shows a certificate.
+    Server,
+    /// Both sides show one; a client without is refused.
+    Mutual,
+}
+
+/// The files of one set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificates {
+    /// What clients trust.
+    pub ca: PathBuf,
+    /// Key and certificate of servers.
+    pub(crate) server: PathBuf,
+    /// Key and certificate for clients.
+    pub client: PathBuf,
+}
+
+impl Certificates {
+    /// Makes an authority, a server certificate and a client certificate in `folder`.
+    ///
+    /// # Errors
+    /// When a key cannot be made or a file cannot be written.
+    pub(crate) fn create(folder: &Path) -> Result<Self> {
+        fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.distinguished_name.push(DnType::CommonName, "Millrace testbed authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let key = KeyPair::generate().context("make a key")?;
+        let authority = params.self_signed(&key).context("sign the authority's certificate")?;
+        let issuer = Issuer::new(params, key);
+        let certificates = Self {
+            ca: folder.join("ca.pem"),
+            server: folder.join("server.pem"),
+            client: folder.join("client.pem"),
+        };
+        write_secret(&certificates.ca, &authority.pem())?;
+        write_secret(&certificates.server, &signed(&issuer, "server")?)?;
+        write_secret(&certificates.client, &signed(&issuer, "client")?)?;
+        Ok(certificates)
+    }
+}
+
+/// Key and certificate, in this order, of a party that may be server and client: members of a
+/// replica set are both.
+fn signed(issuer: &Issuer<'_, KeyPair>, name: &str) -> Result<String> {
+    let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let mut params = CertificateParams::new(names)?;
+    params.distinguished_name.push(DnType::OrganizationName, "Millrace");
+    params.distinguished_name.push(DnType::OrganizationalUnitName, name);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().context("make a key")?;
+    let certificate = params.signed_by(&key, issuer).context("sign a certificate")?;
+    Ok(format!("{}{}", key.serialize_pem(), certificate.pem()))
+}
+
+/// Writes a file that only its owner reads; mongod refuses a key that others can read.
+pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).write(true).truncate(true).mode(0o600).open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .with_context(|| format!("write {}", path.display()))
+}
+
+/// 32 hexadecimal digits from the randomness that the standard library seeds its maps with.
+pub(crate) fn secret() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    let word = || RandomState::new().hash_one(0);
+    format!("{:016x}{:016x}", word(), word())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn key_and_certificate_stand_in_one_file_that_others_cannot_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::create(&folder.path().join("tls")).unwrap();
+        for path in [&certificates.server, &certificates.client] {
+            let text = fs::read_to_string(path).unwrap();
+            let key = text.find("-----BEGIN PRIVATE KEY-----").unwrap();
+            assert!(key < text.find("-----BEGIN CERTIFICATE-----").unwrap());
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let ca = fs::read_to_string(&certificates.ca).unwrap();
+        assert!(ca.contains("BEGIN CERTIFICATE") && !ca.contains("PRIVATE KEY"), "{ca}");
+    }
+
+    #[test]
+    fn secrets_differ() {
+        assert_eq!(secret().len(), 32);
+        assert_ne!(secret(), secret());
+    }
+}
