@@ -66,16 +66,23 @@ pub(crate) fn broker_command(
     folder: &Path,
     properties: &Path,
 ) -> Command {
-    let mut java = Command::new(&libraries.java);
+    let mut java = server_java(libraries, folder);
     java.arg(format!("-Xmx{}m", plan.heap_mb)).arg(format!("-Xms{}m", plan.heap_mb));
+    java.arg("-cp").arg(libraries.class_path()).arg("kafka.Kafka").arg(properties);
+    java
+}
+
+/// A Java machine with the flags of Kafka's own start scripts, for a server in `folder`; heap and
+/// class path are for the caller to add.
+pub(crate) fn server_java(libraries: &KafkaLibraries, folder: &Path) -> Command {
+    let mut java = Command::new(&libraries.java);
     java.args(["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]);
     java.args(["-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"]);
     java.args(["-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.showDateTime=true"]);
-    // Codecs unpack their libraries into the temporary folder, and a killed broker leaves them
+    // Codecs unpack their libraries into the temporary folder, and a killed server leaves them
     // there.
     java.arg(format!("-Djava.io.tmpdir={}", folder.join("data/tmp").display()));
     java.arg("-XX:-UsePerfData");
-    java.arg("-cp").arg(libraries.class_path()).arg("kafka.Kafka").arg(properties);
     java
 }
 

@@ -6,6 +6,7 @@
 //!                                   process.rs  a child that ends with its parent
 //!                                   mongodb.rs  1 or 3 members, or a standalone; faults
 //!                                   kafka.rs    one KRaft broker; the same faults
+//! ConnectWorker::start ──────► native:   connect.rs  a Connect worker with the plug-ins asked for
 //! Testbed::up_detached ──► the same, left running on purpose; detached.rs ends them later
 //! ```
 //!
@@ -15,6 +16,10 @@
 
 mod broker_config;
 pub mod cache;
+mod connect;
+mod connect_fetch;
+mod connect_plan;
+mod connect_rest;
 pub mod detached;
 mod facts;
 mod fetch;
@@ -31,6 +36,8 @@ mod run_folder;
 mod testbed;
 
 pub use self::mongodb::Mongodb;
+pub use connect::ConnectWorker;
+pub use connect_plan::{ConnectPlan, Plugin};
 pub use facts::{Facts, KafkaFacts, MongodbFacts, Origin};
 pub use fetch::fetch;
 pub use kafka::Kafka;
