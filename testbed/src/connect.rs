@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::{
@@ -35,6 +35,9 @@ use crate::{
 
 /// How long a worker may take to serve: it looks through all its jars for plug-ins.
 const READY_LIMIT: Duration = Duration::from_secs(120);
+/// How long a worker may take to stop: it ends its tasks one after the other, and each may sit in a
+/// poll of several seconds.
+const STOP_LIMIT: Duration = Duration::from_secs(180);
 /// How long a connector and its tasks may take to run.
 const RUNNING_LIMIT: Duration = Duration::from_secs(60);
 /// The heap that a worker begins with, in MiB, as Connect's own start script has it.
@@ -42,6 +45,9 @@ const FIRST_HEAP_MB: u32 = 256;
 const MAIN: &str = "org.apache.kafka.connect.cli.ConnectStandalone";
 /// What a worker logs at the end of an orderly stop, when offsets are stored.
 const STOPPED: &str = "Kafka Connect stopped";
+
+/// How much of the log an error carries.
+const LOG_LINES: usize = 12;
 
 /// A Connect worker that serves.
 #[derive(Debug)]
@@ -170,11 +176,21 @@ impl ConnectWorker {
     /// Sends SIGTERM and waits for the end: tasks end, offsets are flushed.
     ///
     /// # Errors
-    /// When it is not running, or did not end in order within 30 s, so that offsets may be missing.
+    /// When it is not running, or did not end in order within 180 s, so that offsets may be missing.
     pub async fn stop(&self) -> Result<()> {
-        self.server.stop().await?;
+        self.server.stop_within(STOP_LIMIT).await?;
         let log = fs::read_to_string(self.log_path()).unwrap_or_default();
-        ensure!(log.contains(STOPPED), "the Connect worker has ended without storing its offsets");
+        if !log.contains(STOPPED) {
+            self.server.keep_logs();
+            let end: Vec<_> = log.lines().rev().take(LOG_LINES).collect();
+            let end: Vec<_> = end.into_iter().rev().collect();
+            bail!(
+                "stop the Connect worker: it has not logged {STOPPED:?}, so offsets may be missing; \
+                 its log {} ends with:\n{}",
+                self.log_path().display(),
+                end.join("\n")
+            );
+        }
         Ok(())
     }
 

@@ -96,11 +96,16 @@ impl Server {
 
     /// Sends SIGTERM and waits for the end.
     pub(crate) async fn stop(&self) -> Result<()> {
+        self.stop_within(STOP_GRACE).await
+    }
+
+    /// As [`Server::stop`]; it is killed only after `grace`.
+    pub(crate) async fn stop_within(&self, grace: Duration) -> Result<()> {
         self.with_running(|_| Ok(()))?;
         // Taken out, because no lock may be held across a wait.
         let taken = self.process().take();
         if let Some(mut process) = taken {
-            process.stop(STOP_GRACE).await?;
+            process.stop(grace).await?;
         }
         Ok(())
     }
@@ -123,6 +128,11 @@ impl Server {
 
     pub(crate) fn log_path(&self) -> PathBuf {
         self.folder.join("log")
+    }
+
+    /// Lets the logs of all servers of this launcher stay.
+    pub(crate) fn keep_logs(&self) {
+        self.launcher.folder.keep_logs();
     }
 
     /// Whether the process that was started last has written `text`.
