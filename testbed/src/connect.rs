@@ -127,7 +127,7 @@ impl ConnectWorker {
         let deadline = Instant::now() + RUNNING_LIMIT;
         loop {
             let status = self.status(name).await;
-            match status.as_ref().map(|status| phase(status)) {
+            match status.as_ref().map(phase) {
                 Ok(Phase::Running) => return Ok(()),
                 Ok(Phase::Failed(trace)) => bail!("connector {name} has failed: {trace}"),
                 // Right after its creation a connector has no status.

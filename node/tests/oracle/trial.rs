@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bson::doc;
+use futures_util::future::try_join_all;
 use millrace_bench::consumer;
 use millrace_testbed::{KafkaPlan, MongodbPlan, Plan, Servers, Testbed};
 use mongodb::Client;
@@ -44,8 +45,8 @@ pub(crate) struct Outcome {
 /// Every case by name, and what was seen beside the records.
 pub(crate) struct Trial {
     outcomes: BTreeMap<String, Outcome>,
-    /// Connectors' keys in the offsets file that Java began and in the one that the node began.
-    pub(crate) stored: [Vec<String>; 2],
+    /// Keys in the offsets file that Java began and in the one that the node began.
+    stored: [Vec<String>; 2],
 }
 
 /// The one trial of this run; the first test that asks for it runs it.
@@ -71,6 +72,15 @@ impl Trial {
         ensure!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
         Ok(())
     }
+}
+
+/// Both sides have written to both files: whoever did not know a key of the other would have left two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_store_positions_under_the_same_keys() -> Result<()> {
+    let [java, node] = &trial().await?.stored;
+    ensure!(java == node, "keys in Java's file: {java:#?}\nkeys in the node's: {node:#?}");
+    ensure!(java.len() == cases::all()?.len(), "one key for each connector: {java:#?}");
+    Ok(())
 }
 
 /// What a case is about and Java's records do not show.
@@ -107,11 +117,11 @@ async fn run() -> Result<Trial> {
     let (cases, uri) = (cases::all()?, testbed.mongodb().uri());
     let placed = |case: &Case| case.place(&client, &uri);
     let start = operation_time(&client).await?;
-    for case in &cases {
-        if let Some(before) = case.before {
-            before(placed(case)).await.with_context(|| format!("before {}", case.name))?;
-        }
-    }
+    each(&cases, &placed, |case, place| {
+        let before = case.before.map(|before| before(place));
+        async { if let Some(before) = before { before.await } else { Ok(()) } }
+    })
+    .await?;
     let folder = tempfile::tempdir()?;
     for round in 0..ROUNDS {
         if round > 0 {
@@ -150,16 +160,17 @@ async fn run() -> Result<Trial> {
     Ok(Trial { outcomes, stored })
 }
 
-/// Writes for every case, one after the other.
+/// Writes for all cases at once; each has databases of its own.
 async fn each<F: Future<Output = Result<()>>>(
     cases: &[Case],
     placed: &impl Fn(&Case) -> Place,
     write: impl Fn(&Case, Place) -> F,
 ) -> Result<()> {
-    for case in cases {
-        write(case, placed(case)).await.with_context(|| format!("write for {}", case.name))?;
-    }
-    Ok(())
+    let writes = cases.iter().map(|case| {
+        let write = write(case, placed(case));
+        async { write.await.with_context(|| format!("write for {}", case.name)) }
+    });
+    try_join_all(writes).await.map(drop)
 }
 
 /// Some changes of every kind. What an update's look-up finds must not depend on when it looks, so a document that is

@@ -17,10 +17,10 @@ pub(super) fn cases() -> Vec<Case> {
             .strings()
             .shows(r#""removedFields": ["#)
             .shows(r#""truncatedArrays": [{"field": "#),
-        Case::new("ambiguous_paths", |place| Box::pin(updates(place)))
+        Case::new("expanded_updates", |place| Box::pin(updates(place)))
             .strings()
             .set("change.stream.show.expanded.events", "true")
-            .shows(r#""disambiguatedPaths": {"#),
+            .shows(r#""collectionUUID": {"$binary": "#),
         Case::new("transactions", |place| Box::pin(transactions(place)))
             .strings()
             .shows(r#""txnNumber": {"$numberLong": "#)
