@@ -1,4 +1,4 @@
-//! A Kafka Connect worker in standalone mode, and the connectors in it.
+//! A Kafka Connect worker, standalone or distributed, and the connectors in it.
 //!
 //! ```text
 //! start ──► serves (REST on a free loopback port) ── create ──► connector and task RUNNING
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use crate::{
     broker_config,
     connect_fetch::{self, ConnectLibraries},
-    connect_plan::ConnectPlan,
+    connect_plan::{ConnectMode, ConnectPlan},
     connect_rest::{Method, ask},
     fetch::{KAFKA_VERSION, blocking},
     launch::{Launcher, Server},
@@ -42,10 +42,16 @@ const STOP_LIMIT: Duration = Duration::from_secs(180);
 const RUNNING_LIMIT: Duration = Duration::from_secs(60);
 /// The heap that a worker begins with, in MiB, as Connect's own start script has it.
 const FIRST_HEAP_MB: u32 = 256;
-const MAIN: &str = "org.apache.kafka.connect.cli.ConnectStandalone";
 /// What a worker logs at the end of an orderly stop, when offsets are stored.
 const STOPPED: &str = "Kafka Connect stopped";
 
+/// Where a distributed worker keeps what it knows: the topic's property, its replication factor's,
+/// and the end of the topic's name. There is one broker, so there is one replica.
+const STORAGE: [(&str, &str, &str); 3] = [
+    ("config.storage.topic", "config.storage.replication.factor", "configs"),
+    ("offset.storage.topic", "offset.storage.replication.factor", "offsets"),
+    ("status.storage.topic", "status.storage.replication.factor", "status"),
+];
 /// How much of the log an error carries.
 const LOG_LINES: usize = 12;
 
@@ -61,7 +67,7 @@ pub struct ConnectWorker {
 
 impl ConnectWorker {
     /// Starts a worker and waits until it serves, about 10 s; the first time on a machine its jars
-    /// are fetched. It has no connectors.
+    /// are fetched. It has no connectors, unless a distributed one finds those of its group.
     ///
     /// # Errors
     /// When a download fails; when the worker does not come up, with the end of its log.
@@ -115,8 +121,18 @@ impl ConnectWorker {
     /// When the worker refuses it.
     pub async fn submit(&self, name: &str, config: &BTreeMap<String, String>) -> Result<()> {
         let body = json!({ "name": name, "config": config });
-        self.ask(Method::Post, "/connectors".to_owned(), Some(body)).await?;
-        Ok(())
+        let deadline = Instant::now() + RUNNING_LIMIT;
+        loop {
+            let asked = self.ask(Method::Post, "/connectors".to_owned(), Some(body.clone())).await;
+            match asked {
+                Ok(_) => return Ok(()),
+                // A distributed worker that is still joining its group.
+                Err(error) if is_momentary(&error) && Instant::now() < deadline => {
+                    tokio::time::sleep(POLL).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Waits until a connector and its tasks run.
@@ -207,7 +223,7 @@ impl ConnectWorker {
         self.server.log_path()
     }
 
-    /// The offsets file.
+    /// The offsets file of a standalone worker.
     pub fn offsets_path(&self) -> &Path {
         &self.offsets
     }
@@ -240,6 +256,12 @@ impl ConnectWorker {
         let port = self.port.number();
         blocking(move || ask(port, method, &path, body.as_ref())).await
     }
+}
+
+/// Whether a worker refuses something only for now.
+fn is_momentary(error: &anyhow::Error) -> bool {
+    let text = format!("{error:#}");
+    text.contains("409") && (text.contains("momentarily") || text.contains("rebalance"))
 }
 
 /// Where a connector is between its creation and its end.
@@ -275,14 +297,25 @@ fn phase(status: &Value) -> Phase {
 fn worker_properties(plan: &ConnectPlan, port: u16, plugins: &[PathBuf], offsets: &Path) -> String {
     const JSON_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
     let plugin_path: Vec<_> = plugins.iter().map(|folder| folder.display().to_string()).collect();
-    let lines = [
+    let mut lines = vec![
         ("bootstrap.servers", plan.bootstrap.clone()),
         ("key.converter", JSON_CONVERTER.to_owned()),
         ("value.converter", JSON_CONVERTER.to_owned()),
         ("listeners", format!("http://127.0.0.1:{port}")),
         ("plugin.path", plugin_path.join(",")),
-        ("offset.storage.file.filename", offsets.display().to_string()),
     ];
+    match plan.mode {
+        ConnectMode::Standalone => {
+            lines.push(("offset.storage.file.filename", offsets.display().to_string()));
+        }
+        ConnectMode::Distributed => {
+            lines.push(("group.id", "millrace-connect".to_owned()));
+            for (topic, factor, name) in STORAGE {
+                lines.push((topic, format!("millrace-connect-{name}")));
+                lines.push((factor, "1".to_owned()));
+            }
+        }
+    }
     let planned = plan.properties.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let own = lines.iter().map(|(name, value)| (*name, value.as_str()));
     let mut text = String::new();
@@ -301,7 +334,12 @@ fn worker_command(
     let mut java = broker_config::server_java(&libraries.kafka, folder);
     java.arg(format!("-Xms{FIRST_HEAP_MB}m")).arg(format!("-Xmx{}m", plan.heap_mb));
     java.args(&plan.jvm);
-    java.arg("-cp").arg(libraries.class_path()).arg(MAIN).arg(file);
+    java.arg("-cp").arg(libraries.class_path());
+    java.arg(match plan.mode {
+        ConnectMode::Standalone => "org.apache.kafka.connect.cli.ConnectStandalone",
+        ConnectMode::Distributed => "org.apache.kafka.connect.cli.ConnectDistributed",
+    });
+    java.arg(file);
     java
 }
 
@@ -341,5 +379,8 @@ mod tests {
         assert!(text.contains("\nplugin.path=/a,/b\n"), "{text}");
         assert!(text.contains("\noffset.storage.file.filename=/o\n"), "{text}");
         assert!(text.ends_with("\nkey.converter=x\nlisteners=http://127.0.0.1:9\n"), "{text}");
+        let text = worker_properties(&plan.distributed(), 2, &folders, Path::new("/o"));
+        assert!(text.contains("\noffset.storage.topic=millrace-connect-offsets\n"), "{text}");
+        assert!(!text.contains("offset.storage.file.filename"), "{text}");
     }
 }

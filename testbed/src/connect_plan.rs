@@ -33,9 +33,20 @@ impl Plugin {
     }
 }
 
-/// A Kafka Connect worker in standalone mode.
+/// Where a worker keeps its connectors and their offsets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectMode {
+    /// Connectors in memory, offsets in a file.
+    Standalone,
+    /// Connectors, offsets and states in topics, which the next worker of the group finds again.
+    Distributed,
+}
+
+/// A Kafka Connect worker.
 #[derive(Clone, Debug)]
 pub struct ConnectPlan {
+    /// Standalone unless [`ConnectPlan::distributed`] was asked for.
+    pub mode: ConnectMode,
     /// `bootstrap.servers`: where the worker's connectors produce to.
     pub bootstrap: String,
     /// What it loads. Each is fetched when it is first asked for.
@@ -46,14 +57,16 @@ pub struct ConnectPlan {
     pub jvm: Vec<String>,
     /// Further lines of the worker's file; they win over the testbed's own.
     pub properties: Vec<(String, String)>,
-    /// The offsets file. Default: one in the worker's folder, which goes away with the worker.
+    /// The offsets file of a standalone worker. Default: one in the worker's folder, which goes
+    /// away with the worker.
     pub offsets_file: Option<PathBuf>,
 }
 
 impl ConnectPlan {
-    /// A worker for the brokers at `bootstrap` (`host:port`, several with commas) with one plug-in.
+    /// A standalone worker for the brokers at `bootstrap` (`host:port`, several with commas) with one plug-in.
     pub fn new(bootstrap: &str, plugin: Plugin) -> Self {
         Self {
+            mode: ConnectMode::Standalone,
             bootstrap: bootstrap.to_owned(),
             plugins: vec![plugin],
             heap_mb: 2_048,
@@ -61,6 +74,12 @@ impl ConnectPlan {
             properties: Vec::new(),
             offsets_file: None,
         }
+    }
+
+    /// A worker in distributed mode, a group of its own unless properties say otherwise.
+    pub fn distributed(mut self) -> Self {
+        self.mode = ConnectMode::Distributed;
+        self
     }
 
     /// Adds a plug-in.

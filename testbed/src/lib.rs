@@ -37,7 +37,7 @@ mod testbed;
 
 pub use self::mongodb::Mongodb;
 pub use connect::ConnectWorker;
-pub use connect_plan::{ConnectPlan, Plugin};
+pub use connect_plan::{ConnectMode, ConnectPlan, Plugin};
 pub use facts::{Facts, KafkaFacts, MongodbFacts, Origin};
 pub use fetch::fetch;
 pub use kafka::Kafka;

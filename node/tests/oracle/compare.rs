@@ -21,11 +21,11 @@ const SHOWN: usize = 120;
 pub(crate) fn differences(java: &Topics, node: &Topics) -> Vec<String> {
     let mut found = Vec::new();
     for name in java.keys().filter(|name| !node.contains_key(*name)) {
-        found.push(format!("{name}: a topic of Java that the node has not filled"));
+        found.push(format!("{name}: a topic of Java's lane alone"));
     }
     for (name, ours) in node {
         let Some(theirs) = java.get(name) else {
-            found.push(format!("{name}: a topic of the node that Java has not filled"));
+            found.push(format!("{name}: a topic of the node's lane alone"));
             continue;
         };
         let (theirs, ours) = (by_partition(theirs), by_partition(ours));
@@ -55,7 +55,7 @@ fn sequence(java: &[Record], node: &[Record]) -> Option<String> {
     if first.is_none() && java.len() == node.len() {
         return None;
     }
-    let mut text = format!("{} records of Java, {} of the node", java.len(), node.len());
+    let mut text = format!("{} records in Java's lane, {} in the node's", java.len(), node.len());
     let at = first.unwrap_or(java.len().min(node.len()));
     match (java.get(at), node.get(at)) {
         (Some(theirs), Some(ours)) => {
@@ -64,17 +64,17 @@ fn sequence(java: &[Record], node: &[Record]) -> Option<String> {
                 records.iter().skip(at + 1).position(|record| same(record, wanted))
             };
             if later(node, theirs).is_some() {
-                text.push_str("; the node has Java's record later");
+                text.push_str("; the node's lane has the record of Java's later");
             }
             if later(java, ours).is_some() {
-                text.push_str("; Java has the node's record later");
+                text.push_str("; Java's lane has the record of the node's later");
             }
         }
         (Some(lost), None) => {
-            let _ = write!(text, "; the node has not {}", shown(lost.key.as_deref(), 0));
+            let _ = write!(text, "; the node's lane has no {}", shown(lost.key.as_deref(), 0));
         }
         (None, Some(extra)) => {
-            let _ = write!(text, "; Java has not {}", shown(extra.key.as_deref(), 0));
+            let _ = write!(text, "; Java's lane has no {}", shown(extra.key.as_deref(), 0));
         }
         (None, None) => {}
     }
@@ -87,7 +87,10 @@ fn same(java: &Record, node: &Record) -> bool {
 
 fn difference(java: &Record, node: &Record) -> String {
     if java.headers != node.headers {
-        return format!("its headers: {:?} of Java, {:?} of the node", java.headers, node.headers);
+        return format!(
+            "its headers: {:?} in Java's lane, {:?} in the node's",
+            java.headers, node.headers
+        );
     }
     let (part, java, node) = if java.key == node.key {
         ("value", java.value.as_deref(), node.value.as_deref())
@@ -98,7 +101,7 @@ fn difference(java: &Record, node: &Record) -> String {
     let pairs = bytes(java).into_iter().zip(bytes(node));
     let at = pairs.take_while(|(java, node)| java == node).count();
     format!(
-        "its {part} at byte {at}:\n    Java     {}\n    the node {}",
+        "its {part} at byte {at}:\n    Java's lane     {}\n    the node's lane {}",
         shown(java, at),
         shown(node, at)
     )
@@ -109,8 +112,11 @@ fn shown(bytes: Option<&[u8]>, at: usize) -> String {
     let Some(bytes) = bytes else { return "nothing".to_owned() };
     let begin = at.saturating_sub(SHOWN / 2).min(bytes.len());
     let end = (at + SHOWN / 2).min(bytes.len());
-    let window = bytes.get(begin..end).unwrap_or_default();
-    format!("{} bytes …{}…", bytes.len(), window.escape_ascii())
+    let text = String::from_utf8_lossy(bytes.get(begin..end).unwrap_or_default());
+    // Quotes stay as they are: there are many of them.
+    let escape =
+        |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    format!("{} bytes …{}…", bytes.len(), text.chars().map(escape).collect::<String>())
 }
 
 #[cfg(test)]
@@ -160,16 +166,19 @@ mod tests {
     #[test]
     fn lost_doubled_swapped_and_moved_records_are_found() {
         let found = spoilt(|records| drop(records.remove(2)));
-        assert!(found.contains("4 records of Java, 3 of the node"), "{found}");
-        assert!(found.contains("Java has the node's record later"), "{found}");
+        assert!(found.contains("4 records in Java's lane, 3 in the node's"), "{found}");
+        assert!(found.contains("Java's lane has the record of the node's later"), "{found}");
         let found = spoilt(|records| drop(records.pop()));
-        assert!(found.contains("the node has not 5 bytes …key 7…"), "{found}");
+        assert!(found.contains("the node's lane has no 5 bytes …key 7…"), "{found}");
         let found = spoilt(|records| records.insert(2, records[2].clone()));
-        assert!(found.contains("4 records of Java, 5 of the node"), "{found}");
+        assert!(found.contains("4 records in Java's lane, 5 in the node's"), "{found}");
         let found = spoilt(|records| records.swap(2, 4));
-        assert!(found.contains("the node has Java's record later"), "{found}");
+        assert!(found.contains("the node's lane has the record of Java's later"), "{found}");
         let found = spoilt(|records| records[2].partition = 5);
-        assert!(found.contains("partition 5: 0 records of Java, 1 of the node"), "{found}");
+        assert!(
+            found.contains("partition 5: 0 records in Java's lane, 1 in the node's"),
+            "{found}"
+        );
     }
 
     #[test]
@@ -179,7 +188,7 @@ mod tests {
                 &topics(vec![Record { value: None, ..record(0) }]),
                 &topics(vec![Record { value, ..record(0) }]),
             );
-            assert!(found.concat().contains("Java     nothing"), "{found:?}");
+            assert!(found.concat().contains("Java's lane     nothing"), "{found:?}");
         }
     }
 

@@ -23,6 +23,9 @@ use super::harness::{Connector, NodeProcess, Setup, eventually};
 
 /// The bytes of doubles and the table of escaped characters are those of this Java; see DESIGN.md.
 const JAVA_VERSION: u32 = 17;
+const STANDALONE: &str = "worker-standalone.properties";
+/// Properties of a worker's file that are addresses or places: they are set, not taken.
+const PLACES: [&str; 3] = ["bootstrap.servers", "offset.storage.file.filename", "plugin.path"];
 
 /// The connectors of one side, and where it keeps their offsets.
 pub(crate) struct Side {
@@ -37,9 +40,9 @@ pub(crate) struct Pair {
     connectors: Vec<String>,
 }
 
-/// A file of `tests/fixtures` as properties.
-pub(crate) fn worker_fixture() -> Result<BTreeMap<String, String>> {
-    let text = fixture("worker-standalone.properties")?;
+/// A worker's file of `tests/fixtures` as properties.
+pub(crate) fn worker_fixture(name: &str) -> Result<BTreeMap<String, String>> {
+    let text = fixture(name)?;
     let lines = text.lines().filter_map(|line| line.split_once('='));
     Ok(lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
 }
@@ -85,7 +88,7 @@ impl Pair {
 }
 
 async fn start_node(testbed: &Testbed, side: &Side) -> Result<NodeProcess> {
-    let mut worker = worker_fixture()?;
+    let mut worker = worker_fixture(STANDALONE)?;
     worker.insert("bootstrap.servers".to_owned(), testbed.kafka().bootstrap());
     let offsets = side.offsets.display().to_string();
     worker.insert("offset.storage.file.filename".to_owned(), offsets);
@@ -98,23 +101,8 @@ async fn start_node(testbed: &Testbed, side: &Side) -> Result<NodeProcess> {
 }
 
 async fn start_worker(testbed: &Testbed, side: &Side) -> Result<ConnectWorker> {
-    let mut plan = ConnectPlan::new(&testbed.kafka().bootstrap(), Plugin::MongodbConnector)
-        .heap_mb(1_024)
-        // A short run: what compiles quickly is done first.
-        .jvm("-XX:TieredStopAtLevel=1")
-        .offsets_file(&side.offsets);
-    for (name, value) in worker_fixture()? {
-        // Addresses and places are the plan's.
-        if !["bootstrap.servers", "offset.storage.file.filename", "plugin.path"].contains(&&*name) {
-            plan = plan.property(&name, &value);
-        }
-    }
-    let worker = ConnectWorker::start(&plan).await?;
-    let java = worker.java_version();
-    ensure!(
-        java == JAVA_VERSION,
-        "the reference worker runs on Java {JAVA_VERSION}, but JAVA_HOME or PATH leads to Java {java}: set JAVA_HOME"
-    );
+    let plan = worker_plan(testbed, STANDALONE)?.heap_mb(1_024).offsets_file(&side.offsets);
+    let worker = reference_worker(&plan).await?;
     for (name, config) in &side.connectors {
         worker.submit(name, config).await?;
     }
@@ -126,10 +114,34 @@ async fn start_worker(testbed: &Testbed, side: &Side) -> Result<ConnectWorker> {
     Ok(worker)
 }
 
+/// A worker with the connector and with a file of `tests/fixtures`.
+pub(crate) fn worker_plan(testbed: &Testbed, fixture: &str) -> Result<ConnectPlan> {
+    let plan = ConnectPlan::new(&testbed.kafka().bootstrap(), Plugin::MongodbConnector);
+    // A short run: what compiles quickly is done first.
+    let mut plan = plan.jvm("-XX:TieredStopAtLevel=1");
+    for (name, value) in worker_fixture(fixture)? {
+        if !PLACES.contains(&name.as_str()) {
+            plan = plan.property(&name, &value);
+        }
+    }
+    Ok(plan)
+}
+
+/// Starts a worker whose bytes count.
+pub(crate) async fn reference_worker(plan: &ConnectPlan) -> Result<ConnectWorker> {
+    let worker = ConnectWorker::start(plan).await?;
+    let java = worker.java_version();
+    ensure!(
+        java == JAVA_VERSION,
+        "the reference worker runs on Java {JAVA_VERSION}, but JAVA_HOME or PATH leads to Java {java}: set JAVA_HOME"
+    );
+    Ok(worker)
+}
+
 /// Waits until the server has worked on a change stream of every connector's `appName`.
 ///
 /// A task that Connect calls running may not have opened its stream yet, and would miss what is written before.
-async fn streams_open<'a>(
+pub(crate) async fn streams_open<'a>(
     client: &Client,
     connectors: impl Iterator<Item = &'a BTreeMap<String, String>>,
 ) -> Result<()> {

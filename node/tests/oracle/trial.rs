@@ -19,7 +19,7 @@ use anyhow::{Context, Result, ensure};
 use bson::doc;
 use futures_util::future::try_join_all;
 use millrace_bench::consumer;
-use millrace_testbed::{KafkaPlan, MongodbPlan, Plan, Servers, Testbed};
+use millrace_testbed::Testbed;
 use mongodb::Client;
 use tokio::sync::OnceCell;
 
@@ -29,12 +29,11 @@ use super::compare::{Topics, differences};
 use super::harness::records::{Record, Records};
 use super::harness::{POLL_INTERVAL, offsets};
 use super::pair::{Pair, Side};
+use super::servers;
 
 /// How long a lane may stand still before its fence is given up.
 const STALLED_MAX: Duration = Duration::from_secs(20);
 const ROUNDS: usize = 3;
-/// Records larger than Kafka's own limit are among the cases.
-const MESSAGE_BYTES_MAX: &str = "20000000";
 
 /// What every topic of a case holds in the end.
 pub(crate) struct Outcome {
@@ -108,11 +107,7 @@ fn holds(record: &Record, text: &str) -> bool {
 
 async fn run() -> Result<Trial> {
     let started = Instant::now();
-    let plan = Plan::default()
-        .mongodb(MongodbPlan::default().cache_gb(0.25).oplog_mb(990))
-        .kafka(KafkaPlan::default().heap_mb(512).property("message.max.bytes", MESSAGE_BYTES_MAX));
-    // Databases and topics are named by the cases, so servers from outside are not used.
-    let testbed = Testbed::up(plan, Servers::Native).await?;
+    let testbed = servers().await?;
     let client = testbed.mongodb().client().await?;
     let (cases, uri) = (cases::all()?, testbed.mongodb().uri());
     let placed = |case: &Case| case.place(&client, &uri);
