@@ -196,17 +196,23 @@ pub(crate) fn broker_command(cluster: &Cluster, folder: &Path, properties: &Path
     let mut java = cluster.software.java();
     let heap_mb = cluster.plan.heap_mb;
     java.arg(format!("-Xmx{heap_mb}m")).arg(format!("-Xms{heap_mb}m"));
-    java.args(["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]);
-    java.args(["-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"]);
-    java.args(["-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.showDateTime=true"]);
+    add_server_flags(&mut java, folder);
     let log4j = folder.join("log4j2.properties");
     java.arg(format!("-Dlog4j2.configurationFile={}", log4j.display()));
-    // Codecs unpack their libraries into the temporary folder, and a killed broker leaves them
+    java.arg("-cp").arg(cluster.software.class_path()).arg("kafka.Kafka").arg(properties);
+    java
+}
+
+/// Adds the flags of Kafka's own start scripts, for a server in `folder`; heap and class path are
+/// for the caller to add.
+pub(crate) fn add_server_flags(java: &mut Command, folder: &Path) {
+    java.args(["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]);
+    java.args(["-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent"]);
+    // Codecs unpack their libraries into the temporary folder, and a killed server leaves them
     // there.
     java.arg(format!("-Djava.io.tmpdir={}", folder.join("data/tmp").display()));
     java.arg("-XX:-UsePerfData");
-    java.arg("-cp").arg(cluster.software.class_path()).arg("kafka.Kafka").arg(properties);
-    java
+    java.args(["-Djava.awt.headless=true", "-Dorg.slf4j.simpleLogger.showDateTime=true"]);
 }
 
 #[cfg(test)]

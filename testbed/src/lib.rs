@@ -10,6 +10,7 @@
 //!   kafka.rs     1 or 3 KRaft brokers (broker.rs); TLS, SASL
 //!   limits.rs    CPUs and memory of each process
 //!   faults.rs    what a scenario does to them, each with its undo; proxy.rs for the network
+//! ConnectWorker::start ──────► native: connect.rs, a Connect worker with the plug-ins asked for
 //! Testbed::up_detached ──► the same, left running on purpose; detached.rs ends them later
 //! ```
 //!
@@ -20,6 +21,10 @@
 mod broker;
 mod broker_config;
 pub mod cache;
+mod connect;
+mod connect_fetch;
+mod connect_plan;
+mod connect_rest;
 mod data_disk;
 pub mod detached;
 mod docker;
@@ -45,6 +50,8 @@ mod software;
 mod testbed;
 
 pub use self::mongodb::Mongodb;
+pub use connect::ConnectWorker;
+pub use connect_plan::{ConnectMode, ConnectPlan, Plugin};
 pub use docker::{
     build::{BuiltImage, build_images},
     image::{KAFKA_IMAGE, MONGODB_IMAGE},

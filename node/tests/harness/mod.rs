@@ -33,7 +33,7 @@ use anyhow::{Result, bail};
 
 /// How long a test waits for something that takes milliseconds on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Asks `look` until it finds something, at most [`PATIENCE`]. `what` says what was waited for.
 pub(crate) async fn eventually<T>(

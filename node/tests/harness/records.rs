@@ -1,5 +1,6 @@
 //! What a topic holds, read by another Kafka client than the node's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,6 +16,7 @@ pub(crate) struct Record {
     pub(crate) offset: i64,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Option<Vec<u8>>,
+    pub(crate) headers: BTreeMap<String, Vec<u8>>,
 }
 
 impl Record {
@@ -69,6 +71,7 @@ impl Records {
                         offset: fetched.offset,
                         key: fetched.record.key,
                         value: fetched.record.value,
+                        headers: fetched.record.headers,
                     });
                 }
             }

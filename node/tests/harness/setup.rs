@@ -37,6 +37,12 @@ impl Connector {
             .set("connection.uri", uri)
     }
 
+    /// A connector with these very properties.
+    pub(crate) fn with_config(name: &str, config: &BTreeMap<String, String>) -> Self {
+        let config = config.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+        Self { name: name.to_owned(), config: config.collect() }
+    }
+
     pub(crate) fn set(mut self, property: &str, value: &str) -> Self {
         self.config.insert(property.to_owned(), value.into());
         self

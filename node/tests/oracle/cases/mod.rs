@@ -1,0 +1,23 @@
+//! The cases, by what they are about. A group has its cases, its writes and one law: nothing differs.
+
+mod changes;
+mod documents;
+mod envelopes;
+mod random;
+mod scopes;
+mod values;
+
+use anyhow::Result;
+
+use super::case::Case;
+
+/// Every case of every group.
+pub(crate) fn all() -> Result<Vec<Case>> {
+    let mut cases = envelopes::cases()?;
+    cases.extend(values::cases());
+    cases.extend(changes::cases());
+    cases.extend(documents::cases());
+    cases.extend(scopes::cases());
+    cases.extend(random::cases());
+    Ok(cases)
+}
