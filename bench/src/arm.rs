@@ -9,6 +9,7 @@
 //! The files are what a user would write: Kafka Connect's own, with converters that add nothing to the bytes. The rig
 //! knows the node only by its command line, its log line and its exit code.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -105,11 +106,16 @@ impl NodePlan {
         }
     }
 
-    fn worker_file(&self, folder: &Path) -> String {
-        let converter = match self.format {
+    /// The class that writes keys and values.
+    pub(crate) fn converter(&self) -> &'static str {
+        match self.format {
             Format::Json => "org.apache.kafka.connect.storage.StringConverter",
             Format::Bson => "org.apache.kafka.connect.converters.ByteArrayConverter",
-        };
+        }
+    }
+
+    fn worker_file(&self, folder: &Path) -> String {
+        let converter = self.converter();
         let offsets = folder.join("connect.offsets");
         let mut file = format!(
             "bootstrap.servers={}\nkey.converter={converter}\nvalue.converter={converter}\n\
@@ -124,29 +130,38 @@ impl NodePlan {
     }
 
     fn connector_file(&self) -> Value {
+        json!({ "name": self.name, "config": self.connector_config() })
+    }
+
+    /// The connector's properties.
+    pub(crate) fn connector_config(&self) -> BTreeMap<String, String> {
         let format = match self.format {
             Format::Json => "json",
             Format::Bson => "bson",
         };
-        let mut config = json!({
-            "connector.class": "com.mongodb.kafka.connect.MongoSourceConnector",
-            "connection.uri": self.mongodb_uri,
-            "database": self.database,
-            "collection": self.collection,
-            "topic.prefix": self.topic_prefix,
-            "output.format.key": format,
-            "output.format.value": format,
-            "startup.mode": "latest",
-        });
+        let mut config = BTreeMap::from(
+            [
+                ("connector.class", "com.mongodb.kafka.connect.MongoSourceConnector"),
+                ("connection.uri", &self.mongodb_uri),
+                ("database", &self.database),
+                ("collection", &self.collection),
+                ("topic.prefix", &self.topic_prefix),
+                ("output.format.key", format),
+                ("output.format.value", format),
+                ("startup.mode", "latest"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let mut set = |name: &str, value: String| config.insert(name.to_owned(), value);
         if let Some(Timestamp { time, increment }) = self.start_at {
             let start_at = json!({ "$timestamp": { "t": time, "i": increment } }).to_string();
-            config["startup.mode"] = json!("timestamp");
-            config["startup.mode.timestamp.start.at.operation.time"] = json!(start_at);
+            set("startup.mode", "timestamp".to_owned());
+            set("startup.mode.timestamp.start.at.operation.time", start_at);
         }
         for (name, value) in &self.connector_settings {
-            config[name] = json!(value);
+            set(name, value.clone());
         }
-        json!({ "name": self.name, "config": config })
+        config
     }
 }
 

@@ -21,12 +21,14 @@ use millrace_loadgen::writer::{Written, write_backlog};
 use millrace_testbed::Testbed;
 use tokio::task::spawn_blocking;
 
-use crate::arm::{Format, Node, NodePlan};
+use crate::arm::{Format, NodePlan};
 use crate::check::{self, Report};
 use crate::consumer::{self, Topic};
 use crate::exhaust::{self, NullRead, NullReading};
 use crate::kafka_admin::KafkaAdmin;
+use crate::procfs;
 use crate::progress::Progress;
+use crate::rival::{Contender, Rival};
 use crate::usage::{self, Watch};
 
 /// An arm that stands still for this long has failed.
@@ -63,6 +65,8 @@ pub struct NodeReading {
     pub events_first_batch: u64,
     /// From the first batch to the last, by the broker's clock.
     pub window: Duration,
+    /// From the start of its process until it ran.
+    pub start: Duration,
     /// CPU time of the process, start-up included.
     pub cpu: Duration,
     /// The most memory that was resident, KiB.
@@ -142,16 +146,18 @@ impl Backlog {
         })
     }
 
-    /// Drains it by the node into a new topic, which is deleted after the check unless it is to be kept.
+    /// Drains it by the node, or by a rival that is given the same, into a new topic, which is deleted after the check
+    /// unless it is to be kept.
     pub async fn drain_node(
         &self,
+        rival: Option<Rival>,
         plan: &NodePlan,
         keep_topic: bool,
         progress: Progress,
     ) -> Result<NodeReading> {
         let name = plan.topic(self.collection()?);
         let topic = fresh_topic(&self.bootstrap, &name, 1).await?;
-        let reading = self.fill_and_check(plan, &topic, progress).await;
+        let reading = self.fill_and_check(rival, plan, &topic, progress).await;
         if !keep_topic {
             delete_topic(&self.bootstrap, &name).await?;
         }
@@ -160,26 +166,31 @@ impl Backlog {
 
     async fn fill_and_check(
         &self,
+        rival: Option<Rival>,
         plan: &NodePlan,
         topic: &Topic,
         progress: Progress,
     ) -> Result<NodeReading> {
         let events = self.workload.operations;
-        let mut node = Node::start(plan).await?;
+        let started = Instant::now();
+        let mut contender = Contender::start(rival, plan).await?;
+        let start = started.elapsed();
+        let pid = contender.pid()?;
         let watch = Watch::begin(&[
-            ("arm", Some(node.pid())),
+            ("arm", Some(pid)),
             ("mongod", self.primary_pid),
             ("kafka", self.broker_pid),
         ]);
         let bar = progress.count("node", events);
-        let alive = || node.ensure_alive();
+        let alive = || contender.ensure_alive();
         let filled =
             topic.wait_for(events, STALLED_MAX, alive, |count| bar.set_position(count)).await;
         bar.finish_and_clear();
-        filled.with_context(|| format!("the node's log ends with:\n{}", node.log_tail()))?;
+        filled.with_context(|| format!("its log ends with:\n{}", contender.log_tail()))?;
         let used = watch.end(events);
-        let usage = node.usage()?;
-        node.stop().await?;
+        let cpu = procfs::process_cpu(pid).context("could not read its CPU time")?;
+        let peak_rss_kib = procfs::peak_rss_kib(pid).context("could not read its memory")?;
+        contender.stop().await?;
 
         let end = topic.end().await?;
         let (window, events_first_batch) =
@@ -195,8 +206,9 @@ impl Backlog {
             events: end,
             events_first_batch,
             window,
-            cpu: usage.cpu,
-            peak_rss_kib: usage.peak_rss_kib,
+            start,
+            cpu,
+            peak_rss_kib,
             used,
             report,
         })

@@ -27,7 +27,6 @@ use millrace_results::utc;
 use millrace_testbed::{Servers, Testbed};
 use serde_json::json;
 
-use crate::arm::Format;
 use crate::backlog::{Backlog, NodeReading};
 use crate::check::Report;
 use crate::exhaust::NullReading;
@@ -107,18 +106,18 @@ async fn measure(
     binary: &Path,
     progress: Progress,
 ) -> Result<RoundRecord> {
-    let (format, suffix) = match arm {
-        Arm::NullReader => {
+    let (rival, format) = match arm.contender() {
+        None => {
             let reading = backlog.drain_null(progress).await?;
             let measured = null_round(round, &reading);
             log(arm, &measured);
             return Ok(measured);
         }
-        Arm::NodeJson => (Format::Json, "json"),
-        Arm::NodeBson => (Format::Bson, "bson"),
+        Some(contender) => contender,
     };
-    let plan = backlog.node_plan(binary, format, &format!("millrace_r{round}{suffix}"))?;
-    let reading = backlog.drain_node(&plan, false, progress).await?;
+    let prefix = format!("millrace_r{round}_{}", arm.name());
+    let plan = backlog.node_plan(binary, format, &prefix)?;
+    let reading = backlog.drain_node(rival, &plan, false, progress).await?;
     if !reading.report.is_exact() {
         tracing::error!("{}: {}", arm.name(), reading.report);
     }
@@ -161,6 +160,7 @@ pub fn node_round(round: u32, reading: &NodeReading) -> RoundRecord {
         counters: BTreeMap::from([
             ("events_first_batch".to_owned(), json!(reading.events_first_batch)),
             ("cpu_ms".to_owned(), json!(reading.cpu.as_millis() as u64)),
+            ("start_ms".to_owned(), json!(reading.start.as_millis() as u64)),
             ("cpu_system_share".to_owned(), json!(reading.used.arm_system_share)),
             ("server_busy".to_owned(), json!(reading.used.mongod_busy)),
         ]),

@@ -8,6 +8,7 @@
 //!   │   └ live        the trickle
 //!   │       ├ exhaust     null reader: change stream, exhaust, nothing else
 //!   │       ├ arm         the node as a process, seen from outside
+//!   │       ├ rival       what it is compared with; straight_line is one of them
 //!   │       ├ consumer    reads a topic with another client than the node's
 //!   │       ├ check       topic against ledger, by decode and strict_json
 //!   │       └ kafka_admin, usage, procfs
@@ -32,7 +33,9 @@ pub mod live;
 pub mod procfs;
 pub mod progress;
 pub mod proxy;
+pub mod rival;
 pub mod scenario;
+pub mod straight_line;
 pub mod strict_json;
 pub mod tamper;
 pub mod usage;

@@ -16,6 +16,9 @@ use millrace_loadgen::workload::{KeySpread, Mix, Workload};
 use millrace_testbed::{KafkaPlan, MongodbPlan, Plan};
 use serde::{Deserialize, Serialize};
 
+use crate::arm::Format;
+use crate::rival::Rival;
+
 const FILES: [&str; 1] = [include_str!("../scenarios/drain.toml")];
 
 /// What is compared.
@@ -28,16 +31,46 @@ pub enum Arm {
     NodeJson,
     /// The node, keys and values as BSON.
     NodeBson,
+    /// See [`Rival::ConnectorDefault`].
+    ConnectorDefault,
+    /// See [`Rival::ConnectorTuned`].
+    ConnectorTuned,
+    /// See [`Rival::ConnectorBson`].
+    ConnectorBson,
+    /// See [`Rival::StraightLine`].
+    StraightLine,
 }
 
 impl Arm {
+    /// Every rival, in the order of tables.
+    pub const RIVALS: [Self; 4] =
+        [Self::ConnectorDefault, Self::ConnectorTuned, Self::ConnectorBson, Self::StraightLine];
+
     /// As records name it.
     pub fn name(self) -> &'static str {
         match self {
             Self::NullReader => "null-reader",
             Self::NodeJson => "node-json",
             Self::NodeBson => "node-bson",
+            Self::ConnectorDefault => "connector-default",
+            Self::ConnectorTuned => "connector-tuned",
+            Self::ConnectorBson => "connector-bson",
+            Self::StraightLine => "straight-line",
         }
+    }
+
+    /// Who replicates, and what becomes of an event; `None`: nobody does.
+    pub fn contender(self) -> Option<(Option<Rival>, Format)> {
+        let rival = match self {
+            Self::NullReader => return None,
+            Self::NodeJson => return Some((None, Format::Json)),
+            Self::NodeBson => return Some((None, Format::Bson)),
+            Self::ConnectorDefault => Rival::ConnectorDefault,
+            Self::ConnectorTuned => Rival::ConnectorTuned,
+            Self::ConnectorBson => Rival::ConnectorBson,
+            Self::StraightLine => Rival::StraightLine,
+        };
+        Some((Some(rival), rival.format()))
     }
 }
 

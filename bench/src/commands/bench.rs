@@ -13,7 +13,8 @@ use crate::arm;
 use crate::drain;
 use crate::present;
 use crate::progress::Progress;
-use crate::scenario::Scenario;
+use crate::scenario::{Arm, Scenario};
+use crate::straight_line;
 
 pub(super) const EXAMPLES: &str = "Examples:
   millrace bench list
@@ -31,6 +32,9 @@ pub enum Bench {
     },
     /// Run a scenario and append its record to results/records
     Run(BenchRun),
+    /// Replicate by the official driver and rdkafka: the rival that `run --rivals` starts
+    #[command(hide = true)]
+    StraightLine(straight_line::Options),
 }
 
 /// Options of `millrace bench run`.
@@ -50,7 +54,10 @@ pub struct BenchRun {
     /// Seed instead of the scenario's
     #[arg(long)]
     seed: Option<u64>,
-    /// Where servers come from: auto, native or external
+    /// Rivals to compare with, beside the scenario's arms: all, none, or names with commas
+    #[arg(long, default_value = "none", value_name = "NAMES", value_parser = parse_rivals)]
+    rivals: Rivals,
+    /// Where servers come from: auto, docker, native or external
     #[arg(long, default_value_t = Servers::Auto, value_name = "SOURCE")]
     servers: Servers,
     /// The binary that is measured, instead of this one
@@ -61,10 +68,32 @@ pub struct BenchRun {
     json: bool,
 }
 
+/// The rivals that are to take part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Rivals(Vec<Arm>);
+
+fn parse_rivals(text: &str) -> Result<Rivals, String> {
+    let known = |name: &str| Arm::RIVALS.into_iter().find(|arm| arm.name() == name);
+    let names = Arm::RIVALS.map(Arm::name).join(", ");
+    match text {
+        "all" => Ok(Rivals(Arm::RIVALS.to_vec())),
+        "none" => Ok(Rivals::default()),
+        _ => text
+            .split(',')
+            .map(|name| known(name).ok_or_else(|| format!("no rival {name:?}; there are: {names}")))
+            .collect::<Result<_, _>>()
+            .map(Rivals),
+    }
+}
+
 pub(super) async fn run(command: Bench) -> Result<Outcome> {
     match command {
         Bench::List { json } => list(json),
         Bench::Run(options) => run_scenario(options).await,
+        Bench::StraightLine(options) => {
+            straight_line::run(&options).await?;
+            Ok(Outcome::Done)
+        }
     }
 }
 
@@ -91,6 +120,11 @@ async fn run_scenario(options: BenchRun) -> Result<Outcome> {
         return Err(WrongUsage(format!("there is no scenario {name:?}; there are: {names}")).into());
     };
     scenario.events = options.events.unwrap_or(scenario.events);
+    for rival in options.rivals.0 {
+        if !scenario.arms.contains(&rival) {
+            scenario.arms.push(rival);
+        }
+    }
     scenario.rounds = options.rounds.unwrap_or(scenario.rounds);
     scenario.warm_up_rounds = options.warm_up_rounds.unwrap_or(scenario.warm_up_rounds);
     scenario.seed = options.seed.unwrap_or(scenario.seed);
@@ -110,6 +144,17 @@ async fn run_scenario(options: BenchRun) -> Result<Outcome> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn rivals_are_named_one_by_one_or_all_together() {
+        assert_eq!(parse_rivals("all").map(|rivals| rivals.0.len()), Ok(4));
+        assert_eq!(parse_rivals("none"), Ok(Rivals::default()));
+        assert_eq!(
+            parse_rivals("straight-line,connector-bson"),
+            Ok(Rivals(vec![Arm::StraightLine, Arm::ConnectorBson]))
+        );
+        assert!(parse_rivals("kafka").is_err_and(|error| error.contains("connector-tuned")));
+    }
+
     #[tokio::test]
     async fn a_scenario_that_does_not_exist_is_wrong_usage() {
         let options = BenchRun {
@@ -117,6 +162,7 @@ mod tests {
             events: None,
             rounds: None,
             warm_up_rounds: None,
+            rivals: Rivals::default(),
             seed: None,
             servers: Servers::Native,
             binary: None,
