@@ -49,6 +49,9 @@ pub struct State {
     pub mongodb_uri: Option<String>,
     /// How clients reach Kafka.
     pub kafka_bootstrap: Option<String>,
+    /// What a Java client of Kafka must be told besides: TLS and a password, if there are any.
+    #[serde(default)]
+    pub kafka_client: Vec<(String, String)>,
     /// What the servers are; `None` until all of them serve.
     pub facts: Option<Facts>,
     /// In the order in which they were started. Servers in containers are not among them.
@@ -336,6 +339,7 @@ impl StateFile {
             started_at_ms: u64::try_from(now.as_millis()).context("a clock out of range")?,
             mongodb_uri: None,
             kafka_bootstrap: None,
+            kafka_client: Vec::new(),
             facts: None,
             processes: Vec::new(),
             containers: false,

@@ -54,6 +54,18 @@ impl Plan {
         self
     }
 
+    /// Refuses what cannot outlive this process.
+    pub(crate) fn check_detachable(&self) -> Result<()> {
+        let mongodb = self.mongodb.as_ref().map(|plan| plan.proxied || plan.disk_mb.is_some());
+        let kafka = self.kafka.as_ref().map(|plan| plan.proxied || plan.disk_mb.is_some());
+        ensure!(
+            mongodb != Some(true) && kafka != Some(true),
+            "leave servers running: the proxies and data disks of this plan end with this process; \
+             plan without `proxied` and `disk_mb`"
+        );
+        Ok(())
+    }
+
     /// Refuses what no server could be started with, before anything is fetched.
     pub(crate) fn check(&self) -> Result<()> {
         if let Some(mongodb) = &self.mongodb {
@@ -143,7 +155,8 @@ impl MongodbPlan {
         self
     }
 
-    /// Sets the cap of the oplog, in MiB (the server takes 990 or more).
+    /// Sets the cap of the oplog, in MiB. A few will do: only a running server refuses to go below
+    /// 990.
     pub fn oplog_mb(mut self, oplog_mb: u32) -> Self {
         self.oplog_mb = oplog_mb;
         self
@@ -439,6 +452,17 @@ mod tests {
         ];
         for plan in plans {
             assert!(plan.check().is_err(), "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn plan_with_what_ends_with_this_process_is_not_left_running() {
+        assert!(Plan::default().check_detachable().is_ok());
+        for plan in [
+            Plan::default().mongodb(MongodbPlan::default().proxied()),
+            Plan::only_kafka(KafkaPlan::default().disk_mb(100)),
+        ] {
+            assert!(plan.check_detachable().is_err(), "{plan:?}");
         }
     }
 }

@@ -54,7 +54,8 @@ pub enum Gate {
     /// They wait: nothing is read any more, so the sender's buffers fill up. Nothing is lost.
     Stalled,
     /// They are read and thrown away, ends of streams too: the sender is told that all arrived, the
-    /// receiver hears nothing. A connection that lost bytes so is reset when the gate opens.
+    /// receiver hears nothing. A connection that lost bytes so is reset when the gate opens. New
+    /// connections are accepted, and not passed on until then.
     Swallowing,
 }
 

@@ -1,7 +1,7 @@
 //! Certificates and passwords of one set of servers, made anew for it and gone with its folder.
 //!
 //! ```text
-//! <run folder>/tls/
+//! <run folder>/tls-mongodb/, tls-kafka/
 //!   ca.pem       the certificate that all others are signed with; its key is never written
 //!   server.pem   key and certificate for 127.0.0.1 and localhost, of every server
 //!   client.pem   key and certificate for clients, where servers ask for one

@@ -62,9 +62,11 @@ impl Testbed {
     /// process that is killed before leaves them to [`detached::down`].
     ///
     /// # Errors
-    /// As [`Testbed::up`]; when the servers are external, for those run anyway.
+    /// As [`Testbed::up`]; when the servers are external, for those run anyway; when the plan has what
+    /// ends with this process: a proxy, or a data disk of its own.
     pub async fn up_detached_from(plan: Plan, servers: Servers) -> Result<Self> {
         plan.check()?;
+        plan.check_detachable()?;
         let engine = match Provisioner::choose(&plan, servers).await? {
             Provisioner::Started(engine) => engine,
             Provisioner::External(_) => bail!(
@@ -217,6 +219,8 @@ impl Testbed {
         state.change(|state| {
             state.mongodb_uri = self.mongodb.as_ref().map(Mongodb::uri);
             state.kafka_bootstrap = self.kafka.as_ref().map(Kafka::bootstrap);
+            state.kafka_client =
+                self.kafka.as_ref().map(Kafka::client_properties).unwrap_or_default();
             state.facts = Some(self.facts());
         })
     }

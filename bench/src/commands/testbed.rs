@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use millrace_testbed::detached::{self, DownReport};
+use millrace_testbed::detached::{self, DownReport, State};
 use millrace_testbed::{
     BuiltImage, KafkaPlan, Limits, MongodbPlan, Plan, Sasl, Servers, Tls, build_images,
 };
@@ -83,7 +83,7 @@ pub(super) async fn run(command: Testbed) -> Result<Outcome> {
             let waiting = Progress::on_terminal().wait("servers");
             let state = detached::up_from(plan, up.servers).await?;
             waiting.finish_and_clear();
-            print(up.json, || Ok(serde_json::to_value(&state)?), || present::servers_up(&state))?;
+            print(up.json, || Ok(serde_json::to_value(&state)?), || up_text(&state))?;
         }
         Testbed::Down { json } => {
             let report = detached::down().await?;
@@ -144,6 +144,13 @@ fn sasl(text: &str) -> Result<Sasl, String> {
     found.ok_or_else(|| "give plain, scram-sha-256 or scram-sha-512".to_owned())
 }
 
+fn up_text(state: &State) -> String {
+    let line = |(name, value): &(String, String)| format!("  {name}={value}\n");
+    let client: String = state.kafka_client.iter().map(line).collect();
+    let intro = if client.is_empty() { "" } else { "Clients of Kafka need:\n" };
+    format!("{}{intro}{client}", present::servers_up(state))
+}
+
 fn down_text(report: &DownReport) -> String {
     let containers: String =
         report.containers.iter().map(|role| format!("{role:<10} container removed\n")).collect();
@@ -174,21 +181,18 @@ mod tests {
 
     #[derive(Debug, Parser)]
     struct Line {
-        #[command(subcommand)]
-        testbed: Testbed,
+        #[command(flatten)]
+        up: Up,
     }
 
     fn planned(line: &str) -> Result<Plan, String> {
         let line = Line::try_parse_from(line.split(' ')).map_err(|error| error.to_string())?;
-        match line.testbed {
-            Testbed::Up(up) => plan(&up).map_err(|WrongUsage(text)| text),
-            other => panic!("{other:?}"),
-        }
+        plan(&line.up).map_err(|WrongUsage(text)| text)
     }
 
     #[test]
     fn flags_of_up_become_the_plan() {
-        let line = "testbed up --members 3 --brokers 3 --auth --sasl scram-sha-256 --tls mutual";
+        let line = "up --members 3 --brokers 3 --auth --sasl scram-sha-256 --tls mutual";
         let plan = planned(&format!("{line} --cpus 0,1 --memory-mb 2000")).expect("a plan");
         let (mongodb, kafka) = (plan.mongodb.expect("planned"), plan.kafka.expect("planned"));
         assert_eq!((mongodb.member_count(), mongodb.auth, mongodb.tls), (3, true, Tls::Mutual));
@@ -203,11 +207,11 @@ mod tests {
     #[test]
     fn flags_that_no_server_heeds_are_refused() {
         for line in [
-            "testbed up --members 2",
-            "testbed up --brokers 5",
-            "testbed up --tls always",
-            "testbed up --sasl kerberos",
-            "testbed up --servers external",
+            "up --members 2",
+            "up --brokers 5",
+            "up --tls always",
+            "up --sasl kerberos",
+            "up --servers external",
         ] {
             assert!(planned(line).is_err(), "{line}");
         }

@@ -61,7 +61,7 @@ pub(crate) struct Container {
     /// Of the server on this machine; 0 if the daemon does not tell.
     pid: u32,
     /// `None` only after [`Container::leave`].
-    container: Option<ContainerAsync<GenericImage>>,
+    container: Option<Box<ContainerAsync<GenericImage>>>,
     /// Each carries one stream of the server into the log and ends with it.
     followers: Vec<JoinHandle<()>>,
 }
@@ -122,7 +122,7 @@ impl Container {
             docker: docker.clone(),
             id: container.id().to_owned(),
             pid,
-            container: Some(container),
+            container: Some(Box::new(container)),
             followers,
         })
     }
