@@ -95,11 +95,10 @@ async fn one_key_in_one_partition(stage: &Stage) -> Result<()> {
     let stored = Records::open(&stage.bootstrap(), OFFSETS).await?;
     ensure!(stored.topic().partitions() == 25, "partitions of {OFFSETS}");
     let records = stored.all().await?;
-    let ours = records.iter().filter(|record| record.key_text().contains(&stage.name));
-    let places: BTreeSet<_> =
-        ours.clone().map(|record| (record.partition, record.key_text())).collect();
+    let ours = || records.iter().filter(|record| record.key_text().contains(&stage.name));
+    let places: BTreeSet<_> = ours().map(|record| (record.partition, record.key_text())).collect();
     ensure!(places.len() == 1, "one key in one partition, but {places:?}");
-    let newest = ours.last().context("a stored position")?;
+    let newest = ours().next_back().context("a stored position")?;
     ensure!(newest.value_text().contains(r#"{\"_data\": \""#), "a token is stored: {newest:?}");
     Ok(())
 }

@@ -145,7 +145,7 @@ pub(crate) async fn streams_open<'a>(
     client: &Client,
     connectors: impl Iterator<Item = &'a BTreeMap<String, String>>,
 ) -> Result<()> {
-    let mut missing: BTreeSet<String> = connectors.map(|config| app_name(config)).collect();
+    let mut missing: BTreeSet<String> = connectors.map(app_name).collect();
     eventually("every stream of Java is open", async || {
         let stages = [
             doc! { "$currentOp": { "allUsers": true } },

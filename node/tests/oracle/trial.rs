@@ -12,7 +12,9 @@
 //! be in both lanes before both sides are stopped.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::btree_map::Entry;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -21,6 +23,7 @@ use futures_util::future::try_join_all;
 use millrace_bench::consumer;
 use millrace_testbed::Testbed;
 use mongodb::Client;
+use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 use super::case::{Case, Lane, Place};
@@ -41,9 +44,18 @@ pub(crate) struct Outcome {
     node: Topics,
 }
 
+/// A lane in which the fence of a round did not come.
+struct Late {
+    case: String,
+    lane: Lane,
+    round: usize,
+}
+
 /// Every case by name, and what was seen beside the records.
 pub(crate) struct Trial {
     outcomes: BTreeMap<String, Outcome>,
+    /// Fences that did not come.
+    late: Vec<Late>,
     /// Keys in the offsets file that Java began and in the one that the node began.
     stored: [Vec<String>; 2],
 }
@@ -65,6 +77,9 @@ impl Trial {
             let differences = differences(&outcome.java, &outcome.node);
             found.extend(differences.into_iter().map(|text| format!("{}: {text}", case.name)));
             found.extend(not_shown(case, &outcome.java));
+            for Late { lane, round, .. } in self.late.iter().filter(|late| late.case == case.name) {
+                found.push(format!("{}: no fence in round {round}, {lane:?} lane", case.name));
+            }
             let records: usize = outcome.java.values().map(Vec::len).sum();
             eprintln!("{}: {records} records in {} topics", case.name, outcome.java.len());
         }
@@ -109,63 +124,190 @@ async fn run() -> Result<Trial> {
     let started = Instant::now();
     let testbed = servers().await?;
     let client = testbed.mongodb().client().await?;
-    let (cases, uri) = (cases::all()?, testbed.mongodb().uri());
-    let placed = |case: &Case| case.place(&client, &uri);
     let start = operation_time(&client).await?;
-    each(&cases, &placed, |case, place| {
+    let run = Run { testbed, client, cases: cases::all()?, folder: tempfile::tempdir()?, start };
+    run.each(|case, place| {
         let before = case.before.map(|before| before(place));
         async { if let Some(before) = before { before.await } else { Ok(()) } }
     })
     .await?;
-    let folder = tempfile::tempdir()?;
+    let mut late = Vec::new();
     for round in 0..ROUNDS {
         if round > 0 {
-            each(&cases, &placed, |case, place| hand_over(case, place, round, "away")).await?;
+            run.each(|case, place| hand_over(case, place, round, "away")).await?;
         }
-        let side = |runner, lane| Side {
-            connectors: connectors(&cases, lane, &testbed, runner, &start),
-            offsets: offsets_file(folder.path(), lane),
-        };
-        let (of_java, of_node) =
-            if round % 2 == 0 { (Lane::Java, Lane::Node) } else { (Lane::Node, Lane::Java) };
-        let (java, node) = (side("java", of_java), side("node", of_node));
-        let mut pair = Pair::start(&testbed, &java, &node).await?;
-        if round == 0 {
-            each(&cases, &placed, |case, place| (case.content)(place)).await?;
-        } else {
-            each(&cases, &placed, |case, place| hand_over(case, place, round, "live")).await?;
+        late = run.round(round).await?;
+        eprintln!("round {round} ended after {:.1?}", started.elapsed());
+        // What came until then says more than further rounds would.
+        if !late.is_empty() {
+            break;
         }
-        each(&cases, &placed, |case, place| fence(case, place, round)).await?;
-        eprintln!("round {round}: written after {:.1?}", started.elapsed());
-        let late = fences(&cases, &testbed, round).await?;
-        ensure!(
-            late.is_empty(),
-            "round {round}: no fence in {late:?}; {:?}",
-            pair.ensure_running().await
-        );
-        pair.stop().await?;
-        eprintln!("round {round}: stopped after {:.1?}", started.elapsed());
     }
-    let stored =
-        [Lane::Java, Lane::Node].map(|lane| offsets::read(&offsets_file(folder.path(), lane)));
-    let [java, node] = stored;
+    let [java, node] = [Lane::Java, Lane::Node].map(|lane| offsets::read(&run.offsets_file(lane)));
     let stored = [java?, node?].map(|pairs| pairs.into_keys().collect());
-    let outcomes = read_all(&cases, &testbed).await?;
-    eprintln!("the trial took {:.1?}", started.elapsed());
-    Ok(Trial { outcomes, stored })
+    let outcomes = run.read_all().await?;
+    Ok(Trial { outcomes, late, stored })
 }
 
-/// Writes for all cases at once; each has databases of its own.
-async fn each<F: Future<Output = Result<()>>>(
-    cases: &[Case],
-    placed: &impl Fn(&Case) -> Place,
-    write: impl Fn(&Case, Place) -> F,
-) -> Result<()> {
-    let writes = cases.iter().map(|case| {
-        let write = write(case, placed(case));
-        async { write.await.with_context(|| format!("write for {}", case.name)) }
-    });
-    try_join_all(writes).await.map(drop)
+/// What the rounds share.
+struct Run {
+    testbed: Arc<Testbed>,
+    client: Client,
+    cases: Vec<Case>,
+    folder: TempDir,
+    /// See [`super::case::START_TIME`].
+    start: String,
+}
+
+impl Run {
+    /// Starts both sides, writes while they run, waits for the fences and stops both. Returns where there is none.
+    async fn round(&self, round: usize) -> Result<Vec<Late>> {
+        let (of_java, of_node) = if round.is_multiple_of(2) {
+            (Lane::Java, Lane::Node)
+        } else {
+            (Lane::Node, Lane::Java)
+        };
+        let (java, node) = (self.side("java", of_java), self.side("node", of_node));
+        let mut pair = Pair::start(&self.testbed, &java, &node).await?;
+        if round == 0 {
+            self.each(|case, place| (case.content)(place)).await?;
+        } else {
+            self.each(|case, place| hand_over(case, place, round, "live")).await?;
+        }
+        self.each(|case, place| fence(case, place, round)).await?;
+        let late = self.fences(round).await?;
+        if late.is_empty() {
+            pair.stop().await?;
+        } else {
+            for outcome in [pair.ensure_running().await, pair.stop().await] {
+                outcome.unwrap_or_else(|error| eprintln!("round {round}: {error:#}"));
+            }
+        }
+        Ok(late)
+    }
+
+    /// Writes for all cases at once; each has databases of its own.
+    async fn each<F: Future<Output = Result<()>>>(
+        &self,
+        write: impl Fn(&Case, Place) -> F,
+    ) -> Result<()> {
+        let uri = self.testbed.mongodb().uri();
+        let writes = self.cases.iter().map(|case| {
+            let write = write(case, case.place(&self.client, &uri));
+            async { write.await.with_context(|| format!("write for {}", case.name)) }
+        });
+        try_join_all(writes).await.map(drop)
+    }
+
+    /// Waits for the fence of every case in both lanes. Returns where there is none.
+    async fn fences(&self, round: usize) -> Result<Vec<Late>> {
+        let bootstrap = self.testbed.kafka().bootstrap();
+        let client = consumer::connect(&bootstrap).await?;
+        let mut waiting: Vec<(&Case, Lane)> = Vec::new();
+        for lane in [Lane::Java, Lane::Node] {
+            waiting.extend(self.cases.iter().map(|case| (case, lane)));
+        }
+        let mut topics: BTreeMap<String, Watched> = BTreeMap::new();
+        let mut moved = Instant::now();
+        while !waiting.is_empty() && moved.elapsed() < STALLED_MAX {
+            for topic in client.list_topics().await? {
+                if let Entry::Vacant(place) = topics.entry(topic.name) {
+                    let records = Records::open(&bootstrap, place.key()).await?;
+                    place.insert(Watched { records, seen: 0 });
+                }
+            }
+            let mut still = Vec::new();
+            for (case, lane) in waiting {
+                let mut found = false;
+                for (_, topic) in
+                    topics.iter_mut().filter(|(name, _)| case.unmarked(lane, name).is_some())
+                {
+                    let look = topic.look_for(&fence_texts(case, round)?).await?;
+                    found |= look == Look::Found;
+                    if look != Look::NothingNew {
+                        moved = Instant::now();
+                    }
+                }
+                if !found {
+                    still.push((case, lane));
+                }
+            }
+            waiting = still;
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(waiting
+            .into_iter()
+            .map(|(case, lane)| Late { case: case.name.clone(), lane, round })
+            .collect())
+    }
+
+    /// Every topic of every case.
+    async fn read_all(&self) -> Result<BTreeMap<String, Outcome>> {
+        let bootstrap = self.testbed.kafka().bootstrap();
+        let client = consumer::connect(&bootstrap).await?;
+        let names: Vec<_> =
+            client.list_topics().await?.into_iter().map(|topic| topic.name).collect();
+        let mut outcomes = BTreeMap::new();
+        for case in &self.cases {
+            let mut lanes = [Topics::new(), Topics::new()];
+            for (topics, lane) in lanes.iter_mut().zip([Lane::Java, Lane::Node]) {
+                for name in &names {
+                    if let Some(unmarked) = case.unmarked(lane, name) {
+                        topics
+                            .insert(unmarked, Records::open(&bootstrap, name).await?.all().await?);
+                    }
+                }
+            }
+            let [java, node] = lanes;
+            outcomes.insert(case.name.clone(), Outcome { java, node });
+        }
+        Ok(outcomes)
+    }
+
+    /// The connectors of a lane. Their streams carry the name of who runs them and of the case, so that the server can
+    /// tell them apart.
+    fn side(&self, runner: &str, lane: Lane) -> Side {
+        let uri = self.testbed.mongodb().uri();
+        let separator = if uri.contains('?') { '&' } else { '?' };
+        let connectors = self.cases.iter().map(|case| {
+            let uri = format!("{uri}{separator}appName={runner}-{}", case.name);
+            (case.name.clone(), case.file(lane, &uri, &self.start))
+        });
+        Side { connectors: connectors.collect(), offsets: self.offsets_file(lane) }
+    }
+
+    fn offsets_file(&self, lane: Lane) -> PathBuf {
+        self.folder.path().join(format!("{lane:?}.offsets"))
+    }
+}
+
+/// A topic that a fence is waited for in.
+struct Watched {
+    records: Records,
+    /// How many records it held at the last look.
+    seen: u64,
+}
+
+/// What came of a look.
+#[derive(PartialEq, Eq)]
+enum Look {
+    NothingNew,
+    NotYet,
+    Found,
+}
+
+impl Watched {
+    /// Whether a record holds one of `texts`; read only when there are new ones.
+    async fn look_for(&mut self, texts: &[String]) -> Result<Look> {
+        let end = self.records.topic().end().await?;
+        if end <= self.seen {
+            return Ok(Look::NothingNew);
+        }
+        self.seen = end;
+        let records = self.records.all().await?;
+        let found = records.iter().any(|record| texts.iter().any(|text| holds(record, text)));
+        Ok(if found { Look::Found } else { Look::NotYet })
+    }
 }
 
 /// Some changes of every kind. What an update's look-up finds must not depend on when it looks, so a document that is
@@ -225,88 +367,6 @@ fn base64(bytes: &[u8]) -> String {
         [18, 12, 6, 0].map(|shift| char::from(LETTERS[bits >> shift & 63]))
     });
     groups.collect()
-}
-
-/// Waits for the fence of every case in both lanes. Returns where there is none.
-async fn fences(cases: &[Case], testbed: &Testbed, round: usize) -> Result<Vec<String>> {
-    let client = consumer::connect(&testbed.kafka().bootstrap()).await?;
-    let mut waiting: Vec<(&Case, Lane)> = Vec::new();
-    for lane in [Lane::Java, Lane::Node] {
-        waiting.extend(cases.iter().map(|case| (case, lane)));
-    }
-    let mut topics: BTreeMap<String, (Records, u64)> = BTreeMap::new();
-    let mut moved = Instant::now();
-    while !waiting.is_empty() && moved.elapsed() < STALLED_MAX {
-        for topic in client.list_topics().await? {
-            if !topics.contains_key(&topic.name) {
-                let records = Records::open(&testbed.kafka().bootstrap(), &topic.name).await?;
-                topics.insert(topic.name, (records, 0));
-            }
-        }
-        let mut still = Vec::new();
-        for (case, lane) in waiting {
-            let mut found = false;
-            for (_, (records, seen)) in
-                topics.iter_mut().filter(|(name, _)| case.unmarked(lane, name).is_some())
-            {
-                let end = records.topic().end().await?;
-                if *seen < end {
-                    (*seen, moved) = (end, Instant::now());
-                    let texts = fence_texts(case, round)?;
-                    let all = records.all().await?;
-                    found |= all.iter().any(|record| texts.iter().any(|text| holds(record, text)));
-                }
-            }
-            if !found {
-                still.push((case, lane));
-            }
-        }
-        waiting = still;
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
-    Ok(waiting.into_iter().map(|(case, lane)| format!("{} of {lane:?}", case.name)).collect())
-}
-
-async fn read_all(cases: &[Case], testbed: &Testbed) -> Result<BTreeMap<String, Outcome>> {
-    let bootstrap = testbed.kafka().bootstrap();
-    let client = consumer::connect(&bootstrap).await?;
-    let names: Vec<_> = client.list_topics().await?.into_iter().map(|topic| topic.name).collect();
-    let mut outcomes = BTreeMap::new();
-    for case in cases {
-        let mut lanes = [Topics::new(), Topics::new()];
-        for (topics, lane) in lanes.iter_mut().zip([Lane::Java, Lane::Node]) {
-            for name in &names {
-                if let Some(unmarked) = case.unmarked(lane, name) {
-                    topics.insert(unmarked, Records::open(&bootstrap, name).await?.all().await?);
-                }
-            }
-        }
-        let [java, node] = lanes;
-        outcomes.insert(case.name.clone(), Outcome { java, node });
-    }
-    Ok(outcomes)
-}
-
-/// The connectors of a lane by name. Their streams carry the name of who runs them and of the case, so that the server
-/// can tell them apart.
-fn connectors(
-    cases: &[Case],
-    lane: Lane,
-    testbed: &Testbed,
-    runner: &str,
-    start: &str,
-) -> BTreeMap<String, BTreeMap<String, String>> {
-    let uri = testbed.mongodb().uri();
-    let separator = if uri.contains('?') { '&' } else { '?' };
-    let connectors = cases.iter().map(|case| {
-        let uri = format!("{uri}{separator}appName={runner}-{}", case.name);
-        (case.name.clone(), case.file(lane, &uri, start))
-    });
-    connectors.collect()
-}
-
-fn offsets_file(folder: &Path, lane: Lane) -> std::path::PathBuf {
-    folder.join(format!("{lane:?}.offsets"))
 }
 
 /// The operation time after all that has happened, as a connector's file has it.

@@ -61,7 +61,8 @@ async fn numbers(place: Place) -> Result<()> {
     for _ in 0..DECIMALS {
         let bits = u128::from(random.next()) << 64 | u128::from(random.next());
         // Small coefficients have shorter texts and their own rules.
-        let bits = if bits & 1 == 0 { bits } else { bits & !(u128::MAX >> 15) | bits % 100_000 };
+        let bits =
+            if bits & 1 == 0 { bits } else { (bits & !(u128::MAX >> 15)) | (bits % 100_000) };
         values.push(Bson::Decimal128(Decimal128::from_bytes(bits.to_le_bytes())));
     }
     for _ in 0..DATES {
