@@ -15,6 +15,7 @@
 pub mod histogram;
 pub mod machine;
 pub mod record;
+pub mod stats;
 pub mod store;
 pub mod table;
 pub mod utc;
