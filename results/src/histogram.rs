@@ -62,6 +62,16 @@ impl LatencyHistogram {
         ms(self.counts_us.value_at_percentile(percent))
     }
 
+    /// The arithmetic mean, in milliseconds; 0 when nothing was recorded.
+    pub fn mean_ms(&self) -> f64 {
+        self.counts_us.mean() / 1_000.0
+    }
+
+    /// Every latency that came, in µs to three digits, with how often it came; smallest first.
+    pub fn recorded_us(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.counts_us.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value()))
+    }
+
     /// The largest latency, in milliseconds; 0 when nothing was recorded.
     pub fn max_ms(&self) -> f64 {
         ms(self.counts_us.max())

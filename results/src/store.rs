@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use crate::baselines::Baselines;
 use crate::record::{RunRecord, SCHEMA_VERSION};
 
 /// Names another folder for the records.
@@ -48,6 +49,34 @@ impl Store {
         self.folder.join(format!("{scenario}.jsonl"))
     }
 
+    /// What runs are held against, in a folder below, so that no file of it is taken for a scenario.
+    pub fn baselines(&self) -> Baselines {
+        Baselines::at(self.folder.join("baselines"))
+    }
+
+    /// The scenarios that have records, by name.
+    pub fn scenarios(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => {
+                return Err(error)
+                    .with_context(|| format!("cannot list {}", self.folder.display()));
+            }
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let path =
+                entry.with_context(|| format!("cannot list {}", self.folder.display()))?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            if path.extension().is_some_and(|extension| extension == "jsonl") {
+                names.extend(stem.map(str::to_owned));
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Appends one line, on disk when this returns, and tells to which file.
     pub fn append(&self, record: &RunRecord) -> Result<PathBuf> {
         ensure!(
@@ -82,7 +111,8 @@ impl Store {
     }
 }
 
-fn append_line(path: &Path, line: &str) -> std::io::Result<()> {
+/// Appends `line` and its end, after an end for a line that was cut short; on disk when this returns.
+pub(crate) fn append_line(path: &Path, line: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -103,7 +133,8 @@ fn ends_within_a_line(file: &mut fs::File) -> std::io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-fn parse(line: &str) -> Result<RunRecord> {
+/// One run as JSON, of this schema or an earlier one.
+pub fn parse(line: &str) -> Result<RunRecord> {
     #[derive(Deserialize)]
     struct Version {
         schema_version: u32,
@@ -193,6 +224,7 @@ mod tests {
             assert_eq!(store.append(run).unwrap(), store.path("drain"));
         }
         store.append(&record("other", 3)).unwrap();
+        assert_eq!(store.scenarios().unwrap(), ["drain", "other"]);
         assert_eq!(store.read("drain").unwrap(), runs);
     }
 

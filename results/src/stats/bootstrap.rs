@@ -41,19 +41,54 @@ pub fn median_of(sample: &[f64], mut random: Random) -> Option<Interval> {
     interval(estimate, statistics, reachable(sample.len()))
 }
 
-/// The ratio of the medians of two samples that have no rounds in common, as those of two runs. `None` where one has
-/// fewer than [`ROUNDS_MIN`] values or a value is not above zero.
-pub fn ratio_of_samples(new: &[f64], base: &[f64], mut random: Random) -> Option<Interval> {
-    let fewest = new.len().min(base.len());
-    if fewest < ROUNDS_MIN || !new.iter().chain(base).all(|&value| is_figure(value)) {
+/// Rounds, of which some can be drawn.
+pub trait Sample {
+    /// How many there are.
+    fn rounds(&self) -> usize;
+
+    /// The figure of the rounds at the places `drawn`, each as often as it was drawn; `None` where there is none.
+    fn figure(&self, drawn: &[usize]) -> Option<f64>;
+
+    /// The figure of all rounds.
+    fn estimate(&self) -> Option<f64> {
+        self.figure(&(0..self.rounds()).collect::<Vec<_>>())
+    }
+}
+
+/// One value for each round; the figure is their median.
+impl Sample for [f64] {
+    fn rounds(&self) -> usize {
+        self.len()
+    }
+
+    fn figure(&self, drawn: &[usize]) -> Option<f64> {
+        median(drawn.iter().map(|&round| self[round]).collect())
+    }
+}
+
+/// The ratio of the figures of two samples that have no rounds in common, as those of two runs. `None` where one has
+/// fewer than [`ROUNDS_MIN`] rounds or a figure is not above zero.
+pub fn ratio_of_samples<S: Sample + ?Sized>(
+    new: &S,
+    base: &S,
+    mut random: Random,
+) -> Option<Interval> {
+    let fewest = new.rounds().min(base.rounds());
+    if fewest < ROUNDS_MIN {
         return None;
     }
-    let ratio = |new, base| Some(median(new)? / median(base)?);
-    let estimate = ratio(new.to_vec(), base.to_vec())?;
-    let statistics = (0..RESAMPLES)
-        .filter_map(|_| ratio(draw(new, &mut random), draw(base, &mut random)))
+    let ratio = |new: Option<f64>, base: Option<f64>| {
+        Some(new.filter(|&new| is_figure(new))? / base.filter(|&base| is_figure(base))?)
+    };
+    let estimate = ratio(new.estimate(), base.estimate())?;
+    let places = [new, base].map(|sample| (0..sample.rounds()).collect::<Vec<_>>());
+    let statistics: Option<Vec<f64>> = (0..RESAMPLES)
+        .map(|_| {
+            let [of_new, of_base] = places.each_ref().map(|places| draw(places, &mut random));
+            ratio(new.figure(&of_new), base.figure(&of_base))
+        })
         .collect();
-    interval(estimate, statistics, reachable(fewest))
+    interval(estimate, statistics?, reachable(fewest))
 }
 
 /// The interval of a statistic that is computed anew for each of the resamples that `resampled` makes. Draws that give
@@ -135,7 +170,7 @@ mod tests {
                     sample.into_iter().map(tail).collect()
                 };
                 let (new, base) = (run(if skewed { 0.95_f64.cbrt() } else { 0.95 }), run(1.0));
-                ratio_of_samples(&new, &base, random.clone()).expect("enough rounds")
+                ratio_of_samples(&new[..], &base[..], random.clone()).expect("enough rounds")
             });
             assert!((91.0..=99.8).contains(&covered), "{rounds} rounds: {covered} %");
         }
@@ -152,7 +187,8 @@ mod tests {
             .collect();
         let paired = ratio_of_pairs(&pairs, Random::seeded(1)).expect("enough rounds");
         let (new, base): (Vec<f64>, Vec<f64>) = pairs.into_iter().unzip();
-        let apart = ratio_of_samples(&new, &base, Random::seeded(1)).expect("enough rounds");
+        let apart =
+            ratio_of_samples(&new[..], &base[..], Random::seeded(1)).expect("enough rounds");
         assert!(paired.contains(0.9) && paired.high - paired.low < 0.03, "{paired:?}");
         assert!((paired.high - paired.low) * 10.0 < apart.high - apart.low, "{apart:?}");
     }
@@ -179,7 +215,10 @@ mod tests {
     #[test]
     fn what_is_no_figure_has_no_ratio() {
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert_eq!(ratio_of_samples(&[1.0, 1.0, bad], &[1.0; 3], Random::seeded(1)), None);
+            assert_eq!(
+                ratio_of_samples(&[1.0, bad, bad][..], &[1.0; 3][..], Random::seeded(1)),
+                None
+            );
             assert_eq!(ratio_of_pairs(&[(1.0, bad); 4], Random::seeded(1)), None);
         }
     }

@@ -1,0 +1,4 @@
+//! Plan.
+
+/// Placeholder while the gate is measured.
+pub struct PredictionRecord;
