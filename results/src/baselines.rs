@@ -81,12 +81,12 @@ impl Baselines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synthetic::Folder;
 
     #[test]
     fn what_was_appended_is_read_in_order_and_a_torn_line_is_named() {
-        let folder =
-            std::env::temp_dir().join(format!("millrace-baselines-{}", std::process::id()));
-        let baselines = Baselines::at(&folder);
+        let folder = Folder::new("baselines");
+        let baselines = Baselines::at(folder.path());
         assert!(baselines.read::<u32>(Kind::Noise).unwrap().is_empty());
         for number in [3_u32, 1, 2] {
             baselines.append(Kind::Noise, &number).unwrap();
@@ -96,6 +96,5 @@ mod tests {
         baselines.append(Kind::Noise, &"a text").unwrap();
         let error = format!("{:#}", baselines.read::<u32>(Kind::Noise).unwrap_err());
         assert!(error.contains("noise.jsonl:4"), "{error}");
-        fs::remove_dir_all(folder).unwrap();
     }
 }

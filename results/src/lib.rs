@@ -14,6 +14,7 @@
 
 pub mod baselines;
 pub mod compare;
+pub mod export;
 pub mod gate;
 pub mod histogram;
 pub mod likeness;
@@ -21,6 +22,7 @@ pub mod machine;
 pub mod metric;
 pub mod noise;
 pub mod plan;
+pub mod readme_table;
 pub mod record;
 pub mod selection;
 pub mod stats;

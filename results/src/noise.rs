@@ -156,9 +156,11 @@ pub fn offered_rates(arm: &ArmRecord) -> Vec<Option<f64>> {
     rates
 }
 
-/// The rounds of an arm that count, at one offered rate; none of an arm that is not valid.
+/// The rounds of an arm that count, at one offered rate; none of an arm, or of a rate of it, that is not valid.
 pub fn counting(arm: &ArmRecord, offered_per_s: Option<f64>) -> Vec<&RoundRecord> {
-    let rounds = arm.rounds.iter().filter(|round| arm.valid && round.counts());
+    let step = arm.steps.iter().find(|step| Some(step.offered_per_s) == offered_per_s);
+    let valid = arm.valid && step.is_none_or(|step| step.valid);
+    let rounds = arm.rounds.iter().filter(|round| valid && round.counts());
     rounds.filter(|round| round.offered_per_s == offered_per_s).collect()
 }
 

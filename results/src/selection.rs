@@ -106,7 +106,7 @@ fn last_in(path: &Path) -> Result<RunRecord> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::Synthetic;
+    use crate::synthetic::{Folder, Synthetic};
 
     fn pick(text: &str, history: &[RunRecord]) -> Result<String> {
         let run = text.parse::<Selection>()?.pick("drain", history)?;
@@ -149,25 +149,17 @@ mod tests {
     #[test]
     fn files_hold_one_run_or_one_for_each_line() {
         let history = Synthetic::new(1).history(0, 2);
-        let folder = tempfile_folder();
+        let folder = Folder::new("selection");
         let lines: Vec<_> = history.iter().map(|run| serde_json::to_string(run).unwrap()).collect();
         let pretty = serde_json::to_string_pretty(&history[0]).unwrap();
         for (name, text, place) in
             [("runs.jsonl", format!("{}\n\n", lines.join("\n")), 1), ("run.json", pretty, 0)]
         {
-            let path = folder.join(name);
+            let path = folder.path().join(name);
             fs::write(&path, text).unwrap();
             assert_eq!(pick(&path.display().to_string(), &[]).unwrap(), history[place].started_at);
         }
-        fs::write(folder.join("cut.json"), &lines[0][..99]).unwrap();
-        assert!(pick(&folder.join("cut.json").display().to_string(), &[]).is_err());
-        fs::remove_dir_all(folder).unwrap();
-    }
-
-    fn tempfile_folder() -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("millrace-selection-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        folder
+        fs::write(folder.path().join("cut.json"), &lines[0][..99]).unwrap();
+        assert!(pick(&folder.path().join("cut.json").display().to_string(), &[]).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Runs of a machine that is not there, for tests: their true ratios are known.
+//! Runs of a machine that is not there, for tests: their true ratios are known. And a folder for them.
 //!
 //! ```text
 //! machine of a round   drifts: each round half of the last one's state and a new half, 12 % apart
@@ -8,6 +8,7 @@
 //!
 //! The sizes are what real drain runs on two shared cores show: 8-15 % between rounds, 3-5 % inside a pair.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -113,5 +114,28 @@ impl Synthetic {
             latency,
             ..RoundRecord::new(number, 400_000, 532_000_000, seconds)
         }
+    }
+}
+
+/// A folder that is made with a test and goes away with it.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let name = format!("millrace-results-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a folder for temporary files");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
