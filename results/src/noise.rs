@@ -19,15 +19,21 @@ use std::collections::BTreeMap;
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::likeness;
+use crate::baselines::Kind;
+use crate::likeness::{self, Difference};
 use crate::metric::Metric;
 use crate::record::{ArmRecord, RoundRecord, RunRecord};
 use crate::stats::CONFIDENCE;
 use crate::stats::median::{median, quantile, sorted};
 use crate::stats::random::Random;
+use crate::store::Store;
+use crate::table;
 
 /// Raised when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// The scenario whose arms are the same build twice.
+pub const SCENARIO: &str = "aa";
 
 /// Runs beyond the first of their commit for a floor from run to run.
 pub const REPEATS_MIN: usize = 3;
@@ -98,13 +104,36 @@ impl NoiseRecord {
             let alike = |run: &&RunRecord| likeness::differences(run, last).is_empty();
             history.iter().filter(alike).collect()
         };
-        let runs = history.last().map(like_last).unwrap_or_default();
-        let floors = floors(&runs);
+        Self::of_like(&history.last().map(like_last).unwrap_or_default())
+    }
+
+    /// What `run` is held against: the noise of the runs of its scenario that are like it; else that of scenario
+    /// [`SCENARIO`] with the same document, machine and servers; else the last that was kept for its scenario. `None` if
+    /// nothing of that is there.
+    pub fn for_run(run: &RunRecord, store: &Store) -> Result<Option<Self>> {
+        let mut alike = store.read(&run.scenario)?;
+        alike.retain(|other| likeness::differences(other, run).is_empty());
+        let mut twins = store.read(SCENARIO)?;
+        let of_workload = |found: &Difference| {
+            ["scenario", "seed", "settings"].iter().any(|free| found.condition.starts_with(free))
+        };
+        twins.retain(|other| likeness::differences(other, run).iter().all(of_workload));
+        for runs in [alike, twins] {
+            if let Ok(found) = Self::of_like(&runs.iter().collect::<Vec<_>>()) {
+                return Ok(Some(found));
+            }
+        }
+        let kept: Vec<Self> = store.baselines().read(Kind::Noise)?;
+        Ok(kept.into_iter().rfind(|kept| kept.scenario == run.scenario))
+    }
+
+    fn of_like(runs: &[&RunRecord]) -> Result<Self> {
+        let floors = floors(runs);
         let scenario = runs.last().map_or("any scenario", |run| run.scenario.as_str());
         ensure!(
             !floors.is_empty(),
             "cannot tell the noise of {scenario}: none of {} like runs has an arm twice (`x` and `x#2`, in at least \
-             {PAIRS_MIN} rounds), and fewer than {REPEATS_MIN} repeat a commit; run `millrace bench run aa`",
+             {PAIRS_MIN} rounds), and fewer than {REPEATS_MIN} repeat a commit; run `millrace bench run {SCENARIO}`",
             runs.len()
         );
         Ok(Self {
@@ -114,6 +143,28 @@ impl NoiseRecord {
             runs: runs.iter().map(|run| run.started_at.clone()).collect(),
             floors,
         })
+    }
+
+    /// A table for a terminal.
+    pub fn text(&self) -> String {
+        let percent = |share: Option<f64>| {
+            share.map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0))
+        };
+        let row = |floor: &NoiseFloor| {
+            let at = floor.offered_per_s.map_or(String::new(), |rate| format!(" at {rate}/s"));
+            vec![
+                format!("{}{at}", floor.arm),
+                floor.metric.to_string(),
+                if floor.pairs == 0 { "-".to_owned() } else { floor.pairs.to_string() },
+                percent(floor.pair_deviation),
+                percent(floor.within_run),
+                percent(floor.between_runs),
+            ]
+        };
+        let heads = ["arm", "figure", "pairs", "deviation", "within a run", "run to run"];
+        let rows: Vec<_> = self.floors.iter().map(row).collect();
+        let (scenario, count) = (&self.scenario, self.runs.len());
+        format!("noise of {scenario} in {count} like runs\n\n{}", table::render(&heads, &rows))
     }
 
     /// What a difference of `metric` of `arm` between two runs is held against: its own floor, else the widest of any
@@ -279,7 +330,7 @@ fn deviation(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::synthetic::Synthetic;
+    use crate::synthetic::{Folder, Synthetic};
 
     fn twins(seed: u64) -> Synthetic {
         let arms = vec![("node-json", 0.8), ("node-json#2", 0.8)];
@@ -366,6 +417,36 @@ mod tests {
         assert_eq!(record.floor("node-bson", Metric::CpuPerEvent, None), Some(own));
         assert_eq!(own.origin, FloorOrigin::WithinRun);
         assert_eq!(record.floor("node-json", Metric::SinkRatio, None), None);
+    }
+
+    #[test]
+    fn a_run_is_held_against_its_own_scenario_then_the_twins_then_what_was_kept() {
+        let folder = Folder::new("noise");
+        let store = Store::at(folder.path());
+        let run = Synthetic { latencies: false, ..Synthetic::new(1) }.run(50);
+        assert_eq!(NoiseRecord::for_run(&run, &store).unwrap(), None);
+
+        let history = twins(1).history(0, 3);
+        let kept = NoiseRecord::of(&history).expect("twins");
+        store.baselines().append(Kind::Noise, &kept).unwrap();
+        assert_eq!(NoiseRecord::for_run(&run, &store).unwrap(), Some(kept));
+
+        let store_as = |history: &[RunRecord], scenario: &str, machine: &str| {
+            for run in history {
+                let mut run = RunRecord { scenario: scenario.into(), seed: 7, ..run.clone() };
+                run.machine.cpu_model = machine.into();
+                run.seed = if scenario == SCENARIO { 7 } else { 42 };
+                store.append(&run).unwrap();
+            }
+        };
+        store_as(&history, SCENARIO, "another machine");
+        assert_eq!(NoiseRecord::for_run(&run, &store).unwrap().unwrap().scenario, "drain");
+        store_as(&history, SCENARIO, &run.machine.cpu_model);
+        assert_eq!(NoiseRecord::for_run(&run, &store).unwrap().unwrap().scenario, SCENARIO);
+        store_as(&history, "drain", &run.machine.cpu_model);
+        let own = NoiseRecord::for_run(&run, &store).unwrap().unwrap();
+        assert_eq!((own.scenario.as_str(), own.runs.len()), ("drain", 3));
+        assert!(own.text().contains("null ratio     15"), "{}", own.text());
     }
 
     #[test]
