@@ -62,6 +62,37 @@ impl LatencyHistogram {
         ms(self.counts_us.value_at_percentile(percent))
     }
 
+    /// Every latency that came, in µs to three digits, with how often it came; smallest first.
+    pub fn recorded_us(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.counts_us.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value()))
+    }
+
+    /// The standard deviation, in milliseconds; 0 when nothing was recorded.
+    pub fn deviation_ms(&self) -> f64 {
+        self.counts_us.stdev() / 1_000.0
+    }
+
+    /// The latencies up to `ticks_per_half` steps of the way to 50 %, as many again to 75 %, and so on up to all; the
+    /// walk that HdrHistogram's percentile text is made of.
+    pub fn quantiles(&self, ticks_per_half: u32) -> impl Iterator<Item = Quantile> {
+        self.counts_us.iter_quantiles(ticks_per_half).map(|step| Quantile {
+            quantile: step.quantile_iterated_to(),
+            latency_ms: ms(step.value_iterated_to()),
+        })
+    }
+
+    /// How many latencies did not exceed `latency_ms`, to three digits of it.
+    pub fn count_up_to(&self, latency_ms: f64) -> u64 {
+        self.counts_us.count_between(0, (latency_ms * 1_000.0).round() as u64)
+    }
+
+    /// Buckets and sub-buckets of HdrHistogram's layout for the bounds of all these histograms.
+    pub fn layout() -> (u32, u32) {
+        let sub_buckets = 2 * 10_u64.pow(u32::from(SIGNIFICANT_DIGITS)).next_power_of_two();
+        let buckets = (0..).find(|bucket| HIGHEST_US < sub_buckets << bucket);
+        (buckets.unwrap_or(0) + 1, sub_buckets as u32)
+    }
+
     /// The largest latency, in milliseconds; 0 when nothing was recorded.
     pub fn max_ms(&self) -> f64 {
         ms(self.counts_us.max())
@@ -95,6 +126,15 @@ impl LatencyHistogram {
         );
         Ok(Self { counts_us })
     }
+}
+
+/// A step of [`LatencyHistogram::quantiles`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Quantile {
+    /// From 0 to 1.
+    pub quantile: f64,
+    /// This share of all did not exceed it.
+    pub latency_ms: f64,
 }
 
 /// To a thousandth of a millisecond, which is all that was recorded.

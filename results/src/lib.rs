@@ -13,10 +13,24 @@
 //!
 //! Nothing is measured here; `bench` does that and fills in the rounds.
 
+pub mod baselines;
+pub mod compare;
+pub mod export;
+pub mod gate;
 pub mod histogram;
+pub mod likeness;
 pub mod machine;
+pub mod metric;
+pub mod noise;
+pub mod plan;
+pub mod readme_table;
 pub mod record;
 pub mod report;
+pub mod selection;
+pub mod stats;
 pub mod store;
 pub mod table;
 pub mod utc;
+
+#[cfg(test)]
+mod synthetic;

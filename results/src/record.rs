@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::histogram::LatencyHistogram;
 use crate::machine::{Commit, Machine};
+use crate::stats::median::median;
 
 /// Raised when a field changes its meaning; new optional fields do not raise it.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -439,14 +440,6 @@ fn why_invalid(rounds: &[&RoundRecord], faults: Faults) -> Option<String> {
 
 fn per_second(count: u64, seconds: f64) -> f64 {
     if 0.0 < seconds { count as f64 / seconds } else { 0.0 }
-}
-
-/// The middle value, or the mean of the two in the middle.
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    let upper = *values.get(values.len() / 2)?;
-    let lower = values[(values.len() - 1) / 2];
-    Some(f64::midpoint(lower, upper))
 }
 
 #[cfg(test)]

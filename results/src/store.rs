@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use crate::baselines::Baselines;
 use crate::record::{RunRecord, SCHEMA_VERSION};
 
 /// Names another folder for the records.
@@ -51,6 +52,11 @@ impl Store {
     /// Where the records of a scenario are.
     pub fn path(&self, scenario: &str) -> PathBuf {
         self.folder.join(format!("{scenario}.jsonl"))
+    }
+
+    /// What runs are held against, in a folder below, so that no file of it is taken for a scenario.
+    pub fn baselines(&self) -> Baselines {
+        Baselines::at(self.folder.join("baselines"))
     }
 
     /// Appends one line, on disk when this returns, and tells to which file.
@@ -119,7 +125,8 @@ impl Store {
     }
 }
 
-fn append_line(path: &Path, line: &str) -> std::io::Result<()> {
+/// Appends `line` and its end, after an end for a line that was cut short; on disk when this returns.
+pub(crate) fn append_line(path: &Path, line: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -140,7 +147,8 @@ fn ends_within_a_line(file: &mut File) -> std::io::Result<bool> {
     Ok(last != *b"\n")
 }
 
-fn parse(line: &str) -> Result<RunRecord> {
+/// One run as JSON, of this schema or an earlier one.
+pub fn parse(line: &str) -> Result<RunRecord> {
     #[derive(Deserialize)]
     struct Version {
         schema_version: u32,
@@ -230,6 +238,7 @@ mod tests {
             assert_eq!(store.append(run).unwrap(), store.path("drain"));
         }
         store.append(&record("other", 3)).unwrap();
+        assert_eq!(store.scenarios().unwrap(), ["drain", "other"]);
         assert_eq!(store.read("drain").unwrap(), runs);
     }
 

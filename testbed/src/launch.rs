@@ -55,7 +55,7 @@ pub(crate) struct Launcher {
 #[derive(Debug)]
 enum Running {
     Process(Process),
-    Container(Container),
+    Container(Box<Container>),
 }
 
 impl Launcher {
@@ -76,7 +76,7 @@ impl Launcher {
             (Engine::Docker(docker, _), _) => {
                 let invocation = Invocation { command, limits };
                 let order = self.order(server, &log, invocation)?;
-                Container::start(docker, &order).map(Running::Container)
+                Ok(Running::Container(Box::new(Container::start(docker, &order)?)))
             }
         }
     }

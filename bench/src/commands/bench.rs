@@ -8,7 +8,7 @@ use millrace_results::store::Store;
 use millrace_testbed::Servers;
 use serde_json::json;
 
-use super::{Outcome, WrongUsage, print};
+use super::{Outcome, WrongUsage, judge, print};
 use crate::arm;
 use crate::drain;
 use crate::present;
@@ -19,7 +19,10 @@ use crate::straight_line;
 pub(super) const EXAMPLES: &str = "Examples:
   millrace bench list
   millrace bench run drain
-  millrace bench run drain --events 200000 --rounds 5 --json";
+  millrace bench run drain --events 200000 --rounds 5 --json
+  millrace bench compare drain --base latest~3
+  millrace bench gate --counts counts.json
+  millrace bench export drain --format hgrm --out curves";
 
 /// Commands of `millrace bench`.
 #[derive(Debug, Subcommand)]
@@ -35,6 +38,14 @@ pub enum Bench {
     /// Replicate by the official driver and rdkafka: the rival that `run --rivals` starts
     #[command(hide = true)]
     StraightLine(straight_line::Options),
+    /// Compare two runs of a scenario, figure by figure
+    Compare(judge::Compare),
+    /// Fail if something became slower: exact counts, pairs, history
+    Gate(judge::Gate),
+    /// Show how much two runs of the same build differ
+    Noise(judge::Noise),
+    /// Write records in the formats of other tools, or the README's table
+    Export(judge::Export),
 }
 
 /// Options of `millrace bench run`.
@@ -94,6 +105,10 @@ pub(super) async fn run(command: Bench) -> Result<Outcome> {
             straight_line::run(&options).await?;
             Ok(Outcome::Done)
         }
+        Bench::Compare(options) => judge::compare(&options),
+        Bench::Gate(options) => judge::gate(&options),
+        Bench::Noise(options) => judge::noise(&options),
+        Bench::Export(options) => judge::export(&options),
     }
 }
 

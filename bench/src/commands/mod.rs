@@ -1,10 +1,10 @@
 //! The rig's commands of the binary `millrace`: what they take, and what they print.
 //!
 //! ```text
-//! millrace demo | bench list | bench run NAME | testbed up|down|status | load | report
+//! millrace demo | bench list|run|compare|gate|noise|export | report | plan | testbed up|down|status | load
 //!      stdout   the result: text, or with --json one document
 //!      stderr   logs, bars, errors
-//!      exit     0 done    1 failed, or the ledger is not clean    2 wrong usage
+//!      exit     0 done    1 failed, the ledger is not clean, or the gate is shut    2 wrong usage
 //! ```
 //!
 //! The node's binary flattens [`Rig`] into its own commands and hands it to [`run`]. Names, flags and exit codes are a
@@ -18,7 +18,9 @@ use clap::Subcommand;
 
 mod bench;
 mod demo;
+mod judge;
 mod load;
+mod plan;
 mod report;
 mod testbed;
 
@@ -31,6 +33,9 @@ pub enum Rig {
     /// Run scenarios and keep their records
     #[command(subcommand, after_help = bench::EXAMPLES)]
     Bench(bench::Bench),
+    /// Capacity planning from measured runs
+    #[command(after_help = plan::EXAMPLES)]
+    Plan(plan::Options),
     /// Real MongoDB and Kafka servers by hand
     #[command(subcommand, after_help = testbed::EXAMPLES)]
     Testbed(testbed::Testbed),
@@ -84,6 +89,7 @@ async fn dispatch(command: Rig) -> Result<Outcome> {
     match command {
         Rig::Demo(options) => demo::run(options).await,
         Rig::Bench(command) => bench::run(command).await,
+        Rig::Plan(options) => plan::run(options),
         Rig::Testbed(command) => testbed::run(command).await,
         Rig::Load(options) => load::run(options).await,
         Rig::Report(options) => report::run(&options),
@@ -127,6 +133,11 @@ mod tests {
             "millrace demo --events 50000 --keep --json --servers native --rate 500",
             "millrace bench list --json",
             "millrace bench run drain --events 20000 --rounds 1 --seed 7 --json --servers external",
+            "millrace bench compare drain --new latest --base latest~1 --force --json",
+            "millrace bench gate drain --counts - --accept --pairs pairs.json --json",
+            "millrace bench noise drain --keep --json",
+            "millrace bench export drain --format omb --run latest~2 --out results",
+            "millrace plan --events-per-s 50000 --document-bytes 1024 --p99-ms 50 --outage-h 24 --json",
             "millrace testbed up --members 3 --auth --json",
             "millrace testbed down",
             "millrace testbed status --json",
@@ -139,9 +150,16 @@ mod tests {
 
     #[test]
     fn wrong_usage_is_named() {
-        for line in
-            ["millrace demo --servers podman", "millrace demo --events 0", "millrace bench run"]
-        {
+        for line in [
+            "millrace demo --servers podman",
+            "millrace demo --events 0",
+            "millrace bench run",
+            "millrace plan",
+            "millrace plan --events-per-s 0",
+            "millrace bench export drain --format xml",
+            "millrace bench compare drain --base latest~x",
+            "millrace bench gate --accept",
+        ] {
             assert!(parse(line).is_err(), "{line}");
         }
     }

@@ -14,6 +14,8 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use millrace_results::report::{Report, Summary};
+use millrace_results::stats::change_points::{self, Sensitivity};
+use millrace_results::stats::random::Random;
 use millrace_results::store::Store;
 use millrace_results::utc;
 use serde_json::json;
@@ -65,7 +67,7 @@ pub(super) fn run(options: &Options) -> Result<Outcome> {
         "there is nothing to report: {} holds no run that can be read; `millrace bench run drain` makes one",
         store.folder().display()
     );
-    let page = report.html(&utc::text(SystemTime::now()), &|_| Vec::new());
+    let page = report.html(&utc::text(SystemTime::now()), &changes_of_level);
     write(&options.out, &page)?;
     let written = Written {
         out: &options.out,
@@ -110,6 +112,13 @@ impl Written<'_> {
         text.push_str(&format!("written to {}{missing}\n", self.out.display()));
         text
     }
+}
+
+/// Where a history changes its level, by the gate's own test.
+fn changes_of_level(history: &[f64]) -> Vec<usize> {
+    let sensitivity = Sensitivity { significance: 0.01, segment_min: 3 };
+    let found = change_points::find(history, sensitivity, Random::named("report"));
+    found.into_iter().map(|change| change.at).collect()
 }
 
 #[cfg(test)]

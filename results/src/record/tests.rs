@@ -16,14 +16,6 @@ fn arm(rounds: Vec<RoundRecord>) -> ArmRecord {
 }
 
 #[test]
-fn the_median_is_the_middle() {
-    assert_eq!(median(vec![]), None);
-    assert_eq!(median(vec![3.0]), Some(3.0));
-    assert_eq!(median(vec![9.0, 1.0, 2.0]), Some(2.0));
-    assert_eq!(median(vec![9.0, 1.0, 2.0, 4.0]), Some(3.0));
-}
-
-#[test]
 fn ratios_are_taken_round_by_round() {
     let arms = arms(
         vec![("null".into(), rounds(&[100, 200, 50])), ("node".into(), rounds(&[90, 100, 49]))],
