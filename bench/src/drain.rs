@@ -106,14 +106,11 @@ async fn measure(
     binary: &Path,
     progress: Progress,
 ) -> Result<RoundRecord> {
-    let (rival, format) = match arm.contender() {
-        None => {
-            let reading = backlog.drain_null(progress).await?;
-            let measured = null_round(round, &reading);
-            log(arm, &measured);
-            return Ok(measured);
-        }
-        Some(contender) => contender,
+    let Some((rival, format)) = arm.contender() else {
+        let reading = backlog.drain_null(progress).await?;
+        let measured = null_round(round, &reading);
+        log(arm, &measured);
+        return Ok(measured);
     };
     let prefix = format!("millrace_r{round}_{}", arm.name());
     let plan = backlog.node_plan(binary, format, &prefix)?;
