@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn every_condition_is_named_with_both_values() {
         let base = Synthetic::new(1).run(1);
-        let changes: [(&str, fn(&mut RunRecord)); 10] = [
+        type Change = fn(&mut RunRecord);
+        let changes: [(&str, Change); 10] = [
             ("scenario", |run| run.scenario = "latency".into()),
             ("seed", |run| run.seed += 1),
             ("document bytes", |run| run.document_bytes *= 2),
