@@ -1,6 +1,11 @@
 //! A real Connect worker: it serves, runs a connector, tells of one that fails, and ends in order.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::Result;
 use millrace_testbed::{ConnectPlan, ConnectWorker, KafkaPlan, Plan, Plugin, Servers, Testbed};
@@ -64,7 +69,9 @@ async fn worker_runs_what_it_is_given_and_stores_offsets_when_it_stops() -> Resu
     assert_eq!(values.collect::<Vec<_>>(), expected);
 
     assert!(!offsets.exists(), "offsets are stored every 60 s, and when the worker stops");
+    let stopping = Instant::now();
     worker.stop().await?;
+    eprintln!("the worker stopped after {:?}", stopping.elapsed());
     let stored = fs::read(&offsets)?;
     let position = br#"{"position":14}"#;
     assert!(stored.windows(position.len()).any(|bytes| bytes == position), "{stored:?}");
@@ -80,5 +87,10 @@ async fn worker_that_cannot_serve_says_why() -> Result<()> {
     let error = format!("{:#}", ConnectWorker::start(&plan).await.unwrap_err());
     assert!(error.contains("connect has ended by itself"), "{error}");
     assert!(error.contains("no.such.Converter"), "{error}");
+    // The log of a failed start is kept for a person to read; this one is read.
+    let log = error.split_once("its log ").and_then(|(_, rest)| rest.split_once(" ends with"));
+    let log = Path::new(log.expect("the error names its log").0);
+    assert!(log.is_file(), "{}", log.display());
+    fs::remove_dir_all(log.ancestors().nth(2).expect("the folder of the run"))?;
     Ok(())
 }
