@@ -92,13 +92,16 @@ fn rate(
     let schedule = Schedule::new(began, profile, known)?;
     let began = Instant::now();
     let mut operations = 0;
-    while operations == 0 || began.elapsed() < lasts {
+    loop {
+        // The first of a round is always taken, however long the machine was busy with something else.
+        let mut taken = 0_u64;
         let clock = |_due| {
             let now = Instant::now();
-            (now - began < lasts).then_some(now)
+            taken += 1;
+            (taken == 1 || now - began < lasts).then_some(now)
         };
         operations += release_all(&endless, &schedule, clock, &mut sink).operations;
-        if lasts.is_zero() {
+        if lasts <= began.elapsed() {
             break;
         }
     }
@@ -118,7 +121,7 @@ impl<'a> Building<'a> {
 }
 
 impl Sink for Building<'_> {
-    fn release(&mut self, _due: Instant, unit: Unit<'_>) -> ControlFlow<()> {
+    fn prepare(&mut self, unit: Unit<'_>) {
         for operation in unit.operations {
             self.writer.clear();
             match operation.kind {
@@ -136,6 +139,9 @@ impl Sink for Building<'_> {
             }
             black_box(self.writer.len());
         }
+    }
+
+    fn release(&mut self, _due: Instant) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }

@@ -1,8 +1,8 @@
 //! Releases every operation at its intended time, whatever becomes of it.
 //!
 //! ```text
-//! units of the workload ─► wait until due ─► sink        one thread of its own; nothing is skipped, nothing is shifted
-//!                          sleep ……… spin
+//! units of the workload ─► prepare ─► wait until due ─► release      a thread of its own; nothing is skipped or shifted
+//!                          bytes      sleep ……… spin    sink
 //! ```
 //!
 //! A timer of an asynchronous runtime has steps of a millisecond, and a sleeping thread is woken 50 µs late because the
@@ -32,8 +32,12 @@ const SLEEP_MAX: Duration = Duration::from_millis(50);
 
 /// Where operations go when they are due.
 pub trait Sink {
-    /// Takes what is due at `due`. Must not wait: while it does, what comes next is late, and the run is invalid.
-    fn release(&mut self, due: Instant, unit: Unit<'_>) -> ControlFlow<()>;
+    /// Makes the next unit ready, before its time has come.
+    fn prepare(&mut self, unit: Unit<'_>);
+
+    /// Lets go what was made ready and was intended for `due`. Must not wait: while it does, what comes next is late, and
+    /// the run is invalid.
+    fn release(&mut self, due: Instant) -> ControlFlow<()>;
 }
 
 /// Takes everything and does nothing: what is left is the generator.
@@ -44,8 +48,11 @@ pub struct NullSink {
 }
 
 impl Sink for NullSink {
-    fn release(&mut self, _due: Instant, unit: Unit<'_>) -> ControlFlow<()> {
+    fn prepare(&mut self, unit: Unit<'_>) {
         self.operations += unit.operations.len() as u64;
+    }
+
+    fn release(&mut self, _due: Instant) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }
@@ -82,10 +89,11 @@ pub(crate) fn release_all(
     let mut units = workload.units();
     while let Some(unit) = units.next_unit() {
         let due = schedule.start() + Duration::from_nanos(arrivals.offset_ns(unit.due_index()));
-        let Some(now) = wait(due) else { break };
         let operations = unit.operations.len() as u64;
+        sink.prepare(unit);
+        let Some(now) = wait(due) else { break };
         paced.lateness.own.record(now.saturating_duration_since(due), operations);
-        if sink.release(due, unit).is_break() {
+        if sink.release(due).is_break() {
             break;
         }
         paced.operations += operations;
@@ -177,17 +185,22 @@ mod tests {
         operations: Vec<Operation>,
         dues: Vec<Instant>,
         early: u64,
+        next: Vec<Operation>,
         stall: Option<(u64, Duration)>,
         stop_after: Option<(usize, Stop)>,
     }
 
     impl Sink for Recording {
-        fn release(&mut self, due: Instant, unit: Unit<'_>) -> ControlFlow<()> {
+        fn prepare(&mut self, unit: Unit<'_>) {
+            self.next = unit.operations.to_vec();
+        }
+
+        fn release(&mut self, due: Instant) -> ControlFlow<()> {
             self.early += u64::from(Instant::now() < due);
             self.dues.push(due);
-            self.operations.extend(unit.operations);
+            self.operations.append(&mut self.next);
             if let Some((every, stall)) = self.stall
-                && unit.due_index() % every == every - 1
+                && (self.operations.len() as u64).is_multiple_of(every)
             {
                 thread::sleep(stall);
             }

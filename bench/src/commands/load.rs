@@ -99,7 +99,7 @@ impl Options {
             }
             None => (LoadSettings::default(), PathBuf::new()),
         };
-        let settings = self.flags.over(settings, &folder).map_err(wrong_usage)?;
+        let settings = self.flags.over(settings).map_err(wrong_usage)?;
         settings.resolve(&folder).map_err(wrong_usage)
     }
 

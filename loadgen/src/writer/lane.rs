@@ -15,20 +15,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bson::{Bson, Document, RawDocumentBuf, doc};
+use bson::{RawDocumentBuf, doc};
 use mongodb::error::{
     Error, ErrorKind, RETRYABLE_WRITE_ERROR, TRANSIENT_TRANSACTION_ERROR,
     UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
 };
-use mongodb::options::UpdateModifications;
 use mongodb::{ClientSession, Collection, Database};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::WriteConcern;
-use crate::bson_writer::BsonWriter;
+use super::prepared::{Built, Content, Prepared, Waiting};
 use crate::delta::Delta;
-use crate::document::decode;
 use crate::lateness::Lateness;
 use crate::workload::{Kind, Operation, Workload};
 
@@ -48,8 +46,8 @@ pub(super) struct Due {
 
 #[derive(Debug)]
 pub(super) enum DueUnit {
-    Single(Operation),
-    Transaction(Box<[Operation]>),
+    Single(Prepared),
+    Transaction(Vec<Prepared>),
 }
 
 /// What one connection did.
@@ -65,18 +63,6 @@ pub struct ConnectionReport {
     pub lateness: Lateness,
 }
 
-/// An operation and the bytes that it writes.
-struct Built {
-    operation: Operation,
-    content: Content,
-}
-
-enum Content {
-    Document(RawDocumentBuf),
-    Modification(UpdateModifications),
-    Nothing,
-}
-
 /// A connection at work.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -85,6 +71,7 @@ pub(super) struct Lane {
     write_concern: WriteConcern,
     /// Operations done by all connections.
     done: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
     report: ConnectionReport,
 }
 
@@ -94,8 +81,10 @@ impl Lane {
         workload: Arc<Workload>,
         write_concern: WriteConcern,
         done: Arc<AtomicU64>,
+        waiting: Arc<Waiting>,
     ) -> Self {
-        Self { database, workload, write_concern, done, report: ConnectionReport::default() }
+        let report = ConnectionReport::default();
+        Self { database, workload, write_concern, done, waiting, report }
     }
 
     /// Writes until there is nothing more.
@@ -107,14 +96,14 @@ impl Lane {
         let mut free = Instant::now();
         while let Some(Due { due, unit }) = units.recv().await {
             match unit {
-                DueUnit::Single(operation) => {
-                    let built = self.build(operation)?;
+                DueUnit::Single(prepared) => {
+                    let built = self.waiting.take(&self.workload, prepared);
                     self.note_begin(due, free, 1);
-                    self.write(built).await?;
+                    self.write(&built).await?;
                 }
-                DueUnit::Transaction(operations) => {
-                    let built = operations.iter().map(|operation| self.build(*operation));
-                    let built = built.collect::<Result<Vec<_>>>()?;
+                DueUnit::Transaction(prepared) => {
+                    let take = |one| self.waiting.take(&self.workload, one);
+                    let built: Vec<_> = prepared.into_iter().map(take).collect();
                     self.note_begin(due, free, built.len() as u64);
                     let session = match &mut session {
                         Some(session) => session,
@@ -135,32 +124,11 @@ impl Lane {
         behind.record(now.saturating_duration_since(due), operations);
     }
 
-    fn build(&mut self, operation: Operation) -> Result<Built> {
-        let Operation { key, version, kind, .. } = operation;
-        let content = match kind {
-            Kind::Insert | Kind::Replace => {
-                let bytes = self.workload.document_bytes(key, version);
-                self.report.bytes += bytes.len() as u64;
-                Content::Document(RawDocumentBuf::from_bytes(bytes)?)
-            }
-            Kind::Update => {
-                let mut writer = BsonWriter::default();
-                let open = writer.open();
-                self.workload.push_modification(&mut writer, key, version);
-                writer.close_document(open);
-                self.report.bytes += writer.len() as u64;
-                Content::Modification(modifications(decode(writer.into_bytes())))
-            }
-            Kind::Delete => Content::Nothing,
-        };
-        Ok(Built { operation, content })
-    }
-
-    async fn write(&mut self, built: Built) -> Result<()> {
+    async fn write(&mut self, built: &Built) -> Result<()> {
         let give_up = Instant::now() + RETRY_FOR;
         let mut attempts = 0;
         loop {
-            match self.send(&built, None).await {
+            match self.send(built, None).await {
                 Ok(found) if found || attempts != 0 => break,
                 Ok(_) => bail!(self.not_found(built.operation)),
                 Err(error) if attempts != 0 && is_duplicate_key(&error) => break,
@@ -173,13 +141,13 @@ impl Lane {
             }
             attempts += 1;
         }
-        self.note_done(1, attempts);
+        self.note_done([built], attempts);
         Ok(())
     }
 
     async fn write_transaction(
         &mut self,
-        built: &[Built],
+        built: &[Box<Built>],
         session: &mut ClientSession,
     ) -> Result<()> {
         let give_up = Instant::now() + RETRY_FOR;
@@ -194,14 +162,14 @@ impl Lane {
             attempts += 1;
             sleep(RETRY_PAUSE).await;
         }
-        self.note_done(built.len() as u64, attempts);
+        self.note_done(built.iter().map(AsRef::as_ref), attempts);
         Ok(())
     }
 
     /// Once as a whole, its commit as often as needed. The outer error is none that passes.
     async fn send_transaction(
         &self,
-        built: &[Built],
+        built: &[Box<Built>],
         session: &mut ClientSession,
     ) -> Result<mongodb::error::Result<()>> {
         let begun =
@@ -294,8 +262,13 @@ impl Lane {
         }
     }
 
-    fn note_done(&mut self, operations: u64, retries: u64) {
+    fn note_done<'a>(&mut self, built: impl IntoIterator<Item = &'a Built>, retries: u64) {
+        let (mut operations, mut bytes) = (0, 0);
+        built
+            .into_iter()
+            .for_each(|built| (operations, bytes) = (operations + 1, bytes + built.bytes));
         self.report.operations += operations;
+        self.report.bytes += bytes;
         self.report.retries += retries;
         self.done.fetch_add(operations, Ordering::Relaxed);
     }
@@ -314,20 +287,6 @@ impl Lane {
         let Operation { index, key, kind, .. } = operation;
         let collection = self.workload.collection(key);
         format!("cannot write operation {index} ({kind:?} of _id {}) to {collection}", key.id())
-    }
-}
-
-/// The `u` of a statement: operators, or the stages of a pipeline.
-fn modifications(mut statement: Document) -> UpdateModifications {
-    match statement.remove("u") {
-        Some(Bson::Array(stages)) => {
-            let stages = stages.into_iter().filter_map(|stage| stage.as_document().cloned());
-            UpdateModifications::Pipeline(stages.collect())
-        }
-        operators => {
-            let operators = operators.and_then(|operators| operators.as_document().cloned());
-            UpdateModifications::Document(operators.unwrap_or_default())
-        }
     }
 }
 

@@ -12,6 +12,7 @@
 mod backlog;
 mod lane;
 mod open_loop;
+mod prepared;
 mod write_concern;
 
 use std::time::Duration;

@@ -5,8 +5,8 @@
 //! lane 0 … n (tasks)    a connection each, one operation after the other, so the order of a key holds
 //! ```
 //!
-//! A slow server fills lanes, it does not slow the pacer: a queued operation is 56 bytes, and no more are queued than
-//! the workload has. Where there are transactions, a writer stays on one lane, because a transaction holds keys of many
+//! The pacer builds an operation before its time has come. A slow server fills lanes, it does not slow the pacer; when
+//! 256 MB wait, further operations wait unbuilt, some 60 bytes each. Where there are transactions, a writer stays on one lane, because a transaction holds keys of many
 //! lanes; then there are never more operations in flight than writers.
 
 use std::num::NonZero;
@@ -25,12 +25,13 @@ use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use super::lane::{ConnectionReport, Due, DueUnit, Lane};
+use super::prepared::Waiting;
 use super::{WriteConcern, Written, connect, next_operation_time, prepare_collections};
 use crate::lateness::Lateness;
 use crate::pacer::{Paced, Sink, pace};
 use crate::schedule::Schedule;
 use crate::stop::Stop;
-use crate::workload::{Key, Unit, Workload};
+use crate::workload::{Key, Operation, Unit, Workload};
 
 /// Connections unless asked otherwise: at 5 ms each enough for 12 800/s.
 pub const CONNECTIONS: NonZero<u32> = NonZero::new(64).expect("64 is not 0");
@@ -113,6 +114,7 @@ impl OpenLoop {
         let started_at_operation_time = next_operation_time(&client).await?;
         open_connections(&client, self.connections.get()).await?;
         let done = Arc::new(AtomicU64::new(0));
+        let waiting = Arc::new(Waiting::default());
         let mut lanes = JoinSet::new();
         let mut queues = Vec::new();
         for place in 0..self.connections.get() as usize {
@@ -120,10 +122,11 @@ impl OpenLoop {
             queues.push(queue);
             let database = self.database(&client);
             let (workload, done) = (Arc::clone(&self.workload), Arc::clone(&done));
-            let lane = Lane::new(database, workload, self.write_concern, done);
+            let waiting = Arc::clone(&waiting);
+            let lane = Lane::new(database, workload, self.write_concern, done, waiting);
             lanes.spawn(async move { (place, lane.run(units).await) });
         }
-        let paced = self.start_pacer(queues)?;
+        let paced = self.start_pacer(queues, waiting)?;
         let mut connections = vec![ConnectionReport::default(); lanes.len()];
         let mut tick = interval(PROGRESS_INTERVAL);
         loop {
@@ -143,16 +146,13 @@ impl OpenLoop {
     fn start_pacer(
         &self,
         queues: Vec<mpsc::UnboundedSender<Due>>,
+        waiting: Arc<Waiting>,
     ) -> Result<oneshot::Receiver<Paced>> {
         let (workload, schedule) = (Arc::clone(&self.workload), self.schedule.clone());
         let stop = self.stop.clone();
         let (result, paced) = oneshot::channel();
         let work = move || {
-            let mut sink = Lanes {
-                by_writer: workload.mix.transactions.are_used(),
-                writers: workload.writers,
-                queues,
-            };
+            let mut sink = Lanes { workload: Arc::clone(&workload), queues, waiting, next: None };
             // Whoever asked may have failed meanwhile.
             drop(result.send(pace(&workload, &schedule, &stop, &mut sink)));
         };
@@ -203,30 +203,39 @@ async fn open_connections(client: &Client, connections: u32) -> Result<()> {
 
 /// Puts every unit into the lane of its key, or of its writer. Breaks off when a lane is gone: then the run has failed.
 struct Lanes {
-    by_writer: bool,
-    writers: u32,
+    workload: Arc<Workload>,
     queues: Vec<mpsc::UnboundedSender<Due>>,
+    waiting: Arc<Waiting>,
+    /// What is released next, and to which lane.
+    next: Option<(usize, DueUnit)>,
 }
 
 impl Lanes {
     fn lane_of(&self, key: Key) -> usize {
-        let place = if self.by_writer {
+        let writers = self.workload.writers;
+        let place = if self.workload.mix.transactions.are_used() {
             u64::from(key.writer)
         } else {
             // Neighbouring keys lie in different lanes.
-            u64::from(key.number) * u64::from(self.writers) + u64::from(key.writer)
+            u64::from(key.number) * u64::from(writers) + u64::from(key.writer)
         };
         (place % self.queues.len() as u64) as usize
     }
 }
 
 impl Sink for Lanes {
-    fn release(&mut self, due: Instant, unit: Unit<'_>) -> ControlFlow<()> {
+    fn prepare(&mut self, unit: Unit<'_>) {
+        let prepare = |operation: &Operation| self.waiting.prepare(&self.workload, *operation);
         let lane = self.lane_of(unit.operations[0].key);
         let unit = match unit.operations {
-            [operation] if !unit.is_transaction => DueUnit::Single(*operation),
-            operations => DueUnit::Transaction(operations.into()),
+            [operation] if !unit.is_transaction => DueUnit::Single(prepare(operation)),
+            operations => DueUnit::Transaction(operations.iter().map(prepare).collect()),
         };
+        self.next = Some((lane, unit));
+    }
+
+    fn release(&mut self, due: Instant) -> ControlFlow<()> {
+        let Some((lane, unit)) = self.next.take() else { return ControlFlow::Continue(()) };
         match self.queues[lane].send(Due { due, unit }) {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
@@ -238,16 +247,30 @@ impl Sink for Lanes {
 mod tests {
     use super::*;
     use crate::document::DocumentShape;
-    use crate::workload::{Collections, KeySpread, Mix};
+    use crate::workload::{Collections, KeySpread, Mix, Transactions};
 
-    fn lanes(by_writer: bool) -> Lanes {
+    fn workload() -> Workload {
+        Workload {
+            seed: 0,
+            database: "d".into(),
+            collections: Collections::one("c"),
+            operations: 1,
+            writers: 2,
+            mix: Mix::INSERTS,
+            document: DocumentShape::PLAIN_1_KB.into(),
+            key_spread: KeySpread::Uniform,
+        }
+    }
+
+    fn lanes(mix: Mix) -> Lanes {
         let queues = (0..64).map(|_| mpsc::unbounded_channel().0).collect();
-        Lanes { by_writer, writers: 2, queues }
+        let workload = Arc::new(Workload { mix, ..workload() });
+        Lanes { workload, queues, waiting: Arc::default(), next: None }
     }
 
     #[test]
     fn operations_of_a_key_share_a_lane_and_keys_fill_all_lanes() {
-        let lanes = lanes(false);
+        let lanes = lanes(Mix::ALL);
         let keys = (0..2).flat_map(|writer| (0..32).map(move |number| Key { writer, number }));
         let mut places: Vec<_> = keys.map(|key| lanes.lane_of(key)).collect();
         places.sort_unstable();
@@ -256,7 +279,8 @@ mod tests {
 
     #[test]
     fn with_transactions_a_writer_stays_on_its_lane() {
-        let lanes = lanes(true);
+        let transactions = Transactions { operations: 3, permille: 1 };
+        let lanes = lanes(Mix { transactions, ..Mix::ALL });
         assert!((0..99).all(|number| lanes.lane_of(Key { writer: 1, number }) == 1));
     }
 
@@ -267,19 +291,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_rate_of_nothing_is_refused() {
-        let workload = Workload {
-            seed: 0,
-            database: "d".into(),
-            collections: Collections::one("c"),
-            operations: 1,
-            writers: 1,
-            mix: Mix::INSERTS,
-            document: DocumentShape::PLAIN_1_KB.into(),
-            key_spread: KeySpread::Uniform,
-        };
         for rate_per_s in [0.0, -1.0, f64::NAN] {
             let refused =
-                write_open_loop("mongodb://x", &workload, rate_per_s, Instant::now()).await;
+                write_open_loop("mongodb://x", &workload(), rate_per_s, Instant::now()).await;
             let error = format!("{:#}", refused.unwrap_err());
             assert!(
                 error.contains("ask for a rate above zero") || error.contains("/s is none"),

@@ -89,13 +89,8 @@ enum MixName {
 }
 
 impl Flags {
-    /// What is said here, else what `settings` says. Files that are named here are looked for where the user is, those
-    /// in the settings in `folder`.
-    pub(super) fn over(
-        &self,
-        mut settings: LoadSettings,
-        folder: &Path,
-    ) -> Result<LoadSettings, String> {
+    /// What is said here, else what `settings` says. Files that are named here are looked for where the user is.
+    pub(super) fn over(&self, mut settings: LoadSettings) -> Result<LoadSettings, String> {
         let LoadSettings { seed, database, collection, collections, writers, connections, .. } =
             &mut settings;
         replace(seed, self.seed);
@@ -109,7 +104,7 @@ impl Flags {
         replace(&mut settings.keys, self.keys);
         self.profile_over(&mut settings)?;
         self.mix_over(&mut settings);
-        self.document_over(&mut settings, folder)?;
+        self.document_over(&mut settings)?;
         self.write_concern_over(&mut settings);
         Ok(settings)
     }
@@ -148,7 +143,7 @@ impl Flags {
         }
     }
 
-    fn document_over(&self, settings: &mut LoadSettings, folder: &Path) -> Result<(), String> {
+    fn document_over(&self, settings: &mut LoadSettings) -> Result<(), String> {
         let nothing = DocumentSettings { shape: None, ..DocumentSettings::default() };
         match &self.document {
             Some(name) if name.ends_with(".json") => {
@@ -158,10 +153,7 @@ impl Flags {
             Some(name) => {
                 settings.document = DocumentSettings { shape: Some(name.clone()), ..nothing };
             }
-            None => {
-                let template = settings.document.template.as_ref();
-                settings.document.template = template.map(|file| folder.join(file));
-            }
+            None => {}
         }
         settings.document.bytes = self.document_bytes.or(settings.document.bytes);
         Ok(())
