@@ -192,7 +192,9 @@ impl Backlog {
     fn collection(&self) -> Result<&str> {
         match &self.workload.collections {
             Collections::Named(names) if names.len() == 1 => Ok(&names[0]),
-            collections => anyhow::bail!("a backlog has one collection, not {collections}"),
+            collections @ (Collections::Named(_) | Collections::Numbered { .. }) => {
+                anyhow::bail!("a backlog has one collection, not {collections}")
+            }
         }
     }
 }

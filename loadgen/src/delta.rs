@@ -125,7 +125,7 @@ impl State {
             kind = kind.wrapping_sub(u64::from(weight));
             chosen
         };
-        let within = |end: usize| (draw & 0xffff) as usize * end >> 16;
+        let within = |end: usize| ((draw & 0xffff) as usize * end) >> 16;
         if is(set) {
             Delta::Set
         } else if is(unset) {
@@ -246,7 +246,7 @@ impl Workload {
                 push_set(writer, version, |writer| self.push_new_payload(writer, key, version));
             }
             Delta::Reset => {
-                push_set(writer, version, |writer| self.push_state(writer, &state, key))
+                push_set(writer, version, |writer| self.push_state(writer, &state, key));
             }
             Delta::Restore { .. } | Delta::Element { .. } => push_set(writer, version, value),
             Delta::Unset { field } => {

@@ -179,12 +179,12 @@ async fn pace_into_nothing(load: &Load, profile: &Profile, stop: &Stop) -> Resul
     let (workload, stop, start) = (load.workload.clone(), stop.clone(), schedule.start());
     // A thread of its own, so that its exact timers end with it.
     let (result, paced) = tokio::sync::oneshot::channel::<Paced>();
-    std::thread::Builder::new()
-        .name("pacer".to_owned())
-        .spawn(move || {
-            drop(result.send(pace(&workload, &schedule, &stop, &mut NullSink::default())))
-        })
-        .context("cannot start the thread that paces the load")?;
+    let work = move || {
+        // Whoever asked may have given up meanwhile.
+        drop(result.send(pace(&workload, &schedule, &stop, &mut NullSink::default())));
+    };
+    let pacer = std::thread::Builder::new().name("pacer".to_owned()).spawn(work);
+    pacer.context("cannot start the thread that paces the load")?;
     let paced = paced.await.context("the thread that paces the load panicked")?;
     Ok(Loaded::Nowhere { paced, elapsed: start.elapsed(), ceiling })
 }

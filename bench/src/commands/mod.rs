@@ -35,7 +35,7 @@ pub enum Rig {
     Testbed(testbed::Testbed),
     /// Write seeded load to a MongoDB
     #[command(after_help = load::EXAMPLES)]
-    Load(load::Options),
+    Load(Box<load::Options>),
 }
 
 /// How a command ended.
@@ -81,7 +81,7 @@ async fn dispatch(command: Rig) -> Result<Outcome> {
         Rig::Demo(options) => demo::run(options).await,
         Rig::Bench(command) => bench::run(command).await,
         Rig::Testbed(command) => testbed::run(command).await,
-        Rig::Load(options) => load::run(options).await,
+        Rig::Load(options) => load::run(*options).await,
     }
 }
 

@@ -21,16 +21,16 @@ pub(super) fn fields(source: &str) -> Result<Vec<(String, Node)>, serde_json::Er
     let mut deserializer = serde_json::Deserializer::from_str(source);
     let node = At(&Path::Root).deserialize(&mut deserializer)?;
     deserializer.end()?;
-    match node {
-        Node::Fields(fields) => Ok(fields),
-        other => Err(Error::custom(format!("a template is a document {{ … }}, not {other:?}"))),
-    }
+    let Node::Fields(fields) = node else {
+        return Err(Error::custom("a template is a document { … }"));
+    };
+    Ok(fields)
 }
 
 /// Where a value stands.
 enum Path<'a> {
     Root,
-    Within(&'a Path<'a>, &'a str),
+    Within(&'a Self, &'a str),
 }
 
 impl fmt::Display for Path<'_> {
@@ -201,10 +201,14 @@ fn generator<'de, A: MapAccess<'de>>(
         }
         "$oid" => map.next_value::<Nothing>().map(|_| Node::AnyObjectId).map_err(|e| fault(&e)),
         "$bool" => map.next_value::<Nothing>().map(|_| Node::AnyBool).map_err(|e| fault(&e)),
-        "$choice" => match map.next_value_seed(At(&Path::Within(path, name)))? {
-            Node::List(nodes) if !nodes.is_empty() => Ok(Node::Choice(nodes)),
-            _ => Err(fault(&"give a list of at least one value")),
-        },
+        "$choice" => {
+            let nodes = map.next_value_seed(At(&Path::Within(path, name)))?;
+            let Node::List(nodes) = nodes else { return Err(fault(&"give a list of values")) };
+            if nodes.is_empty() {
+                return Err(fault(&"give a list of at least one value"));
+            }
+            Ok(Node::Choice(nodes))
+        }
         "$array" => map.next_value_seed(ListAt(path)),
         _ => Err(fault(&format_args!("no such generator; there are {GENERATORS}"))),
     }
