@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bson::Timestamp;
-use millrace_loadgen::workload::Workload;
+use millrace_loadgen::workload::{Collections, Workload};
 use millrace_loadgen::writer::{Written, write_backlog};
 use millrace_testbed::Testbed;
 use tokio::task::spawn_blocking;
@@ -215,9 +215,11 @@ impl Backlog {
     }
 
     fn collection(&self) -> Result<&str> {
-        match &self.workload.collections[..] {
-            [collection] => Ok(collection),
-            collections => anyhow::bail!("a backlog has one collection, not {}", collections.len()),
+        match &self.workload.collections {
+            Collections::Named(names) if names.len() == 1 => Ok(&names[0]),
+            collections @ (Collections::Named(_) | Collections::Numbered { .. }) => {
+                anyhow::bail!("a backlog has one collection, not {collections}")
+            }
         }
     }
 }

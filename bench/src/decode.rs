@@ -4,7 +4,7 @@
 //! key     documentKey                              JSON text or BSON
 //! value   { _id, operationType, …, fullDocument | updateDescription, ns, documentKey }
 //!              insert, replace   fullDocument    = Workload::document(key, v)
-//!              update            updatedFields   = Workload::update(key, v), in any order; nothing removed
+//!              update            updatedFields, removedFields, truncatedArrays = one of Workload::changes(key, v)
 //!              delete            nothing else
 //! ```
 //!
@@ -14,10 +14,12 @@
 
 use std::fmt;
 
-use bson::raw::{RawBsonRef, RawDocument};
+use bson::raw::{RawBson, RawBsonRef, RawDocument};
+use bson::rawdoc;
+use millrace_loadgen::delta::{Change, Truncated};
 use millrace_loadgen::ledger::{Content, Observed};
 use millrace_loadgen::workload::{Key, Kind, Workload};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::arm::Format;
 use crate::strict_json;
@@ -101,13 +103,9 @@ impl Decoder {
                 let update = event.get("updateDescription").ok_or(Unreadable::Version)?;
                 let fields = update.get("updatedFields").ok_or(Unreadable::Version)?;
                 let version = version_of(fields).ok_or(Unreadable::Version)?;
-                let expected = self.workload.update_bytes(about, version);
-                let nothing_else = ["removedFields", "truncatedArrays"].iter().all(|name| {
-                    update.get(name).is_none_or(|list| list.as_array().is_some_and(Vec::is_empty))
-                });
-                let same =
-                    view(&expected).is_some_and(|doc| strict_json::fields_equal(doc, fields));
-                (Some(version), nothing_else && same)
+                let changes = self.workload.changes(about, version);
+                let same = changes.iter().any(|change| change_is_json(change, update, fields));
+                (Some(version), same)
             }
             Kind::Delete => (None, true),
         };
@@ -136,11 +134,9 @@ impl Decoder {
                 let fields =
                     update.get_document("updatedFields").map_err(|_| Unreadable::Version)?;
                 let version = version_of(fields).ok_or(Unreadable::Version)?;
-                let expected = self.workload.update_bytes(about, version);
-                let nothing_else = ["removedFields", "truncatedArrays"]
-                    .iter()
-                    .all(|name| update.get_array(name).map_or(true, |list| list.is_empty()));
-                (Some(version), nothing_else && fields_equal(view(&expected), fields))
+                let changes = self.workload.changes(about, version);
+                let same = changes.iter().any(|change| change_is_bson(change, update, fields));
+                (Some(version), same)
             }
             Kind::Delete => (None, true),
         };
@@ -150,7 +146,7 @@ impl Decoder {
     fn names_namespace_json(&self, namespace: &Value, about: Key) -> bool {
         namespace.get("db").and_then(Value::as_str) == Some(&self.workload.database)
             && namespace.get("coll").and_then(Value::as_str)
-                == Some(self.workload.collection(about))
+                == Some(&*self.workload.collection(about))
     }
 
     fn names_namespace_bson(&self, namespace: &RawDocument, about: Key) -> bool {
@@ -206,6 +202,38 @@ fn observed(key: Key, kind: Kind, version: Option<u32>, same: bool) -> Observed 
     Observed { key, kind, version, content }
 }
 
+/// Whether an `updateDescription` and its `updatedFields` say exactly this.
+fn change_is_json(change: &Change, update: &Value, fields: &Value) -> bool {
+    let only = |name: &str, expected: Option<Value>| match update.get(name) {
+        Some(Value::Array(list)) => list.iter().eq(expected.iter()),
+        Some(_) => false,
+        None => expected.is_none(),
+    };
+    let truncated = |Truncated { field, new_size }| json!({ "field": field, "newSize": new_size });
+    only("removedFields", change.removed.clone().map(Value::from))
+        && only("truncatedArrays", change.truncated.map(truncated))
+        && view(&change.updated).is_some_and(|expected| strict_json::fields_equal(expected, fields))
+}
+
+/// As [`change_is_json`], for BSON.
+fn change_is_bson(change: &Change, update: &RawDocument, fields: &RawDocument) -> bool {
+    let list = |name: &str| match find(update, name) {
+        Some(RawBsonRef::Array(list)) => {
+            let items = list.into_iter().map(|item| item.ok().map(RawBson::from));
+            items.collect::<Option<Vec<_>>>()
+        }
+        Some(_) => None,
+        None => Some(Vec::new()),
+    };
+    let removed = change.removed.clone().map(RawBson::String);
+    let truncated = change.truncated.map(|Truncated { field, new_size }| {
+        RawBson::Document(rawdoc! { "field": field, "newSize": new_size.cast_signed() })
+    });
+    list("removedFields") == Some(removed.into_iter().collect())
+        && list("truncatedArrays") == Some(truncated.into_iter().collect())
+        && fields_equal(view(&change.updated), fields)
+}
+
 /// Whether both have the same fields with the same values, in any order.
 fn fields_equal(expected: Option<&RawDocument>, actual: &RawDocument) -> bool {
     let Some(expected) = expected else { return false };
@@ -233,8 +261,7 @@ fn same_value(expected: Option<RawBsonRef<'_>>, actual: Option<RawBsonRef<'_>>) 
 pub(crate) mod tests {
     use bson::{Document, Timestamp, doc};
     use millrace_loadgen::document::DocumentShape;
-    use millrace_loadgen::workload::{KeySpread, Mix, Operation};
-    use serde_json::json;
+    use millrace_loadgen::workload::{Collections, KeySpread, Mix, Operation};
 
     use super::*;
 
@@ -242,11 +269,11 @@ pub(crate) mod tests {
         Workload {
             seed: 7,
             database: "millrace_unit".into(),
-            collections: vec!["events".into()],
+            collections: Collections::one("events"),
             operations,
             writers: 2,
             mix: Mix::ALL,
-            document: DocumentShape::PLAIN_1_KB,
+            document: DocumentShape::PLAIN_1_KB.into(),
             key_spread: KeySpread::Uniform,
         }
     }
@@ -254,15 +281,16 @@ pub(crate) mod tests {
     /// Key and value of the record that a node would write about an operation.
     pub(crate) fn record(workload: &Workload, op: Operation, format: Format) -> (Vec<u8>, Vec<u8>) {
         let (key, event) = event(workload, op);
+        (text(&key, format), text(&event, format))
+    }
+
+    fn text(document: &Document, format: Format) -> Vec<u8> {
+        let bytes = document.to_vec().expect("encodes");
         match format {
-            Format::Bson => (key.to_vec().expect("encodes"), event.to_vec().expect("encodes")),
+            Format::Bson => bytes,
             Format::Json => {
-                let text = |document: &Document| {
-                    let bytes = document.to_vec().expect("encodes");
-                    let raw = RawDocument::from_bytes(&bytes).expect("decodes");
-                    json_of(RawBsonRef::Document(raw)).to_string().into_bytes()
-                };
-                (text(&key), text(&event))
+                let raw = RawDocument::from_bytes(&bytes).expect("decodes");
+                json_of(RawBsonRef::Document(raw)).to_string().into_bytes()
             }
         }
     }
@@ -284,18 +312,31 @@ pub(crate) mod tests {
                 event.insert("fullDocument", workload.document(op.key, op.version));
             }
             Kind::Update => {
-                let mut fields: Vec<_> = workload.update(op.key, op.version).into_iter().collect();
-                fields.reverse(); // the server sorts them in its own way
-                let fields: Document = fields.into_iter().collect();
-                let update =
-                    doc! { "updatedFields": fields, "removedFields": [], "truncatedArrays": [] };
-                event.insert("updateDescription", update);
+                let [change, ..] = &workload.changes(op.key, op.version)[..] else {
+                    panic!("every update changes something")
+                };
+                event.insert("updateDescription", description(change));
             }
             Kind::Delete => {}
         }
-        event.insert("ns", doc! { "db": &workload.database, "coll": workload.collection(op.key) });
+        let collection = &*workload.collection(op.key);
+        event.insert("ns", doc! { "db": &workload.database, "coll": collection });
         event.insert("documentKey", document_key.clone());
         (document_key, event)
+    }
+
+    /// What the server says about an update.
+    fn description(change: &Change) -> Document {
+        let fields = Document::from_reader(&change.updated[..]).expect("decodes");
+        let mut fields: Vec<_> = fields.into_iter().collect();
+        fields.reverse(); // the server sorts them in its own way
+        let fields: Document = fields.into_iter().collect();
+        let removed: Vec<_> = change.removed.clone().into_iter().collect();
+        let truncated = change.truncated.map(|Truncated { field, new_size }| {
+            doc! { "field": field, "newSize": new_size.cast_signed() }
+        });
+        let truncated: Vec<_> = truncated.into_iter().collect();
+        doc! { "updatedFields": fields, "removedFields": removed, "truncatedArrays": truncated }
     }
 
     /// The types of plain documents, as DefaultJson writes them.
@@ -338,9 +379,11 @@ pub(crate) mod tests {
 
     #[test]
     fn every_kind_of_event_is_read_as_it_was_written() {
-        let workload = workload(200);
-        for format in FORMATS {
-            for op in workload.schedule() {
+        for mix in [Mix::ALL, Mix::UPDATES] {
+            let workload = Workload { mix, ..workload(600) };
+            for (format, op) in
+                FORMATS.iter().flat_map(|&f| workload.schedule().map(move |op| (f, op)))
+            {
                 let (key, value) = record(&workload, op, format);
                 let version = (op.kind != Kind::Delete).then_some(op.version);
                 let expected = observed(op.key, op.kind, version, true);
@@ -407,6 +450,45 @@ pub(crate) mod tests {
             let seen = decode(&workload, Format::Bson, &key, &value).expect("readable");
             assert_eq!(seen.content, Content::Differs, "{event}");
         }
+    }
+
+    #[test]
+    fn a_change_is_read_in_every_way_that_servers_say_it_and_in_no_other() {
+        let workload = Workload { mix: Mix::UPDATES, ..workload(600) };
+        let mut ways = 0;
+        let spoil: [fn(&mut Document); 3] = [
+            |update| drop(update.insert("removedFields", vec!["maybe9"])),
+            |update| {
+                let truncated = doc! { "field": "list", "newSize": 77 };
+                drop(update.insert("truncatedArrays", vec![truncated]));
+            },
+            |update| drop(update.insert("updatedFields", doc! { "v": 1, "count": 5_i64 })),
+        ];
+        for op in workload.schedule().filter(|op| op.kind == Kind::Update) {
+            for change in workload.changes(op.key, op.version) {
+                ways += 1;
+                let (key, mut event) = event(&workload, op);
+                let mut contents = vec![Content::Matches];
+                event.insert("updateDescription", description(&change));
+                let mut events = vec![event.clone()];
+                for spoil in spoil {
+                    let mut spoilt = event.clone();
+                    spoil(spoilt.get_document_mut("updateDescription").expect("there"));
+                    events.push(spoilt);
+                    contents.push(Content::Differs);
+                }
+                for ((event, expected), format) in events
+                    .iter()
+                    .zip(contents)
+                    .flat_map(|pair| FORMATS.map(|format| (pair, format)))
+                {
+                    let bytes = |document: &Document| text(document, format);
+                    let seen = decode(&workload, format, &bytes(&key), &bytes(event));
+                    assert_eq!(seen.expect("readable").content, expected, "{event}");
+                }
+            }
+        }
+        assert!(600 < ways, "{ways}: a shorter list can be told in two ways");
     }
 
     #[test]

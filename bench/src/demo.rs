@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use millrace_loadgen::document::DocumentShape;
-use millrace_loadgen::workload::{KeySpread, Mix, Workload};
+use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
 use millrace_results::record::Faults;
 use millrace_testbed::{Facts, Plan, Servers, Testbed};
 use serde::Serialize;
@@ -113,7 +113,7 @@ pub struct LatencySummary {
     /// Intended writes per second.
     pub rate_per_s: u32,
     /// Of the writes.
-    pub write_concern: &'static str,
+    pub write_concern: String,
     /// Writes that began more than 10 ms after their time.
     pub late_writes: u64,
 }
@@ -202,11 +202,11 @@ fn workload(collection: &str, operations: u64) -> Workload {
     Workload {
         seed: SEED,
         database: DATABASE.to_owned(),
-        collections: vec![collection.to_owned()],
+        collections: Collections::one(collection),
         operations,
         writers: WRITERS,
         mix: Mix::ALL,
-        document: DocumentShape::ALL_1_KB,
+        document: DocumentShape::ALL_1_KB.into(),
         key_spread: KeySpread::Skewed,
     }
 }
@@ -258,7 +258,7 @@ impl Summary {
             latency_ms: clean.then(|| LatencySummary::of(tour, live)),
             cpu_us_per_event: drained.cpu.as_secs_f64() * 1e6 / events,
             peak_rss_mib: drained.peak_rss_kib as f64 / 1_024.0,
-            document_bytes: backlog.workload.document.bytes,
+            document_bytes: backlog.workload.document.bytes() as u32,
             seed: backlog.workload.seed,
             elapsed_s: 0.0,
             servers,
@@ -297,8 +297,8 @@ impl LatencySummary {
             max: live.latency.max_ms(),
             events: live.latency.count(),
             rate_per_s: tour.rate_per_s,
-            write_concern: live.written.write_concern,
-            late_writes: live.lateness.late_count,
+            write_concern: live.written.write_concern.to_string(),
+            late_writes: live.lateness.late_count(),
         }
     }
 }

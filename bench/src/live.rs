@@ -12,10 +12,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use millrace_loadgen::lateness::Lateness;
 use millrace_loadgen::ledger::Sighting;
 use millrace_loadgen::schedule::Schedule;
 use millrace_loadgen::workload::Workload;
-use millrace_loadgen::writer::{Lateness, Written, write_open_loop};
+use millrace_loadgen::writer::{Written, write_open_loop};
 use millrace_results::histogram::LatencyHistogram;
 
 use crate::arm::{Format, Node};
@@ -55,7 +56,7 @@ pub async fn measure(
 ) -> Result<LiveReading> {
     let mut fetched = topic.follow().await?;
     let schedule_start = Instant::now() + LEAD_IN;
-    let schedule = Schedule::new(schedule_start, rate_per_s);
+    let schedule = Schedule::constant(schedule_start, rate_per_s)?;
     let mut writing = tokio::spawn({
         let (uri, workload) = (mongodb_uri.to_owned(), workload.clone());
         async move { write_open_loop(&uri, &workload, rate_per_s, schedule_start).await }

@@ -2,12 +2,9 @@
 //!
 //! Machines get the same facts as JSON. Nothing is measured or decided here.
 
-use millrace_loadgen::workload::Workload;
-use millrace_loadgen::writer::{Lateness, Written};
 use millrace_results::record::RunRecord;
 use millrace_results::table::{self, thousands};
 use millrace_testbed::detached::{DownReport, End, State, Status};
-use serde_json::{Value, json};
 
 use crate::demo::{Kept, Summary};
 use crate::scenario::Scenario;
@@ -160,55 +157,6 @@ pub(crate) fn servers(all: &[Status]) -> String {
         )
     };
     all.iter().map(set).collect::<Vec<_>>().join("\n")
-}
-
-/// What a load wrote.
-pub(crate) fn load(workload: &Workload, written: &Written, lateness: Option<&Lateness>) -> String {
-    let seconds = written.elapsed.as_secs_f64().max(1e-9);
-    let mut text = format!(
-        "{} writes to {}.{} in {seconds:.1} s: {}/s, {:.1} MB/s, w:{}\n",
-        thousands(written.operations),
-        workload.database,
-        workload.collections.join(", "),
-        thousands((written.operations as f64 / seconds) as u64),
-        written.bytes as f64 / seconds / 1e6,
-        written.write_concern
-    );
-    if let Some(lateness) = lateness {
-        text.push_str(&format!(
-            "{} writes began more than 10 ms late; p99 {:.1} ms, at most {:.1} ms\n",
-            thousands(lateness.late_count),
-            lateness.p99.as_secs_f64() * 1e3,
-            lateness.max.as_secs_f64() * 1e3
-        ));
-    }
-    text
-}
-
-/// As [`load`], for machines.
-pub(crate) fn load_json(
-    workload: &Workload,
-    written: &Written,
-    lateness: Option<&Lateness>,
-) -> Value {
-    let start = written.started_at_operation_time;
-    json!({
-        "operations": written.operations,
-        "bytes": written.bytes,
-        "seconds": written.elapsed.as_secs_f64(),
-        "write_concern": written.write_concern,
-        "retries": written.retries,
-        "seed": workload.seed,
-        "database": workload.database,
-        "collections": workload.collections,
-        "start_at_operation_time": { "t": start.time, "i": start.increment },
-        "lateness_ms": lateness.map(|lateness| json!({
-            "p50": lateness.p50.as_secs_f64() * 1e3,
-            "p99": lateness.p99.as_secs_f64() * 1e3,
-            "max": lateness.max.as_secs_f64() * 1e3,
-            "late_count": lateness.late_count,
-        })),
-    })
 }
 
 fn decimal(value: Option<f64>, digits: usize) -> String {

@@ -12,7 +12,7 @@
 
 use anyhow::{Context, Result, ensure};
 use millrace_loadgen::document::{DocumentShape, Kinds};
-use millrace_loadgen::workload::{KeySpread, Mix, Workload};
+use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
 use millrace_testbed::{KafkaPlan, MongodbPlan, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -153,10 +153,10 @@ impl Scenario {
         Workload {
             seed: self.seed,
             database: format!("millrace_{}", self.name.replace('-', "_")),
-            collections: vec!["events".to_owned()],
+            collections: Collections::one("events"),
             operations: self.events,
             writers,
-            mix: Mix { insert, update, replace, delete },
+            mix: Mix { insert, update, replace, delete, ..Mix::INSERTS },
             document: DocumentShape {
                 bytes: self.document.bytes,
                 fields: self.document.fields,
@@ -166,7 +166,8 @@ impl Scenario {
                 },
                 unicode: self.document.unicode,
                 special_doubles: false,
-            },
+            }
+            .into(),
             key_spread: KeySpread::Uniform,
         }
     }

@@ -17,7 +17,7 @@ use millrace_bench::progress::Progress;
 use millrace_bench::proxy::Proxy;
 use millrace_bench::tamper::Fault;
 use millrace_loadgen::document::DocumentShape;
-use millrace_loadgen::workload::{KeySpread, Mix, Workload};
+use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
 use millrace_testbed::{Plan, Servers, Testbed};
 use rskafka::chrono::DateTime;
 use rskafka::client::partition::{Compression, UnknownTopicHandling};
@@ -29,11 +29,11 @@ fn workload(operations: u64) -> Workload {
     Workload {
         seed: 11,
         database: "millrace_rig".into(),
-        collections: vec!["events".into()],
+        collections: Collections::one("events"),
         operations,
         writers: 2,
         mix: Mix::ALL,
-        document: DocumentShape::ALL_1_KB,
+        document: DocumentShape::ALL_1_KB.into(),
         key_spread: KeySpread::Skewed,
     }
 }

@@ -60,6 +60,11 @@ impl BsonWriter {
         self.bytes
     }
 
+    /// Forgets what was written and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
     /// Leaves room for a length that [`Self::close_document`] or [`Self::close_length`] fills in.
     pub(crate) fn open(&mut self) -> Open {
         let open = Open(self.bytes.len());

@@ -1,62 +1,72 @@
 //! What an operation writes, derived from (seed, key, version).
 //!
 //! ```text
-//! insert, replace   { _id: key, v: version, f0: …, f1: …, …, pad: "…" }     `bytes` long where the fields leave room
-//! update            $set: { v: version, f7: …, f8: … }                       one to three neighbouring fields
+//! insert, replace   { _id: key, v: version, …delta fields, f0: …, f1: …, …, pad: "…" }     a shape
+//!                   { _id: key, v: version, …delta fields, …fields of the template }       a template
+//! update            v and what its delta changes: see [`crate::delta`]
 //! delete            nothing
 //! ```
 //!
-//! The type of a field moves on with key and version, so every field holds every type. A value that an update sets is
-//! never the one that was there: the server leaves unchanged fields out of the event, and a checker could not compare.
-//! Types with few values are therefore set as `[version, value]`.
+//! A document of a shape is `bytes` long where its fields leave room. The type of a field moves on with key and version,
+//! so every field holds every type. A value that an update sets is never the one that was there: the server leaves
+//! unchanged fields out of the event, and a checker could not compare. Types with few values are therefore set as
+//! `[version, value]`, and of a template only those fields are set whose values do not come twice.
 //!
 //! Cost of 1 KB in a release build: 2 µs for plain fields, 6 µs for all types and Unicode.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bson::{Document, RawDocumentBuf};
 
 use crate::bson_writer::{BsonWriter, element};
+use crate::random::{Domain, below, rng};
+pub use crate::shape::{DocumentShape, Kinds};
+pub use crate::template::{Template, TemplateError};
 use crate::value::{ValueKind, Values};
-use crate::workload::{Domain, Key, Workload, below, rng};
+use crate::workload::{Key, Workload};
 
-/// What documents look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DocumentShape {
-    /// Size of the BSON document. Met exactly when the fields fit, else the document is as long as its fields.
-    pub bytes: u32,
-    /// Payload fields beside `_id`, `v` and `pad`.
-    pub fields: u32,
-    /// Their types.
-    pub kinds: Kinds,
-    /// Text and field names beyond ASCII letters, control characters among them.
-    pub unicode: bool,
-    /// NaN, infinities, negative zero and subnormal numbers among doubles and decimals. NaN is not equal to itself:
-    /// compare bytes.
-    pub special_doubles: bool,
+/// What documents are made after.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Documents {
+    /// Size and types.
+    Shape(DocumentShape),
+    /// A user's own fields.
+    Template(Arc<Template>),
 }
 
-/// Which BSON types come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kinds {
-    /// Every type of the specification, the deprecated ones too.
-    All,
-    /// String, Int32, Int64, Double, Boolean and DateTime.
-    Plain,
+impl Documents {
+    /// The size that was asked for; of a template the largest that it makes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Shape(shape) => u64::from(shape.bytes),
+            Self::Template(template) => template.bytes_max(),
+        }
+    }
+
+    /// No document is larger.
+    pub fn bytes_max(&self) -> u64 {
+        /// `_id`, `v` and the fields of deltas at their largest.
+        const OWN_FIELDS_MAX: u64 = 8 << 10;
+        match self {
+            Self::Shape(shape) => {
+                u64::from(shape.bytes).max(OWN_FIELDS_MAX + shape.fields_bytes_max())
+            }
+            Self::Template(template) => OWN_FIELDS_MAX + template.bytes_max(),
+        }
+    }
 }
 
-impl DocumentShape {
-    /// 1 KiB of plain fields: what throughput is measured with.
-    pub const PLAIN_1_KB: Self = Self {
-        bytes: 1_024,
-        fields: 10,
-        kinds: Kinds::Plain,
-        unicode: false,
-        special_doubles: false,
-    };
-    /// 1 KiB of everything that stays equal to itself: what correctness is checked with.
-    pub const ALL_1_KB: Self =
-        Self { bytes: 1_024, fields: 10, kinds: Kinds::All, unicode: true, special_doubles: false };
+impl From<DocumentShape> for Documents {
+    fn from(shape: DocumentShape) -> Self {
+        Self::Shape(shape)
+    }
+}
+
+impl From<Template> for Documents {
+    fn from(template: Template) -> Self {
+        Self::Template(Arc::new(template))
+    }
 }
 
 /// Type, name, length and final NUL of the filling text.
@@ -70,42 +80,51 @@ impl Workload {
         decode(self.document_bytes(key, version))
     }
 
-    /// The fields that an update with `version` sets, in no particular order: the server sorts them.
-    pub fn update(&self, key: Key, version: u32) -> Document {
-        decode(self.update_bytes(key, version))
-    }
-
     /// [`Self::document`] as BSON, a quarter of the cost.
     pub fn document_bytes(&self, key: Key, version: u32) -> Vec<u8> {
-        let mut writer = BsonWriter::with_capacity(self.document.bytes as usize + 64);
+        let mut writer = BsonWriter::with_capacity(self.document.bytes() as usize + 64);
         self.push_document(&mut writer, key, version);
         writer.into_bytes()
     }
 
-    /// [`Self::update`] as BSON.
-    pub fn update_bytes(&self, key: Key, version: u32) -> Vec<u8> {
-        let mut writer = BsonWriter::default();
-        self.push_update(&mut writer, key, version);
-        writer.into_bytes()
-    }
-
     pub(crate) fn push_document(&self, writer: &mut BsonWriter, key: Key, version: u32) {
-        let mut values = self.values(key, version, false);
         let start = writer.len();
         let open = writer.open();
         writer.element(element::INT64, "_id");
         writer.i64(key.id());
         push_version(writer, version);
-        let end = start + (self.document.bytes as usize).saturating_sub(1);
+        if self.mix.deltas.need_fields() {
+            self.push_delta_fields(writer, key, version);
+        }
+        match &self.document {
+            Documents::Shape(shape) => self.push_payload(writer, *shape, start, key, version),
+            Documents::Template(template) => {
+                template.push_fields(writer, &mut self.template_rng(key, version));
+            }
+        }
+        writer.close_document(open);
+    }
+
+    /// The payload fields of a document that begins at `start`, and the filling text.
+    fn push_payload(
+        &self,
+        writer: &mut BsonWriter,
+        shape: DocumentShape,
+        start: usize,
+        key: Key,
+        version: u32,
+    ) {
+        let mut values = self.values(shape, key, version, false);
+        let end = start + (shape.bytes as usize).saturating_sub(1);
         let fields_end = end.saturating_sub(PAD_OVERHEAD);
-        for field in 0..self.document.fields {
+        for field in 0..shape.fields {
             // The filling text counts as a field, so it has something to give when a field is larger than its share.
-            let left = (self.document.fields - field) as usize + 1;
+            let left = (shape.fields - field) as usize + 1;
             let share = fields_end.saturating_sub(writer.len()) / left;
             let room_max = share.saturating_sub(FIELD_OVERHEAD) as u64;
             let room = room_max / 2 + below(&mut values.rng, room_max + 1);
             let room = room as usize;
-            values.push(writer, self.field(field), self.kind(key, version, field), room);
+            values.push(writer, shape.field(field), shape.kind(key, version, field), room);
         }
         if writer.len() + PAD_OVERHEAD <= end {
             let room = end - writer.len() - PAD_OVERHEAD;
@@ -114,54 +133,70 @@ impl Workload {
             values.text(writer, room);
             writer.close_string(text);
         }
-        writer.close_document(open);
     }
 
-    pub(crate) fn push_update(&self, writer: &mut BsonWriter, key: Key, version: u32) {
-        let mut values = self.values(key, version, true);
-        let open = writer.open();
-        push_version(writer, version);
-        let fields = self.document.fields;
+    /// One to three neighbouring payload fields with new values, as the elements of an open document.
+    pub(crate) fn push_new_payload(&self, writer: &mut BsonWriter, key: Key, version: u32) {
+        match &self.document {
+            Documents::Shape(shape) => self.push_new_fields(writer, *shape, key, version),
+            Documents::Template(template) => {
+                template.push_new_fields(writer, &mut self.template_rng(key, version));
+            }
+        }
+    }
+
+    fn push_new_fields(
+        &self,
+        writer: &mut BsonWriter,
+        shape: DocumentShape,
+        key: Key,
+        version: u32,
+    ) {
+        let mut values = self.values(shape, key, version, true);
+        let fields = shape.fields;
         let count = fields.min(1 + below(&mut values.rng, 3) as u32);
         let first = below(&mut values.rng, u64::from(fields)) as u32;
-        let room = (self.document.bytes / fields.max(1)) as usize;
+        let room = (shape.bytes / fields.max(1)) as usize;
         for step in 0..count {
             let field = (first + step) % fields;
-            let kind = self.kind(key, version, field);
+            let kind = shape.kind(key, version, field);
             if kind.is_narrow() {
-                writer.element(element::ARRAY, self.field(field));
+                writer.element(element::ARRAY, shape.field(field));
                 let array = writer.open();
                 writer.element(element::INT32, 0);
                 writer.i32(version.cast_signed());
                 values.push(writer, 1, kind, room);
                 writer.close_document(array);
             } else {
-                values.push(writer, self.field(field), kind, room);
+                values.push(writer, shape.field(field), kind, room);
             }
         }
-        writer.close_document(open);
     }
 
-    fn values(&self, key: Key, version: u32, distinct: bool) -> Values {
+    fn template_rng(&self, key: Key, version: u32) -> rand_chacha::ChaCha8Rng {
+        rng(self.seed, Domain::Templates, key.id(), version)
+    }
+
+    fn values(&self, shape: DocumentShape, key: Key, version: u32, distinct: bool) -> Values {
         Values {
             rng: rng(self.seed, Domain::Documents, key.id(), version),
-            unicode: self.document.unicode,
-            special_doubles: self.document.special_doubles,
+            unicode: shape.unicode,
+            special_doubles: shape.special_doubles,
             distinct,
         }
     }
+}
 
+impl DocumentShape {
+    /// The type of a payload field.
     fn kind(&self, key: Key, version: u32, field: u32) -> ValueKind {
-        let kinds = match self.document.kinds {
-            Kinds::All => ValueKind::ALL,
-            Kinds::Plain => ValueKind::PLAIN,
-        };
+        let kinds = self.kinds.value_kinds();
         let place = u64::from(key.number) + u64::from(version) + u64::from(field);
         kinds[(place % kinds.len() as u64) as usize]
     }
 
     fn field(&self, number: u32) -> FieldName {
-        FieldName { number, unicode: self.document.unicode && number % 4 == 3 }
+        FieldName { number, unicode: self.unicode && number % 4 == 3 }
     }
 }
 
@@ -178,12 +213,14 @@ impl fmt::Display for FieldName {
     }
 }
 
-fn push_version(writer: &mut BsonWriter, version: u32) {
+/// `v`, which every insert, replace and update carries.
+pub(crate) fn push_version(writer: &mut BsonWriter, version: u32) {
     writer.element(element::INT32, "v");
     writer.i32(version.cast_signed());
 }
 
-fn decode(bytes: Vec<u8>) -> Document {
+/// Own bytes as the decoder of the bson crate reads them.
+pub(crate) fn decode(bytes: Vec<u8>) -> Document {
     let raw = RawDocumentBuf::from_bytes(bytes).map_err(|error| error.to_string());
     raw.and_then(|raw| Document::try_from(raw).map_err(|error| error.to_string()))
         .expect("the tests hold the writer against this decoder")
@@ -198,17 +235,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::workload::{KeySpread, Mix};
+    use crate::workload::{Collections, KeySpread, Mix};
 
     fn workload(seed: u64, document: DocumentShape) -> Workload {
         Workload {
             seed,
             database: "d".into(),
-            collections: vec!["c".into()],
+            collections: Collections::one("c"),
             operations: 0,
             writers: 1,
             mix: Mix::INSERTS,
-            document,
+            document: document.into(),
             key_spread: KeySpread::Uniform,
         }
     }

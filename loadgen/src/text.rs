@@ -75,7 +75,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::workload::{Domain, rng};
+    use crate::random::{Domain, rng};
 
     proptest! {
         #[test]

@@ -11,8 +11,8 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::bson_writer::{BsonWriter, element};
+use crate::random::below;
 use crate::text;
-use crate::workload::below;
 
 /// A BSON type of a payload field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub(crate) enum ValueKind {
     Decimal128,
     MinKey,
     MaxKey,
+    /// A document within a document, some levels deep.
+    Nested,
 }
 
 impl ValueKind {
@@ -78,6 +80,13 @@ impl ValueKind {
         Self::DateTime,
     ];
 
+    /// What a ledger or a sensor stores.
+    pub(crate) const NUMBERS: &[Self] =
+        &[Self::Int32, Self::Double, Self::Int64, Self::Decimal128, Self::Double];
+
+    /// Nothing but nested documents.
+    pub(crate) const DEEP: &[Self] = &[Self::Nested];
+
     /// Whether two values of this type may well be the same.
     pub(crate) fn is_narrow(self) -> bool {
         match self {
@@ -101,7 +110,8 @@ impl ValueKind {
             | Self::JavaScriptWithScope
             | Self::Timestamp
             | Self::Int64
-            | Self::Decimal128 => false,
+            | Self::Decimal128
+            | Self::Nested => false,
         }
     }
 }
@@ -164,6 +174,7 @@ impl Values {
             ValueKind::Decimal128 => self.decimal128(writer, name),
             ValueKind::MinKey => writer.element(element::MIN_KEY, name),
             ValueKind::MaxKey => writer.element(element::MAX_KEY, name),
+            ValueKind::Nested => self.nested(writer, name, room),
         }
     }
 
@@ -233,6 +244,25 @@ impl Values {
             writer.close_document(inner);
         }
         writer.close_document(outer);
+    }
+
+    /// `{ n: …, in: { n: …, in: { … text: "…" } } }`, 2 to 16 levels.
+    fn nested(&mut self, writer: &mut BsonWriter, name: impl Display, room: usize) {
+        /// Type, name, length, number and end of a level.
+        const LEVEL_BYTES: usize = 1 + 3 + 4 + 7 + 1;
+        let levels = 2 + below(&mut self.rng, 15) as usize;
+        writer.element(element::DOCUMENT, name);
+        let mut open = vec![writer.open()];
+        self.push(writer, "n", ValueKind::Int32, 0);
+        while open.len() < levels {
+            writer.element(element::DOCUMENT, "in");
+            open.push(writer.open());
+            self.push(writer, "n", ValueKind::Int32, 0);
+        }
+        self.string(writer, element::STRING, "text", room.saturating_sub(levels * LEVEL_BYTES));
+        while let Some(level) = open.pop() {
+            writer.close_document(level);
+        }
     }
 
     fn array(&mut self, writer: &mut BsonWriter, name: impl Display, room: usize) {

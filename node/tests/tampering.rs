@@ -19,7 +19,7 @@ use millrace_bench::progress::Progress;
 use millrace_bench::proxy::Proxy;
 use millrace_bench::tamper::Fault;
 use millrace_loadgen::document::DocumentShape;
-use millrace_loadgen::workload::{KeySpread, Mix, Workload};
+use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
 use millrace_testbed::{Plan, Servers, Testbed};
 
 const EVENTS: u64 = 3_000;
@@ -30,11 +30,11 @@ fn workload() -> Workload {
     Workload {
         seed: 13,
         database: "millrace_tampering".into(),
-        collections: vec!["events".into()],
+        collections: Collections::one("events"),
         operations: EVENTS,
         writers: 2,
         mix: Mix::ALL,
-        document: DocumentShape::ALL_1_KB,
+        document: DocumentShape::ALL_1_KB.into(),
         key_spread: KeySpread::Skewed,
     }
 }

@@ -14,7 +14,7 @@
 
 use bson::{Timestamp, doc};
 use millrace_loadgen::document::{DocumentShape, Kinds};
-use millrace_loadgen::workload::{Key, KeySpread, Mix, Workload};
+use millrace_loadgen::workload::{Collections, Key, KeySpread, Mix, Workload};
 
 /// Change events of one kind.
 pub(crate) struct Corpus {
@@ -47,11 +47,11 @@ fn corpus(name: &'static str, count: u32, document: DocumentShape) -> Corpus {
     let workload = Workload {
         seed: 42,
         database: "shop".to_owned(),
-        collections: vec!["orders".to_owned()],
+        collections: Collections::one("orders"),
         operations: u64::from(count),
         writers: 1,
         mix: Mix::INSERTS,
-        document,
+        document: document.into(),
         key_spread: KeySpread::Uniform,
     };
     Corpus { name, events: (0..count).map(|number| insert(&workload, number)).collect() }

@@ -41,7 +41,7 @@ pub enum Rig {
     Testbed(testbed::Testbed),
     /// Write seeded load to a MongoDB
     #[command(after_help = load::EXAMPLES)]
-    Load(load::Options),
+    Load(Box<load::Options>),
     /// Write what all records say into one HTML file
     #[command(after_help = report::EXAMPLES)]
     Report(report::Options),
@@ -91,7 +91,7 @@ async fn dispatch(command: Rig) -> Result<Outcome> {
         Rig::Bench(command) => bench::run(command).await,
         Rig::Plan(options) => plan::run(options),
         Rig::Testbed(command) => testbed::run(command).await,
-        Rig::Load(options) => load::run(options).await,
+        Rig::Load(options) => load::run(*options).await,
         Rig::Report(options) => report::run(&options),
     }
 }

@@ -1,109 +1,197 @@
 //! Writes every operation at its intended time, however slow the server is.
 //!
 //! ```text
-//! pacer (a thread)      sleeps until an operation is due, puts it into the lane of its key
-//! lane 0 … 63 (tasks)   one operation after the other, so the order of a key holds
+//! pacer (a thread)      waits until an operation is due, puts it into the lane of its key
+//! lane 0 … n (tasks)    a connection each, one operation after the other, so the order of a key holds
 //! ```
 //!
-//! A slow server fills lanes, it does not slow the pacer: a queued operation is 32 bytes, and no more are queued
-//! than the workload has. The pacer is a thread because timers of the runtime have millisecond steps.
-//!
-//! Every operation may be sent again without a second event: a second insert is refused, a second `$set` or replace
-//! changes nothing, a second delete finds nothing. So faults of network and elections are waited out.
+//! The pacer builds an operation before its time has come. A slow server fills lanes, it does not slow the pacer; when
+//! 256 MB wait, further operations wait unbuilt, some 60 bytes each. Where there are transactions, a writer stays on one lane, because a transaction holds keys of many
+//! lanes; then there are never more operations in flight than writers.
 
+use std::num::NonZero;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use bson::{Document, RawDocumentBuf, doc};
-use mongodb::error::{Error, ErrorKind, RETRYABLE_WRITE_ERROR, WriteFailure};
-use mongodb::options::{DatabaseOptions, WriteConcern};
-use mongodb::{Client, Collection, Database};
-use tokio::sync::mpsc;
+use anyhow::{Context, Result};
+use bson::doc;
+use mongodb::options::DatabaseOptions;
+use mongodb::{Client, Database};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::interval;
 
-use super::{Written, connect, next_operation_time};
+use super::lane::{ConnectionReport, Due, DueUnit, Lane};
+use super::prepared::Waiting;
+use super::{WriteConcern, Written, connect, next_operation_time, prepare_collections};
+use crate::lateness::Lateness;
+use crate::pacer::{Paced, Sink, pace};
 use crate::schedule::Schedule;
-use crate::workload::{Key, Kind, Operation, Workload};
+use crate::stop::Stop;
+use crate::workload::{Key, Operation, Unit, Workload};
 
-/// Operations in flight at most: at 5 ms each enough for 12 800/s.
-const LANES: u32 = 64;
-/// An operation that begins this much after its time counts as late.
-const LATE_AFTER: Duration = Duration::from_millis(10);
-/// How long one operation is sent again: longer than an election and a restart of a primary.
-const RETRY_FOR: Duration = Duration::from_secs(120);
-/// Pause between two attempts.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// The server's code for a second document with the same `_id`.
-const DUPLICATE_KEY: i32 = 11_000;
+/// Connections unless asked otherwise: at 5 ms each enough for 12 800/s.
+pub const CONNECTIONS: NonZero<u32> = NonZero::new(64).expect("64 is not 0");
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How far the beginnings of operations were behind their intended times.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lateness {
-    /// Half of the operations began at most this late.
-    pub p50: Duration,
-    /// 99 of 100 began at most this late.
-    pub p99: Duration,
-    /// The latest.
-    pub max: Duration,
-    /// Operations that began more than 10 ms late: the load was not the one that was asked for.
-    pub late_count: u64,
+/// A load that follows a schedule.
+#[derive(Clone, Debug)]
+pub struct OpenLoop {
+    workload: Arc<Workload>,
+    schedule: Schedule,
+    connections: NonZero<u32>,
+    write_concern: WriteConcern,
+    stop: Stop,
 }
 
-/// Writes the whole workload with `w: majority`, the operation with index n at `start` + n / `rate_per_s`.
-///
-/// Connections are opened before: a `start` half a second ahead is not missed. Ends when the last operation is
-/// acknowledged, with an error when one is refused or cannot be sent for two minutes.
+/// How it went.
+#[derive(Clone, Debug)]
+pub struct OpenLoopReport {
+    /// What was written: the first so many operations of the workload.
+    pub written: Written,
+    /// Of all connections.
+    pub lateness: Lateness,
+    /// Each by itself.
+    pub connections: Vec<ConnectionReport>,
+    /// What the pacer did.
+    pub paced: Paced,
+}
+
+/// Writes the whole workload with `w: majority`, the operation with index n at `start` + n / `rate_per_s`. See
+/// [`OpenLoop::run`].
 pub async fn write_open_loop(
     uri: &str,
     workload: &Workload,
     rate_per_s: f64,
     start: Instant,
 ) -> Result<(Written, Lateness)> {
-    workload.check()?;
-    ensure!(
-        0.0 < rate_per_s,
-        "cannot write at {rate_per_s} operations/s: ask for a rate above zero"
-    );
-    let client = connect(uri, LANES).await?;
-    let started_at_operation_time = next_operation_time(&client).await?;
-    open_connections(&client).await?;
-    let workload = Arc::new(workload.clone());
-    let schedule = Schedule::new(start, rate_per_s);
-    let mut lanes = JoinSet::new();
-    let mut queues = Vec::new();
-    for _ in 0..LANES {
-        let (queue, operations) = mpsc::unbounded_channel();
-        queues.push(queue);
-        let database = majority(&client, &workload);
-        lanes.spawn(Lane::new(database, Arc::clone(&workload)).run(schedule, operations));
-    }
-    let paced = Arc::clone(&workload);
-    thread::Builder::new()
-        .name("pacer".to_owned())
-        .spawn(move || pace(&paced, schedule, &queues))
-        .context("cannot start the thread that paces the load")?;
-    let mut total = Lane::new(majority(&client, &workload), workload);
-    while let Some(ended) = lanes.join_next().await {
-        total.add(ended.context("a lane of the open loop panicked")??);
-    }
-    let written = Written {
-        operations: total.lateness_us.len() as u64,
-        bytes: total.bytes,
-        elapsed: start.elapsed(),
-        started_at_operation_time,
-        write_concern: "majority",
-        retries: total.retries,
-    };
-    Ok((written, summarise(total.lateness_us)))
+    let schedule = Schedule::constant(start, rate_per_s).context("cannot pace the load")?;
+    let report = OpenLoop::new(workload, schedule).run(uri, |_| ()).await?;
+    Ok((report.written, report.lateness))
 }
 
-/// Pings on all lanes at once, so that no operation waits for a handshake.
-async fn open_connections(client: &Client) -> Result<()> {
+impl OpenLoop {
+    /// Over 64 connections with `w: majority`, never stopped.
+    pub fn new(workload: &Workload, schedule: Schedule) -> Self {
+        Self {
+            workload: Arc::new(workload.clone()),
+            schedule,
+            connections: CONNECTIONS,
+            write_concern: WriteConcern::MAJORITY,
+            stop: Stop::new(),
+        }
+    }
+
+    /// Operations in flight at most.
+    pub fn connections(mut self, connections: NonZero<u32>) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// When an operation counts as done.
+    pub fn write_concern(mut self, write_concern: WriteConcern) -> Self {
+        self.write_concern = write_concern;
+        self
+    }
+
+    /// Ends early when `stop` asks: nothing more is released, what was released is written.
+    pub fn stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Writes each operation at its time. `on_progress` is given the number of those done, ten times a second.
+    ///
+    /// Connections are opened before: a start half a second ahead is not missed. Ends when the last operation is
+    /// acknowledged, with an error when one is refused or cannot be sent for two minutes.
+    pub async fn run(&self, uri: &str, on_progress: impl Fn(u64)) -> Result<OpenLoopReport> {
+        self.workload.check()?;
+        let client = connect(uri, self.connections.get()).await?;
+        prepare_collections(&client, &self.workload).await?;
+        let started_at_operation_time = next_operation_time(&client).await?;
+        open_connections(&client, self.connections.get()).await?;
+        let done = Arc::new(AtomicU64::new(0));
+        let waiting = Arc::new(Waiting::default());
+        let mut lanes = JoinSet::new();
+        let mut queues = Vec::new();
+        for place in 0..self.connections.get() as usize {
+            let (queue, units) = mpsc::unbounded_channel();
+            queues.push(queue);
+            let database = self.database(&client);
+            let (workload, done) = (Arc::clone(&self.workload), Arc::clone(&done));
+            let waiting = Arc::clone(&waiting);
+            let lane = Lane::new(database, workload, self.write_concern, done, waiting);
+            lanes.spawn(async move { (place, lane.run(units).await) });
+        }
+        let paced = self.start_pacer(queues, waiting)?;
+        let mut connections = vec![ConnectionReport::default(); lanes.len()];
+        let mut tick = interval(PROGRESS_INTERVAL);
+        loop {
+            tokio::select! {
+                ended = lanes.join_next() => {
+                    let Some(ended) = ended else { break };
+                    let (place, report) = ended.context("a connection of the open loop panicked")?;
+                    connections[place] = report?;
+                }
+                _ = tick.tick() => on_progress(done.load(Ordering::Relaxed)),
+            }
+        }
+        let paced = paced.await.context("the thread that paces the load panicked")?;
+        Ok(self.report(connections, paced, started_at_operation_time))
+    }
+
+    fn start_pacer(
+        &self,
+        queues: Vec<mpsc::UnboundedSender<Due>>,
+        waiting: Arc<Waiting>,
+    ) -> Result<oneshot::Receiver<Paced>> {
+        let (workload, schedule) = (Arc::clone(&self.workload), self.schedule.clone());
+        let stop = self.stop.clone();
+        let (result, paced) = oneshot::channel();
+        let work = move || {
+            let mut sink = Lanes { workload: Arc::clone(&workload), queues, waiting, next: None };
+            // Whoever asked may have failed meanwhile.
+            drop(result.send(pace(&workload, &schedule, &stop, &mut sink)));
+        };
+        let pacer = thread::Builder::new().name("pacer".to_owned()).spawn(work);
+        pacer.context("cannot start the thread that paces the load")?;
+        Ok(paced)
+    }
+
+    fn report(
+        &self,
+        connections: Vec<ConnectionReport>,
+        paced: Paced,
+        started_at_operation_time: bson::Timestamp,
+    ) -> OpenLoopReport {
+        let mut lateness = Lateness::default();
+        connections.iter().for_each(|connection| lateness.merge(&connection.lateness));
+        let sum = |part: fn(&ConnectionReport) -> u64| connections.iter().map(part).sum();
+        let written = Written {
+            operations: sum(|connection| connection.operations),
+            bytes: sum(|connection| connection.bytes),
+            elapsed: self.schedule.start().elapsed(),
+            started_at_operation_time,
+            write_concern: self.write_concern,
+            retries: sum(|connection| connection.retries),
+        };
+        OpenLoopReport { written, lateness, connections, paced }
+    }
+
+    fn database(&self, client: &Client) -> Database {
+        let concern = self.write_concern.for_driver();
+        let options = DatabaseOptions::builder().write_concern(concern).build();
+        client.database_with_options(&self.workload.database, options)
+    }
+}
+
+/// Pings on all connections at once, so that no operation waits for a handshake.
+async fn open_connections(client: &Client, connections: u32) -> Result<()> {
     let mut pings = JoinSet::new();
-    for _ in 0..LANES {
+    for _ in 0..connections {
         let database = client.database("admin");
         pings.spawn(async move { database.run_command(doc! { "ping": 1 }).await });
     }
@@ -113,205 +201,104 @@ async fn open_connections(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Puts every operation into its lane when it is due. Ends early when a lane is gone: then the run has failed.
-fn pace(workload: &Workload, schedule: Schedule, queues: &[mpsc::UnboundedSender<Operation>]) {
-    for operation in workload.schedule() {
-        thread::sleep(schedule.due(operation.index).saturating_duration_since(Instant::now()));
-        if queues[lane_of(operation.key, workload.writers)].send(operation).is_err() {
-            return;
-        }
-    }
-}
-
-/// Neighbouring keys lie in different lanes.
-fn lane_of(key: Key, writers: u32) -> usize {
-    let place = u64::from(key.number) * u64::from(writers) + u64::from(key.writer);
-    (place % u64::from(LANES)) as usize
-}
-
-fn summarise(mut lateness_us: Vec<u32>) -> Lateness {
-    lateness_us.sort_unstable();
-    let Some(last) = lateness_us.len().checked_sub(1) else {
-        return Lateness::default();
-    };
-    let at =
-        |permille: usize| Duration::from_micros(u64::from(lateness_us[last * permille / 1_000]));
-    let in_time = lateness_us
-        .partition_point(|&late_us| Duration::from_micros(u64::from(late_us)) <= LATE_AFTER);
-    Lateness {
-        p50: at(500),
-        p99: at(990),
-        max: at(1_000),
-        late_count: (lateness_us.len() - in_time) as u64,
-    }
-}
-
-/// One operation after the other, and what came of them.
-#[derive(Debug)]
-struct Lane {
-    database: Database,
+/// Puts every unit into the lane of its key, or of its writer. Breaks off when a lane is gone: then the run has failed.
+struct Lanes {
     workload: Arc<Workload>,
-    lateness_us: Vec<u32>,
-    bytes: u64,
-    retries: u64,
+    queues: Vec<mpsc::UnboundedSender<Due>>,
+    waiting: Arc<Waiting>,
+    /// What is released next, and to which lane.
+    next: Option<(usize, DueUnit)>,
 }
 
-impl Lane {
-    fn new(database: Database, workload: Arc<Workload>) -> Self {
-        Self { database, workload, lateness_us: Vec::new(), bytes: 0, retries: 0 }
-    }
-
-    async fn run(
-        mut self,
-        schedule: Schedule,
-        mut operations: mpsc::UnboundedReceiver<Operation>,
-    ) -> Result<Self> {
-        while let Some(operation) = operations.recv().await {
-            let late = schedule.lateness(operation.index, Instant::now());
-            self.lateness_us.push(u32::try_from(late.as_micros()).unwrap_or(u32::MAX));
-            self.write(operation).await?;
-        }
-        Ok(self)
-    }
-
-    fn add(&mut self, other: Self) {
-        self.lateness_us.extend(other.lateness_us);
-        self.bytes += other.bytes;
-        self.retries += other.retries;
-    }
-
-    async fn write(&mut self, operation: Operation) -> Result<()> {
-        let Operation { index, key, version, kind } = operation;
-        let content = match kind {
-            Kind::Insert | Kind::Replace => self.workload.document_bytes(key, version),
-            Kind::Update => self.workload.update_bytes(key, version),
-            Kind::Delete => Vec::new(),
+impl Lanes {
+    fn lane_of(&self, key: Key) -> usize {
+        let writers = self.workload.writers;
+        let place = if self.workload.mix.transactions.are_used() {
+            u64::from(key.writer)
+        } else {
+            // Neighbouring keys lie in different lanes.
+            u64::from(key.number) * u64::from(writers) + u64::from(key.writer)
         };
-        self.bytes += content.len() as u64;
-        let give_up = Instant::now() + RETRY_FOR;
-        let mut attempts = 0;
-        loop {
-            match self.send(key, kind, &content).await {
-                Ok(found) if found || attempts != 0 => break,
-                Ok(_) => bail!(
-                    "operation {index} ({kind:?} of _id {}) found no document in {}.{}: \
-                     does somebody else write there?",
-                    key.id(),
-                    self.database.name(),
-                    self.workload.collection(key),
-                ),
-                Err(error) if attempts != 0 && is_duplicate_key(&error) => break,
-                Err(error) if passes(&error) && Instant::now() < give_up => {
-                    sleep(RETRY_PAUSE).await;
-                }
-                Err(error) => {
-                    let collection = self.workload.collection(key);
-                    return Err(error).with_context(|| {
-                        format!(
-                            "cannot write operation {index} ({kind:?} of _id {}) to {collection}",
-                            key.id()
-                        )
-                    });
-                }
-            }
-            attempts += 1;
+        (place % self.queues.len() as u64) as usize
+    }
+}
+
+impl Sink for Lanes {
+    fn prepare(&mut self, unit: Unit<'_>) {
+        let prepare = |operation: &Operation| self.waiting.prepare(&self.workload, *operation);
+        let lane = self.lane_of(unit.operations[0].key);
+        let unit = match unit.operations {
+            [operation] if !unit.is_transaction => DueUnit::Single(prepare(operation)),
+            operations => DueUnit::Transaction(operations.iter().map(prepare).collect()),
+        };
+        self.next = Some((lane, unit));
+    }
+
+    fn release(&mut self, due: Instant) -> ControlFlow<()> {
+        let Some((lane, unit)) = self.next.take() else { return ControlFlow::Continue(()) };
+        match self.queues[lane].send(Due { due, unit }) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
         }
-        self.retries += attempts;
-        Ok(())
     }
-
-    /// Sends an operation once and tells whether it found its document.
-    async fn send(&self, key: Key, kind: Kind, content: &[u8]) -> mongodb::error::Result<bool> {
-        let collection: Collection<RawDocumentBuf> =
-            self.database.collection(self.workload.collection(key));
-        let query = doc! { "_id": key.id() };
-        Ok(match kind {
-            Kind::Insert => {
-                collection.insert_one(RawDocumentBuf::from_bytes(content.to_vec())?).await?;
-                true
-            }
-            Kind::Update => {
-                let set = Document::from_reader(content)?;
-                collection.update_one(query, doc! { "$set": set }).await?.matched_count == 1
-            }
-            Kind::Replace => {
-                let document = RawDocumentBuf::from_bytes(content.to_vec())?;
-                collection.replace_one(query, document).await?.matched_count == 1
-            }
-            Kind::Delete => collection.delete_one(query).await?.deleted_count == 1,
-        })
-    }
-}
-
-/// The same database, every write acknowledged by a majority.
-fn majority(client: &Client, workload: &Workload) -> Database {
-    let options = DatabaseOptions::builder().write_concern(WriteConcern::majority()).build();
-    client.database_with_options(&workload.database, options)
-}
-
-fn is_duplicate_key(error: &Error) -> bool {
-    matches!(
-        error.kind.as_ref(),
-        ErrorKind::Write(WriteFailure::WriteError(write)) if write.code == DUPLICATE_KEY
-    )
-}
-
-/// Faults of the network and elections pass by themselves.
-fn passes(error: &Error) -> bool {
-    error.contains_label(RETRYABLE_WRITE_ERROR)
-        || matches!(
-            error.kind.as_ref(),
-            ErrorKind::Io(_)
-                | ErrorKind::ConnectionPoolCleared { .. }
-                | ErrorKind::ServerSelection { .. }
-        )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::document::DocumentShape;
-    use crate::workload::{KeySpread, Mix};
+    use crate::workload::{Collections, KeySpread, Mix, Transactions};
 
-    #[test]
-    fn operations_of_a_key_share_a_lane_and_keys_fill_all_lanes() {
-        let mut lanes: Vec<_> = (0..2)
-            .flat_map(|writer| (0..LANES / 2).map(move |number| Key { writer, number }))
-            .map(|key| {
-                assert_eq!(lane_of(key, 2), lane_of(key, 2));
-                lane_of(key, 2)
-            })
-            .collect();
-        lanes.sort_unstable();
-        assert_eq!(lanes, (0..LANES as usize).collect::<Vec<_>>());
+    fn workload() -> Workload {
+        Workload {
+            seed: 0,
+            database: "d".into(),
+            collections: Collections::one("c"),
+            operations: 1,
+            writers: 2,
+            mix: Mix::INSERTS,
+            document: DocumentShape::PLAIN_1_KB.into(),
+            key_spread: KeySpread::Uniform,
+        }
+    }
+
+    fn lanes(mix: Mix) -> Lanes {
+        let queues = (0..64).map(|_| mpsc::unbounded_channel().0).collect();
+        let workload = Arc::new(Workload { mix, ..workload() });
+        Lanes { workload, queues, waiting: Arc::default(), next: None }
     }
 
     #[test]
-    fn lateness_is_summarised_by_rank() {
-        let lateness = summarise((0..=1_000).rev().map(|step| step * 20).collect());
-        assert_eq!(lateness.p50, Duration::from_millis(10));
-        assert_eq!(lateness.p99, Duration::from_micros(19_800));
-        assert_eq!(lateness.max, Duration::from_millis(20));
-        assert_eq!(lateness.late_count, 500);
-        assert_eq!(summarise(Vec::new()), Lateness::default());
+    fn operations_of_a_key_share_a_lane_and_keys_fill_all_lanes() {
+        let lanes = lanes(Mix::ALL);
+        let keys = (0..2).flat_map(|writer| (0..32).map(move |number| Key { writer, number }));
+        let mut places: Vec<_> = keys.map(|key| lanes.lane_of(key)).collect();
+        places.sort_unstable();
+        assert_eq!(places, (0..64).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn with_transactions_a_writer_stays_on_its_lane() {
+        let transactions = Transactions { operations: 3, permille: 1 };
+        let lanes = lanes(Mix { transactions, ..Mix::ALL });
+        assert!((0..99).all(|number| lanes.lane_of(Key { writer: 1, number }) == 1));
+    }
+
+    #[test]
+    fn a_queued_operation_is_small() {
+        assert!(size_of::<Due>() <= 56, "{}", size_of::<Due>());
     }
 
     #[tokio::test]
     async fn a_rate_of_nothing_is_refused() {
-        let workload = Workload {
-            seed: 0,
-            database: "d".into(),
-            collections: vec!["c".into()],
-            operations: 1,
-            writers: 1,
-            mix: Mix::INSERTS,
-            document: DocumentShape::PLAIN_1_KB,
-            key_spread: KeySpread::Uniform,
-        };
         for rate_per_s in [0.0, -1.0, f64::NAN] {
             let refused =
-                write_open_loop("mongodb://x", &workload, rate_per_s, Instant::now()).await;
-            assert!(refused.unwrap_err().to_string().contains("ask for a rate above zero"));
+                write_open_loop("mongodb://x", &workload(), rate_per_s, Instant::now()).await;
+            let error = format!("{:#}", refused.unwrap_err());
+            assert!(
+                error.contains("ask for a rate above zero") || error.contains("/s is none"),
+                "{error}"
+            );
         }
     }
 }

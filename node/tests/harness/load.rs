@@ -12,8 +12,9 @@ use bson::doc;
 use millrace_bench::arm::Format;
 use millrace_bench::check::{Report, check_topic};
 use millrace_loadgen::document::DocumentShape;
-use millrace_loadgen::workload::{KeySpread, Mix, Workload};
-use millrace_loadgen::writer::{Lateness, Written, write_open_loop};
+use millrace_loadgen::lateness::Lateness;
+use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
+use millrace_loadgen::writer::{Written, write_open_loop};
 use tokio::task::JoinHandle;
 
 use super::{Connector, EVENTS, NodeProcess, Setup, Stage, eventually, offsets};
@@ -45,11 +46,11 @@ impl Load {
         let workload = Workload {
             seed: 9,
             database: stage.name.clone(),
-            collections: vec![EVENTS.to_owned()],
+            collections: Collections::one(EVENTS),
             operations,
             writers: 4,
             mix: Mix::ALL,
-            document: DocumentShape::ALL_1_KB,
+            document: DocumentShape::ALL_1_KB.into(),
             key_spread: KeySpread::Skewed,
         };
         let (uri, load) = (stage.uri(), workload.clone());

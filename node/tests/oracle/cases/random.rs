@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use millrace_loadgen::document::{DocumentShape, Kinds};
-use millrace_loadgen::workload::{KeySpread, Mix, Workload};
+use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
 use millrace_loadgen::writer::write_backlog;
 
 use crate::case::{Case, EVENTS, Place};
@@ -33,7 +33,7 @@ async fn load(place: Place, bytes: u32, fields: u32) -> Result<()> {
     let workload = Workload {
         seed: SEED,
         database: place.name,
-        collections: vec![EVENTS.to_owned()],
+        collections: Collections::one(EVENTS),
         operations: OPERATIONS,
         writers: WRITERS,
         mix: Mix::ALL,
@@ -43,7 +43,8 @@ async fn load(place: Place, bytes: u32, fields: u32) -> Result<()> {
             kinds: Kinds::All,
             unicode: true,
             special_doubles: true,
-        },
+        }
+        .into(),
         key_spread: KeySpread::Skewed,
     };
     write_backlog(&place.uri, &workload, |_| ()).await?;
