@@ -152,9 +152,10 @@ pub async fn status() -> Result<Vec<Status>> {
     Ok(all)
 }
 
-/// Ends all sets that were left running: exactly their processes and containers, then their folders.
+/// Ends all sets that were left running: their processes and containers, then their folders.
 ///
-/// Containers of ours whose starter was killed go as well. The processes added to a set are asked to stop first and have 20 s; servers are then killed.
+/// Containers of ours whose starter was killed go as well. The processes added to a set are asked to
+/// stop first and have 20 s; servers are then killed.
 ///
 /// # Errors
 /// When a state file cannot be read, a process cannot be ended or a folder not removed.

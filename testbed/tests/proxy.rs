@@ -156,6 +156,22 @@ fn throttle_bounds_the_rate_of_a_connection() {
     });
     let took = begun.elapsed().as_secs_f64();
     assert!((0.95..1.3).contains(&took), "{took} s for 400 kB at 400 kB/s");
+    // Small messages are charged for their bytes, not for a slice each.
+    let begun = Instant::now();
+    for _ in 0..200 {
+        stream.write_all(b"0123456789").unwrap();
+        stream.read_exact(&mut [0; 10]).unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_millis(900), "{:?}", begun.elapsed());
+    // What is on its way goes on at the new rate.
+    let to_server = Flow { bytes_per_s: Some(20_000), ..Flow::default() };
+    proxy.set(Conditions { to_server, ..Conditions::default() }).unwrap();
+    stream.write_all(&[0; 400_000]).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let begun = Instant::now();
+    proxy.set(Conditions::default()).unwrap();
+    stream.read_exact(&mut vec![0; 400_000]).unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     let none = Flow { bytes_per_s: Some(0), ..Flow::default() };
     assert!(proxy.set(Conditions::both(none)).unwrap_err().to_string().contains("close the gate"));
 }

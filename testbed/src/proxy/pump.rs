@@ -72,41 +72,55 @@ struct Pump<'a> {
     free_at: Instant,
     /// Whether the sender has closed.
     ended: bool,
+    /// Whether bytes were swallowed.
+    lost: bool,
 }
 
 impl<'a> Pump<'a> {
     fn new(shared: &'a Shared, direction: Direction) -> Self {
-        let queue = VecDeque::new();
-        Self { shared, direction, queue, queued_bytes: 0, free_at: Instant::now(), ended: false }
+        Self {
+            shared,
+            direction,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            free_at: Instant::now(),
+            ended: false,
+            lost: false,
+        }
     }
 
     async fn run(mut self, mut from: ReadHalf<'_>, mut to: WriteHalf<'_>) -> Result<(), Broken> {
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
-            let flow = self.shared.flow(self.direction);
-            match flow.gate {
+            match self.gate() {
+                Gate::Open if self.lost => return Err(Broken),
                 Gate::Open => {}
                 Gate::Stalled => {
                     sleep(LOOK_AGAIN).await;
                     continue;
                 }
                 Gate::Swallowing => {
-                    self.swallow(&mut from, &mut chunk).await?;
+                    self.swallow(&mut from, &mut chunk).await;
                     continue;
                 }
             }
             let due = self.queue.front().map(|(due, _)| *due);
+            let may_read = !self.ended && self.queued_bytes < QUEUE_BYTES_MAX;
             tokio::select! {
                 // What is due goes first, or a fast sender would put it off for ever.
                 biased;
                 () = until(due), if due.is_some() => {
                     let Some((_, bytes)) = self.queue.pop_front() else { continue };
                     self.queued_bytes -= bytes.len();
-                    self.pass(&bytes, flow, &mut to).await?;
+                    self.pass(&bytes, &mut to).await?;
                 }
-                read = from.read(&mut chunk), if !self.ended && self.queued_bytes < QUEUE_BYTES_MAX => {
-                    let bytes = chunk.get(..read?).unwrap_or_default();
-                    self.take(bytes, &mut to).await?;
+                read = from.read(&mut chunk), if may_read => {
+                    let read = match read {
+                        // The receiver is not to hear of it.
+                        Err(_) if self.gate() == Gate::Swallowing => 0,
+                        read => read?,
+                    };
+                    self.take(chunk.get(..read).unwrap_or_default(), &mut to).await?;
                 }
                 else => {
                     to.shutdown().await?;
@@ -114,6 +128,10 @@ impl<'a> Pump<'a> {
                 }
             }
         }
+    }
+
+    fn gate(&self) -> Gate {
+        self.shared.flow(self.direction).gate
     }
 
     /// Queues what was read, or passes it on at once if nothing holds it up.
@@ -125,30 +143,32 @@ impl<'a> Pump<'a> {
         // Asked for again: it may have changed while nothing came.
         let flow = self.shared.flow(self.direction);
         if flow == Flow::default() && self.queue.is_empty() {
-            return self.pass(bytes, flow, to).await;
+            return self.pass(bytes, to).await;
         }
         self.queue.push_back((Instant::now() + flow.delay, bytes.to_vec()));
         self.queued_bytes += bytes.len();
         Ok(())
     }
 
-    async fn pass(
-        &mut self,
-        mut bytes: &[u8],
-        flow: Flow,
-        to: &mut WriteHalf<'_>,
-    ) -> Result<(), Broken> {
+    /// Writes in slices, so that conditions that change in between hold for the rest.
+    async fn pass(&mut self, mut bytes: &[u8], to: &mut WriteHalf<'_>) -> Result<(), Broken> {
         let passed = self.shared.passed(self.direction);
         while !bytes.is_empty() {
+            let flow = self.shared.flow(self.direction);
+            match flow.gate {
+                Gate::Open => {}
+                Gate::Stalled => {
+                    sleep(LOOK_AGAIN).await;
+                    continue;
+                }
+                Gate::Swallowing => {
+                    self.lost = true;
+                    return Ok(());
+                }
+            }
             let slice = match flow.bytes_per_s {
                 None => bytes.len(),
-                Some(rate) => {
-                    sleep_until(self.free_at).await;
-                    let slice = slice_bytes(rate).min(bytes.len());
-                    let takes = Duration::from_secs_f64(slice as f64 / rate as f64);
-                    self.free_at = self.free_at.max(Instant::now() - THROTTLE_SLICE) + takes;
-                    slice
-                }
+                Some(rate) => self.wait_for_slice(rate, bytes.len()).await,
             };
             let (now, later) = bytes.split_at(slice);
             to.write_all(now).await?;
@@ -158,18 +178,25 @@ impl<'a> Pump<'a> {
         Ok(())
     }
 
-    /// Throws away what comes until the gate opens; then the connection must go if it lost any.
-    async fn swallow(&mut self, from: &mut ReadHalf<'_>, chunk: &mut [u8]) -> Result<(), Broken> {
-        let mut lost = !self.queue.is_empty();
-        loop {
-            if self.shared.flow(self.direction).gate != Gate::Swallowing {
-                return if lost { Err(Broken) } else { Ok(()) };
-            }
+    /// Waits until the throttle lets a slice of `bytes` through, and returns how large it may be.
+    async fn wait_for_slice(&mut self, rate: u64, bytes: usize) -> usize {
+        sleep_until(self.free_at).await;
+        let bytes = slice_bytes(rate).min(bytes);
+        let takes = Duration::from_secs_f64(bytes as f64 / rate as f64);
+        // What was late is caught up with, for a slice and no more: no burst after a pause.
+        self.free_at = self.free_at.max(Instant::now() - THROTTLE_SLICE) + takes;
+        bytes
+    }
+
+    /// Throws away what comes until the gate is no longer so.
+    async fn swallow(&mut self, from: &mut ReadHalf<'_>, chunk: &mut [u8]) {
+        self.lost |= !self.queue.is_empty();
+        while self.gate() == Gate::Swallowing {
             tokio::select! {
                 read = from.read(chunk), if !self.ended => {
-                    lost = true;
                     // An end or a reset is not passed on either.
                     self.ended = !matches!(read, Ok(1..));
+                    self.lost = true;
                 }
                 () = sleep(LOOK_AGAIN) => {}
             }
