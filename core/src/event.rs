@@ -13,7 +13,7 @@
 //! stream makes it, an oplog reader can make the same. What is inside the parts is not looked at.
 //! Facts: "Change Events" of the MongoDB manual.
 
-use crate::mongo::bson::{BsonError, RawDoc, RawValue};
+use crate::mongo::bson::{BsonError, RawDoc, RawValue, kind};
 
 /// What happened, as `operationType` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,42 +86,53 @@ impl<'a> ChangeEvent<'a> {
             document_key: None,
             full_document: None,
         };
-        for element in event {
-            let element = element?;
-            match (element.name, element.value) {
-                (b"_id", RawValue::Document(token)) => {
+        let mut elements = event.iter();
+        while let Some(kind) = elements.take_kind() {
+            match (elements.take_cstring()?, kind) {
+                (b"_id", kind::DOCUMENT) => {
+                    let token = elements.take_doc()?;
                     change.token.get_or_insert(token);
                 }
-                (b"operationType", RawValue::String(name)) => {
+                (b"operationType", kind::STRING) => {
+                    let name = elements.take_string(kind)?;
                     change.operation.get_or_insert(Operation::parse(name));
                 }
-                (b"clusterTime", RawValue::Timestamp { time, increment }) => {
-                    change.cluster_time.get_or_insert((time, increment));
-                }
-                (b"ns", RawValue::Document(namespace)) => change.note_namespace(namespace)?,
-                (b"documentKey", RawValue::Document(key)) => {
+                (b"ns", kind::DOCUMENT) => change.note_namespace(elements.take_doc()?)?,
+                (b"documentKey", kind::DOCUMENT) => {
+                    let key = elements.take_doc()?;
                     change.document_key.get_or_insert(key);
                 }
-                (b"fullDocument", document) => {
-                    change.full_document.get_or_insert(document);
-                }
-                _ => {}
+                (name, kind) => change.note(name, elements.take_value(kind)?),
             }
         }
         Ok(change)
     }
 
+    fn note(&mut self, name: &[u8], value: RawValue<'a>) {
+        match (name, value) {
+            (b"clusterTime", RawValue::Timestamp { time, increment }) => {
+                self.cluster_time.get_or_insert((time, increment));
+            }
+            (b"fullDocument", document) => {
+                self.full_document.get_or_insert(document);
+            }
+            _ => {}
+        }
+    }
+
     fn note_namespace(&mut self, namespace: RawDoc<'a>) -> Result<(), BsonError> {
-        for element in namespace {
-            let element = element?;
-            match (element.name, element.value) {
-                (b"db", RawValue::String(name)) => {
+        let mut elements = namespace.iter();
+        while let Some(kind) = elements.take_kind() {
+            match (elements.take_cstring()?, kind) {
+                (b"db", kind::STRING) => {
+                    let name = elements.take_string(kind)?;
                     self.database.get_or_insert(name);
                 }
-                (b"coll", RawValue::String(name)) => {
+                (b"coll", kind::STRING) => {
+                    let name = elements.take_string(kind)?;
                     self.collection.get_or_insert(name);
                 }
-                _ => {}
+                (_, kind) => drop(elements.take_value(kind)?),
             }
         }
         Ok(())

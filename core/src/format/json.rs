@@ -22,10 +22,7 @@ use crate::format::fragment::{
     UNDEFINED,
 };
 use crate::format::{DEPTH_MAX, FormatError, decimal128, double};
-use crate::mongo::bson::{Elements, RawDoc, RawValue};
-
-/// Type byte of a string.
-const STRING: u8 = 0x02;
+use crate::mongo::bson::{Elements, RawDoc, RawValue, kind};
 
 /// Appends the text of `document`.
 ///
@@ -56,7 +53,7 @@ fn write_document<const QUOTED: bool>(
     FIRST_NAME.write::<QUOTED>(out);
     loop {
         write_name::<QUOTED>(&mut elements, out)?;
-        if kind == STRING {
+        if kind == kind::STRING {
             write_text::<QUOTED>(&mut elements, out)?;
         } else {
             NAME_END.write::<QUOTED>(out);
@@ -119,7 +116,7 @@ fn write_text<const QUOTED: bool>(
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
     let window = elements.rest().get(4..).unwrap_or_default();
-    let text = elements.take_string(STRING)?;
+    let text = elements.take_string(kind::STRING)?;
     NAME_END_QUOTE.write::<QUOTED>(out);
     write_escaped_within::<QUOTED>(window, text.len(), out);
     QUOTE.write::<QUOTED>(out);

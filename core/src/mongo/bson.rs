@@ -19,6 +19,12 @@ use std::fmt;
 /// Bytes of the smallest document: its length and its terminator.
 pub const DOC_BYTES_MIN: usize = 5;
 
+/// Type bytes that others look at before they take a value.
+pub(crate) mod kind {
+    pub(crate) const STRING: u8 = 0x02;
+    pub(crate) const DOCUMENT: u8 = 0x03;
+}
+
 /// Why bytes are no BSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BsonError {
@@ -392,7 +398,7 @@ impl<'a> Elements<'a> {
     }
 
     #[inline]
-    fn take_doc(&mut self) -> Result<RawDoc<'a>, BsonError> {
+    pub(crate) fn take_doc(&mut self) -> Result<RawDoc<'a>, BsonError> {
         let (doc, rest) = RawDoc::split_from(self.rest)?;
         self.rest = rest;
         Ok(doc)
