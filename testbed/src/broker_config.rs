@@ -15,7 +15,7 @@ use std::{fmt::Write as _, path::Path, process::Command};
 
 use crate::{
     plan::{KafkaPlan, Sasl},
-    security::{Certificates, Tls},
+    security::{Certificates, Secret, Tls},
     software::KafkaSoftware,
 };
 
@@ -50,7 +50,7 @@ pub(crate) struct Cluster {
     pub(crate) software: KafkaSoftware,
     pub(crate) certificates: Option<Certificates>,
     /// Of [`USER`].
-    pub(crate) password: Option<String>,
+    pub(crate) password: Option<Secret>,
 }
 
 /// The text of `server.properties` of the broker `index`. Lines of the plan come last, and the last
@@ -156,6 +156,7 @@ fn security_lines(cluster: &Cluster) -> Vec<(&'static str, String)> {
         ]);
     }
     if let (Some(sasl), Some(password)) = (cluster.plan.sasl, &cluster.password) {
+        let password = password.text();
         let line = jaas_line(sasl, password);
         let (name, line) = match sasl {
             Sasl::Plain => (
@@ -185,7 +186,7 @@ pub(crate) fn format_command(cluster: &Cluster, properties: &Path) -> Command {
     if let (Some(sasl @ (Sasl::ScramSha256 | Sasl::ScramSha512)), Some(password)) =
         (cluster.plan.sasl, &cluster.password)
     {
-        let mechanism = sasl.mechanism();
+        let (mechanism, password) = (sasl.mechanism(), password.text());
         java.arg("--add-scram").arg(format!("{mechanism}=[name={USER},password={password}]"));
     }
     java
@@ -222,7 +223,7 @@ mod tests {
 
     fn cluster(plan: KafkaPlan) -> Cluster {
         let software = KafkaSoftware::Image(Image::parse("kafka:1").unwrap());
-        Cluster { plan, software, certificates: None, password: Some("secret".to_owned()) }
+        Cluster { plan, software, certificates: None, password: Some(Secret::new()) }
     }
 
     fn listeners(start: u16) -> Listeners {
@@ -259,7 +260,8 @@ mod tests {
         let plain = cluster(KafkaPlan::default().sasl(Sasl::Plain));
         let text = server_properties(&plain, 0, &[listeners(1)], Path::new("/data"));
         assert!(text.contains("CLIENT:SASL_PLAINTEXT,"), "{text}");
-        assert!(text.contains("user_millrace=\"secret\";"), "{text}");
+        let password = plain.password.as_ref().unwrap().text();
+        assert!(text.contains(&format!("user_millrace=\"{password}\";")), "{text}");
         let arguments = |cluster: &Cluster| {
             let command = format_command(cluster, Path::new("p"));
             command.get_args().any(|word| word == "--add-scram")

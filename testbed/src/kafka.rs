@@ -25,7 +25,7 @@ use crate::{
     launch::Launcher,
     plan::KafkaPlan,
     proxy::Proxy,
-    security::{Certificates, Tls, secret},
+    security::{Certificates, Secret, Tls},
     software::KafkaSoftware,
 };
 
@@ -63,7 +63,7 @@ impl Kafka {
                 Some(Certificates::create(&launcher.folder.path().join("tls-kafka"))?)
             }
         };
-        let password = plan.sasl.map(|_| secret());
+        let password = plan.sasl.map(|_| Secret::new());
         let cluster = Arc::new(Cluster { plan: plan.clone(), software, certificates, password });
         let mut tries = 1;
         let (brokers, java) = loop {
@@ -137,14 +137,17 @@ impl Kafka {
         }
         if let (Some(sasl), Some(password)) = (sasl, &cluster.password) {
             line("sasl.mechanism", sasl.mechanism().to_owned());
-            line("sasl.jaas.config", format!("{};", broker_config::jaas_line(sasl, password)));
+            line(
+                "sasl.jaas.config",
+                format!("{};", broker_config::jaas_line(sasl, password.text())),
+            );
         }
         lines
     }
 
     /// User and password of clients, where they must say who they are.
     pub fn login(&self) -> Option<(&str, &str)> {
-        Some((USER, self.own.as_ref()?.cluster.password.as_deref()?))
+        Some((USER, self.own.as_ref()?.cluster.password.as_ref()?.text()))
     }
 
     /// The certificates, where connections are encrypted.

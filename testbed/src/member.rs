@@ -11,7 +11,7 @@ use crate::{
     port::Port,
     proxy::Proxy,
     replica_set::Access,
-    security::{Certificates, Tls, write_secret},
+    security::{Certificates, Secret, Tls, write_secret},
     software::{Invocation, Mongod},
 };
 
@@ -28,7 +28,7 @@ pub(crate) struct Setup {
     pub(crate) mongod: Mongod,
     pub(crate) plan: MongodbPlan,
     /// The secret that members share, if clients must authenticate.
-    pub(crate) key: Option<String>,
+    pub(crate) key: Option<Secret>,
     /// How the testbed itself connects.
     pub(crate) access: Access,
 }
@@ -117,7 +117,7 @@ impl Member {
             command.arg("--auth");
             if matches!(plan.topology, Topology::ReplicaSet { .. }) {
                 let path = self.server.folder().join("key");
-                write_secret(&path, key)?;
+                write_secret(&path, key.text())?;
                 command.arg("--keyFile").arg(path);
             }
         }

@@ -27,7 +27,7 @@ use crate::{
     process::POLL,
     proxy::Proxy,
     replica_set::{self, Access, Login, Standing},
-    security::{Certificates, Tls, secret},
+    security::{Certificates, Secret, Tls},
     sharded,
     software::Mongod,
 };
@@ -65,14 +65,16 @@ impl Mongodb {
     pub(crate) async fn up(plan: &MongodbPlan, launcher: &Arc<Launcher>) -> Result<Self> {
         let mongod = Mongod::of(&launcher.engine).await?;
         let image = mongod.image().map(ToString::to_string);
-        let key = plan.auth.then(secret);
+        let key = plan.auth.then(Secret::new);
         let certificates = match plan.tls {
             Tls::Off => None,
             Tls::Server | Tls::Mutual => {
                 Some(Certificates::create(&launcher.folder.path().join("tls-mongodb"))?)
             }
         };
-        let login = plan.auth.then(|| Login { name: ROOT.to_owned(), password: secret() });
+        let login = plan
+            .auth
+            .then(|| Login { name: ROOT.to_owned(), password: Secret::new().text().to_owned() });
         let access = Access { login, certificates };
         let setup = Arc::new(Setup { mongod, plan: plan.clone(), key, access: access.clone() });
         let mut members = Vec::new();
@@ -504,7 +506,7 @@ mod tests {
 
     #[test]
     fn password_is_never_in_debug_text() {
-        let password = secret();
+        let password = Secret::new().text().to_owned();
         let login = Some(Login { name: "me".to_owned(), password: password.clone() });
         let access = Access { login, certificates: None };
         assert!(!format!("{access:?}").contains(&password));

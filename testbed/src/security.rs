@@ -10,6 +10,7 @@
 //! Keys are PKCS #8 in PEM: what mongod, Kafka (`ssl.keystore.type=PEM`) and drivers all read.
 
 use std::{
+    fmt,
     fs::{self, OpenOptions},
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
@@ -97,11 +98,28 @@ pub(crate) fn write_secret(path: &Path, text: &str) -> Result<()> {
         .with_context(|| format!("write {}", path.display()))
 }
 
-/// 32 hexadecimal digits from the randomness that the standard library seeds its maps with.
-pub(crate) fn secret() -> String {
-    use std::hash::{BuildHasher as _, RandomState};
-    let word = || RandomState::new().hash_one(0);
-    format!("{:016x}{:016x}", word(), word())
+/// A password or key that debug text does not show.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// 32 hexadecimal digits from the randomness that the standard library seeds its maps with.
+    pub(crate) fn new() -> Self {
+        use std::hash::{BuildHasher as _, RandomState};
+        let word = || RandomState::new().hash_one(0);
+        Self(format!("{:016x}{:016x}", word(), word()))
+    }
+
+    /// The text, for whoever is to be let in.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 #[cfg(test)]
@@ -125,8 +143,10 @@ mod tests {
     }
 
     #[test]
-    fn secrets_differ() {
-        assert_eq!(secret().len(), 32);
-        assert_ne!(secret(), secret());
+    fn secrets_differ_and_are_never_in_debug_text() {
+        let (secret, other) = (Secret::new(), Secret::new());
+        assert_eq!(secret.text().len(), 32);
+        assert_ne!(secret.text(), other.text());
+        assert!(!format!("{secret:?}").contains(secret.text()));
     }
 }
