@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::likeness::{self, Difference};
 use crate::metric::{Better, Metric};
-use crate::noise::{self, Floor, FloorOrigin, NoiseRecord};
-use crate::record::{ArmRecord, RunRecord};
+use crate::noise::{Floor, FloorOrigin, NoiseRecord};
+use crate::record::{ArmRecord, RoundRecord, RunRecord};
 use crate::stats::bootstrap::{self, ROUNDS_MIN};
 use crate::stats::random::Random;
 use crate::stats::{Interval, Side};
@@ -67,8 +67,8 @@ pub struct Row {
     pub new: f64,
     /// New to base.
     pub ratio: Interval,
-    /// `None` if it was never measured; differences then count beyond 0.
-    pub floor: Option<Floor>,
+    /// What the ratio is held against.
+    pub floor: Floor,
     /// What that means.
     pub verdict: Verdict,
 }
@@ -161,8 +161,8 @@ impl Comparison {
         if !(new.valid && base.valid) {
             return;
         }
-        for offered in noise::offered_rates(new) {
-            let (rounds, others) = (noise::counting(new, offered), noise::counting(base, offered));
+        for offered in new.offered_rates() {
+            let (rounds, others) = (new.counting(offered), base.counting(offered));
             if rounds.len().min(others.len()) < ROUNDS_MIN {
                 let at = offered.map_or(String::new(), |rate| format!(" at {rate}/s"));
                 self.left_out.push(format!(
@@ -171,27 +171,12 @@ impl Comparison {
                 ));
                 continue;
             }
-            for metric in Metric::ALL {
+            let rows = Metric::ALL.into_iter().filter_map(|metric| {
                 let floor = noise.and_then(|noise| noise.floor(&new.name, metric, offered));
-                let name = format!("{} {metric} {offered:?}", new.name);
-                let samples = [metric.sample(&rounds), metric.sample(&others)];
-                let figures = samples.each_ref().map(|sample| sample.estimate());
-                let [sample, other] = samples;
-                let ratio = bootstrap::ratio_of_samples(&*sample, &*other, Random::named(&name));
-                if let ([Some(new_figure), Some(base_figure)], Some(ratio)) = (figures, ratio) {
-                    let side = ratio.side_of_one(floor.map_or(0.0, |floor| floor.noise));
-                    self.rows.push(Row {
-                        arm: new.name.clone(),
-                        offered_per_s: offered,
-                        metric,
-                        base: base_figure,
-                        new: new_figure,
-                        ratio,
-                        floor,
-                        verdict: Verdict::of(side, metric.better()),
-                    });
-                }
-            }
+                let floor = floor.unwrap_or(Floor::ASSUMED);
+                Row::of(&new.name, offered, metric, [&rounds, &others], floor)
+            });
+            self.rows.extend(rows);
         }
     }
 
@@ -217,18 +202,15 @@ impl Comparison {
     }
 
     fn notes(&self) -> String {
+        let any = |origin| self.rows.iter().any(|row| row.floor.origin == origin);
         let mut notes = String::new();
-        if self.rows.iter().any(|row| row.floor.is_none()) {
-            notes.push_str(
-                "no noise floor for some figures: run `millrace bench run aa`; until then any ratio beyond 1 counts\n",
-            );
-        }
-        let within =
-            |row: &Row| row.floor.is_some_and(|floor| floor.origin == FloorOrigin::WithinRun);
-        if self.rows.iter().any(within) {
+        if any(FloorOrigin::WithinRun) {
             notes.push_str(
                 "noise marked * is that within a run, √2 times as wide; repeat a commit's run to know that between runs\n",
             );
+        }
+        if any(FloorOrigin::Assumed) {
+            notes.push_str("noise marked ? was never measured; run `millrace bench run aa`\n");
         }
         notes
     }
@@ -246,15 +228,34 @@ impl RunName {
 }
 
 impl Row {
+    /// `None` where a run has not enough rounds with the figure, and for the null arm's ratio to itself.
+    fn of(
+        arm: &str,
+        offered_per_s: Option<f64>,
+        metric: Metric,
+        [rounds, others]: [&[&RoundRecord]; 2],
+        floor: Floor,
+    ) -> Option<Self> {
+        let (sample, other) = (metric.sample(rounds), metric.sample(others));
+        let (new, base) = (sample.estimate()?, other.estimate()?);
+        let to_itself = matches!(metric, Metric::NullRatio | Metric::SinkRatio);
+        if to_itself && new == 1.0 && base == 1.0 {
+            return None;
+        }
+        let name = format!("{arm} {metric} {offered_per_s:?}");
+        let ratio = bootstrap::ratio_of_samples(&*sample, &*other, Random::named(&name))?;
+        let verdict = Verdict::of(ratio.side_of_one(floor.noise), metric.better());
+        let arm = arm.to_owned();
+        Some(Self { arm, offered_per_s, metric, base, new, ratio, floor, verdict })
+    }
+
     fn cells(&self) -> Vec<String> {
         let at = self.offered_per_s.map_or(String::new(), |rate| format!(" at {rate}/s"));
-        let floor = self.floor.map_or("-".to_owned(), |floor| {
-            let star = match floor.origin {
-                FloorOrigin::BetweenRuns => "",
-                FloorOrigin::WithinRun => "*",
-            };
-            format!("{:.1} %{star}", floor.noise * 100.0)
-        });
+        let mark = match self.floor.origin {
+            FloorOrigin::BetweenRuns => "",
+            FloorOrigin::WithinRun => "*",
+            FloorOrigin::Assumed => "?",
+        };
         vec![
             format!("{}{at}", self.arm),
             self.metric.to_string(),
@@ -263,7 +264,7 @@ impl Row {
             format!("{:.3}", self.ratio.estimate),
             format!("{:.3}-{:.3}", self.ratio.low, self.ratio.high),
             format!("{:.0} %", self.ratio.confidence * 100.0),
-            floor,
+            format!("{:.1} %{mark}", self.floor.noise * 100.0),
             self.verdict.to_string(),
         ]
     }
@@ -378,6 +379,6 @@ mod tests {
         assert_eq!(compare(), compare());
         let json = serde_json::to_string(&compare()).unwrap();
         assert_eq!(serde_json::from_str::<Comparison>(&json).unwrap(), compare());
-        assert!(compare().text().contains("no noise floor"));
+        assert!(compare().text().contains("5.0 %?"));
     }
 }

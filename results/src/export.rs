@@ -9,7 +9,6 @@
 //! CSV holds every round and says which do not count. The other two formats have no place for that: arms that are not
 //! valid are left out.
 
-use crate::noise;
 use crate::record::{ArmRecord, RunRecord};
 
 pub mod csv;
@@ -33,7 +32,7 @@ fn per_arm(
 ) -> Vec<ExportFile> {
     let mut files = Vec::new();
     for arm in run.arms.iter().filter(|arm| arm.valid) {
-        for offered in noise::offered_rates(arm) {
+        for offered in arm.offered_rates() {
             let at = offered.map_or(String::new(), |rate| format!("-{rate}"));
             let name = format!("{}-{}{at}.{extension}", run.scenario, arm.name);
             files.extend(text(arm, offered).map(|text| ExportFile { name, text }));

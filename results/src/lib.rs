@@ -3,8 +3,12 @@
 //! ```text
 //! rounds of each arm ─► record   medians, ratios to the null reader, faults: valid or not
 //!                         ├─► store   one JSON line in results/records/<scenario>.jsonl, never rewritten
-//!                         ├─► table   for a terminal
-//!                         └─► report  one HTML file
+//!                         └─► table   for a terminal
+//! records ─► stats ─┬─► compare, noise   is a difference one?
+//!                   ├─► gate             may a release go out?
+//!                   └─► plan             what will a load need?
+//! records ─► report                      one HTML file
+//! records ─► export, readme_table        for other tools, for the README
 //! ```
 //!
 //! A record is complete: it names seed, commit, command and machine, and carries the raw counters and histograms, so

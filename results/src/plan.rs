@@ -19,6 +19,7 @@ use crate::stats::Interval;
 use crate::store::Store;
 
 pub mod capacity;
+mod growth;
 pub mod rungs;
 pub mod text;
 pub mod usl;

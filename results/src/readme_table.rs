@@ -22,7 +22,6 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::histogram::LatencyHistogram;
-use crate::noise;
 use crate::record::{ArmRecord, RunRecord};
 use crate::store::Store;
 use crate::table::thousands;
@@ -130,7 +129,7 @@ fn rows(arm: &ArmRecord) -> Vec<(String, [Cell; HEADS.len()])> {
     if !arm.valid || arm.steps.is_empty() {
         return vec![(arm.name.clone(), row(arm))];
     }
-    let offered_rates = noise::offered_rates(arm).into_iter().flatten();
+    let offered_rates = arm.offered_rates().into_iter().flatten();
     offered_rates
         .map(|offered| {
             let rounds = arm.rounds.iter().filter(|round| round.offered_per_s == Some(offered));

@@ -21,6 +21,8 @@ use crate::histogram::LatencyHistogram;
 use crate::machine::{Commit, Machine};
 use crate::stats::median::median;
 
+mod by_rate;
+
 /// Raised when a field changes its meaning; new optional fields do not raise it.
 pub const SCHEMA_VERSION: u32 = 1;
 

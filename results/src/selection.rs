@@ -7,6 +7,7 @@
 //! old/drain.jsonl   run.json      the last run in that file
 //! ```
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -53,6 +54,18 @@ impl FromStr for Selection {
     }
 }
 
+/// As it is written on the command line.
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FromLatest(0) => f.write_str("latest"),
+            Self::FromLatest(before) => write!(f, "latest~{before}"),
+            Self::Number(text) | Self::Commit(text) => f.write_str(text),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
 impl Selection {
     /// The run that is meant among those of `scenario`, oldest first.
     pub fn pick(&self, scenario: &str, history: &[RunRecord]) -> Result<RunRecord> {
@@ -68,7 +81,7 @@ impl Selection {
         let Some(place) = found else {
             let commits: Vec<_> = history.iter().map(|run| run.commit.describe.as_str()).collect();
             bail!(
-                "no run of {scenario} is {self:?}: there are {}{}; run `millrace bench run {scenario}`",
+                "no run of {scenario} is {self}: there are {}{}; run `millrace bench run {scenario}`",
                 history.len(),
                 if commits.is_empty() {
                     String::new()
@@ -133,6 +146,7 @@ mod tests {
             ("v0.1", 1),
         ] {
             assert_eq!(pick(text, &history).unwrap(), history[place].started_at, "{text}");
+            assert_eq!(text.parse::<Selection>().unwrap().to_string(), text);
         }
     }
 

@@ -14,7 +14,6 @@
 
 use super::{ExportFile, per_arm};
 use crate::histogram::LatencyHistogram;
-use crate::noise;
 use crate::record::RunRecord;
 
 const TICKS_PER_HALF: u32 = 5;
@@ -23,9 +22,7 @@ const TICKS_PER_HALF: u32 = 5;
 pub fn files(run: &RunRecord) -> Vec<ExportFile> {
     per_arm(run, "hgrm", |arm, offered| {
         let mut merged: Option<LatencyHistogram> = None;
-        for latency in
-            noise::counting(arm, offered).iter().filter_map(|round| round.latency.as_ref())
-        {
+        for latency in arm.counting(offered).iter().filter_map(|round| round.latency.as_ref()) {
             merged.get_or_insert_default().merge(latency);
         }
         merged.map(|merged| text(&merged))

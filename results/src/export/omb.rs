@@ -16,7 +16,6 @@ use serde_json::{Map, Value, json};
 
 use super::{ExportFile, per_arm};
 use crate::histogram::LatencyHistogram;
-use crate::noise;
 use crate::record::{RoundRecord, RunRecord};
 
 /// What the benchmark sums up in one number.
@@ -36,7 +35,7 @@ const PERCENTILES: [(&str, f64); 7] = [
 /// One file for each valid arm and offered rate.
 pub fn files(run: &RunRecord) -> Vec<ExportFile> {
     per_arm(run, "json", |arm, offered| {
-        let rounds = noise::counting(arm, offered);
+        let rounds = arm.counting(offered);
         let document = document(run, &arm.name, offered, &rounds);
         Some(format!("{:#}\n", Value::Object(document)))
     })

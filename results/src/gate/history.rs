@@ -33,7 +33,6 @@ use std::ops::RangeInclusive;
 use super::{Finding, GateReport, Layer, change};
 use crate::likeness;
 use crate::metric::{Better, Metric};
-use crate::noise;
 use crate::record::RunRecord;
 use crate::stats::change_points::{self, Sensitivity};
 use crate::stats::median::{quantile, sorted};
@@ -113,11 +112,11 @@ fn series<'a>(runs: &[&'a RunRecord]) -> Vec<Series<'a>> {
         .filter(|arm| arm.valid && arm.name.starts_with("node-") && !arm.name.contains(['#', '@']));
     let mut all = Vec::new();
     for arm in own {
-        for offered in noise::offered_rates(arm) {
+        for offered in arm.offered_rates() {
             for metric in METRICS {
                 let figures = runs.iter().filter_map(|run| {
                     let arm = run.arms.iter().find(|other| other.name == arm.name)?;
-                    let figure = metric.sample(&noise::counting(arm, offered)).estimate()?;
+                    let figure = metric.sample(&arm.counting(offered)).estimate()?;
                     (0.0 < figure).then_some((figure, *run))
                 });
                 let (values, runs): (Vec<f64>, Vec<&RunRecord>) = figures.unzip();

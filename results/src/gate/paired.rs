@@ -15,7 +15,6 @@ use serde::Deserialize;
 
 use super::{Finding, GateReport, Layer, change};
 use crate::metric::{Better, Metric};
-use crate::noise;
 use crate::record::RunRecord;
 use crate::stats::bootstrap;
 use crate::stats::random::Random;
@@ -75,15 +74,14 @@ pub fn of_run(run: &RunRecord) -> Vec<Pairs> {
         let name = base.name.strip_suffix(BASE_SUFFIX);
         let new = name.and_then(|name| run.arms.iter().find(|arm| arm.name == name));
         let Some(new) = new else { continue };
-        for offered in noise::offered_rates(new) {
-            let others = noise::counting(base, offered);
+        for offered in new.offered_rates() {
+            let others = base.counting(offered);
             for metric in [Metric::EventsPerS, Metric::CpuPerEvent, Metric::LatencyP99] {
                 let pair = |round: &crate::record::RoundRecord| {
                     let other = others.iter().find(|other| other.round == round.round)?;
                     Some((metric.value(round)?, metric.value(other)?))
                 };
-                let values: Vec<_> =
-                    noise::counting(new, offered).into_iter().filter_map(pair).collect();
+                let values: Vec<_> = new.counting(offered).into_iter().filter_map(pair).collect();
                 let at = offered.map_or(String::new(), |rate| format!(" at {rate}/s"));
                 let name = format!("{}{at} {metric}", new.name);
                 all.push(Pairs { name, better: metric.better(), values });

@@ -7,8 +7,7 @@
 //!                the largest is the bottleneck
 //! ```
 //!
-//! A document of another size than the measured one: a cost per event lies between not growing at all and growing with
-//! the bytes; bytes on the wire grow at least by those of the document. The interval spans both.
+//! How a figure grows with the load and with the document: [`super::growth`].
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -17,23 +16,17 @@ use super::rungs::{
     Axis, CONNECTIONS_KAFKA, CONNECTIONS_MONGODB, Ladder, OPLOG_BYTES_PER_EVENT, counter,
 };
 use super::usl::Fitted;
-use super::{Demand, Evidence};
+use super::{Demand, Evidence, growth};
 use crate::compare::RunName;
 use crate::metric::Metric;
 use crate::record::RoundRecord;
-use crate::stats::bootstrap;
-use crate::stats::least_squares::{Row, nonnegative};
-use crate::stats::median::median;
-use crate::stats::random::Random;
-use crate::stats::{CONFIDENCE, Interval};
+use crate::stats::Interval;
 
 /// Rates and sizes further from what was measured are refused.
 pub const EXTRAPOLATION_MAX: f64 = 2.0;
 
 /// A document that differs by less counts as measured.
 const SAME_SIZE: f64 = 0.1;
-
-const RESAMPLES: usize = 1_000;
 
 /// Parts of a run whose use is planned, as records name them.
 const PROCESSES: [&str; 3] = ["arm", "mongod", "kafka"];
@@ -214,13 +207,13 @@ impl Planner<'_> {
         for process in PROCESSES {
             let what = format!("cores of {}", named(process, &self.ladder.arm));
             let figures = self.ladder.figures(|round| cpu_us_per_event(round, process));
-            let Some(per_event) = along_load(&what, &figures, self.load) else {
+            let Some(per_event) = growth::along_load(&what, &figures, self.load) else {
                 complete = false;
                 self.miss(&what, &format!("CPU time of the process {process:?} in its `usage`"));
                 continue;
             };
-            let cores = per_event_at_size(per_event, self.size).scaled(per_core);
-            total = Some(total.map_or(cores, |total| sum(total, cores)));
+            let cores = growth::cost(per_event, self.size).scaled(per_core);
+            total = Some(total.map_or(cores, |total| growth::sum(total, cores)));
             self.need(&what, "", cores, self.size_note());
         }
         if let Some(total) = total.filter(|_| complete) {
@@ -235,7 +228,7 @@ impl Planner<'_> {
     fn memory(&mut self) {
         for process in PROCESSES {
             let what = format!("memory of {}", named(process, &self.ladder.arm));
-            match along_load(
+            match growth::along_load(
                 &what,
                 &self.ladder.figures(|round| peak_rss_mib(round, process)),
                 self.load,
@@ -255,7 +248,11 @@ impl Planner<'_> {
     fn connections(&mut self) {
         for (server, name) in [("MongoDB", CONNECTIONS_MONGODB), ("Kafka", CONNECTIONS_KAFKA)] {
             let what = format!("connections to {server}");
-            match along_load(&what, &self.ladder.figures(|round| counter(round, name)), self.load) {
+            match growth::along_load(
+                &what,
+                &self.ladder.figures(|round| counter(round, name)),
+                self.load,
+            ) {
                 Some(amount) => self.need(&what, "", amount, None),
                 None => self.miss(&what, &format!("counter {name:?}")),
             }
@@ -264,9 +261,10 @@ impl Planner<'_> {
 
     fn kafka(&mut self) {
         let figures = self.ladder.figures(bytes_per_event);
-        match along_load("bytes per event", &figures, self.load) {
+        match growth::along_load("bytes per event", &figures, self.load) {
             Some(per_event) => {
-                let amount = self.bytes_at_size(per_event).scaled(self.demand.events_per_s / 1e6);
+                let amount = growth::bytes(per_event, self.document_bytes(), self.size)
+                    .scaled(self.demand.events_per_s / 1e6);
                 self.need("into Kafka", "MB/s", amount, self.size_note());
             }
             None => self.miss("into Kafka", "bytes of its records"),
@@ -277,10 +275,11 @@ impl Planner<'_> {
         let Some(outage_h) = self.demand.outage_h else { return };
         let what = format!("oplog for an outage of {outage_h} h");
         let figures = self.ladder.figures(|round| counter(round, OPLOG_BYTES_PER_EVENT));
-        match along_load(&what, &figures, self.load) {
+        match growth::along_load(&what, &figures, self.load) {
             Some(per_event) => {
                 let events = self.demand.events_per_s * outage_h * 3_600.0;
-                let amount = self.bytes_at_size(per_event).scaled(events / 1_073_741_824.0);
+                let amount = growth::bytes(per_event, self.document_bytes(), self.size)
+                    .scaled(events / 1_073_741_824.0);
                 let note = "the rate of changes all the time; leave room beyond it".to_owned();
                 self.need(&what, "GiB", amount, Some(note));
             }
@@ -308,7 +307,7 @@ impl Planner<'_> {
             return;
         };
         let rounds: Vec<&RoundRecord> = rung.rounds.iter().collect();
-        let Some(amount) = p99_interval(&rounds) else { return };
+        let Some(amount) = growth::p99(&rounds) else { return };
         let kept = match (amount.high <= p99_ms, amount.low <= p99_ms) {
             (true, _) => "kept",
             (false, true) => "not sure to be kept",
@@ -342,7 +341,7 @@ impl Planner<'_> {
                 .nearest(rate)
                 .map(|rung| -> Vec<f64> { rung.rounds.iter().filter_map(ceiling).collect() });
             let ceilings = ceilings.unwrap_or_default();
-            match spread(&ceilings, of) {
+            match growth::spread(&ceilings, of) {
                 Some(ceiling) => self.answers.utilisation.push(Utilisation {
                     of: of.to_owned(),
                     share: Interval {
@@ -360,6 +359,10 @@ impl Planner<'_> {
         }
     }
 
+    fn document_bytes(&self) -> f64 {
+        self.evidence.scaling.document_bytes.into()
+    }
+
     fn size_note(&self) -> Option<String> {
         (self.size != 1.0).then(|| {
             let bytes = self.evidence.scaling.document_bytes;
@@ -367,23 +370,6 @@ impl Planner<'_> {
                 "measured with documents of {bytes} bytes: from not growing to growing with them"
             )
         })
-    }
-
-    /// From growing by the bytes of the document alone to growing in all parts.
-    fn bytes_at_size(&self, per_event: Interval) -> Interval {
-        let more = f64::from(self.evidence.scaling.document_bytes) * (self.size - 1.0);
-        let ends = [
-            per_event.low + more,
-            per_event.low * self.size,
-            per_event.high + more,
-            per_event.high * self.size,
-        ];
-        Interval {
-            estimate: f64::midpoint(per_event.estimate + more, per_event.estimate * self.size),
-            low: ends.iter().copied().fold(f64::INFINITY, f64::min).max(0.0),
-            high: ends.iter().copied().fold(0.0, f64::max),
-            ..per_event
-        }
     }
 }
 
@@ -405,58 +391,4 @@ fn peak_rss_mib(round: &RoundRecord, process: &str) -> Option<f64> {
 
 fn bytes_per_event(round: &RoundRecord) -> Option<f64> {
     (round.events != 0 && round.bytes != 0).then(|| round.bytes as f64 / round.events as f64)
-}
-
-/// From not growing with the document to growing with its bytes.
-fn per_event_at_size(per_event: Interval, size: f64) -> Interval {
-    Interval {
-        estimate: per_event.estimate * f64::midpoint(1.0, size),
-        low: per_event.low * size.min(1.0),
-        high: per_event.high * size.max(1.0),
-        ..per_event
-    }
-}
-
-/// `a + b N` with a, b ≥ 0 through `(N, value)`, at `load`; rounds are drawn again for the interval.
-fn along_load(name: &str, figures: &[(f64, f64)], load: f64) -> Option<Interval> {
-    let at_load = |figures: &[(f64, f64)]| {
-        let row =
-            |&(load, value): &(f64, f64)| Row { columns: [1.0, load], target: value, weight: 1.0 };
-        let [fixed, slope] = nonnegative(&figures.iter().map(row).collect::<Vec<_>>())?;
-        Some(fixed + slope * load)
-    };
-    let estimate = at_load(figures)?;
-    bootstrap::of_statistic(estimate, Random::named(name), RESAMPLES, |random| {
-        at_load(&bootstrap::draw(figures, random))
-    })
-}
-
-fn p99_interval(rounds: &[&RoundRecord]) -> Option<Interval> {
-    let sample = Metric::LatencyP99.sample(rounds);
-    let places: Vec<usize> = (0..sample.rounds()).collect();
-    let estimate = sample.estimate()?;
-    bootstrap::of_statistic(estimate, Random::named("p99"), RESAMPLES, |random| {
-        sample.figure(&bootstrap::draw(&places, random))
-    })
-}
-
-/// The median with its interval, or with the range where there are too few.
-fn spread(values: &[f64], name: &str) -> Option<Interval> {
-    let of_few = || {
-        let (low, high) =
-            (values.iter().copied().reduce(f64::min)?, values.iter().copied().reduce(f64::max)?);
-        let confidence = CONFIDENCE.min(1.0 - 2.0_f64.powi(1 - values.len() as i32));
-        Some(Interval { estimate: median(values.to_vec())?, low, high, confidence })
-    };
-    bootstrap::median_of(values, Random::named(name)).or_else(of_few)
-}
-
-/// The sum of two amounts: ends add up, which is as wide as it can be.
-fn sum(a: Interval, b: Interval) -> Interval {
-    Interval {
-        estimate: a.estimate + b.estimate,
-        low: a.low + b.low,
-        high: a.high + b.high,
-        confidence: a.confidence.min(b.confidence),
-    }
 }
