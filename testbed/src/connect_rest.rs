@@ -29,6 +29,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) enum Method {
     Get,
     Post,
+    Put,
     Delete,
 }
 
@@ -37,6 +38,7 @@ impl fmt::Display for Method {
         f.write_str(match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Delete => "DELETE",
         })
     }
