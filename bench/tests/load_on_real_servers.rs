@@ -4,8 +4,8 @@
 //! workload ─► writer ─► mongod ─► official driver's change stream ─► decoder ─► ledger
 //! ```
 //!
-//! This is where it is decided whether a delta is reported as `delta.rs` says, and whether a load that was cut short is
-//! the beginning of the whole.
+//! This is where it is decided whether a delta is reported as `delta.rs` says, and whether a load that was cut short
+//! is the beginning of the whole.
 
 use std::num::NonZero;
 use std::time::{Duration, Instant};

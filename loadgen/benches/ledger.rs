@@ -6,9 +6,8 @@
 //! content      the same, and every byte against the document derived anew
 //! ```
 //!
-//! 1 KB of plain fields, events in the order of the schedule. Bytes are made outside the measured time,
-//! in chunks that do
-//! not stay in the cache.
+//! 1 KB of plain fields, events in the order of the schedule. Bytes are made outside the measured time, in chunks
+//! that do not stay in the cache.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -5,9 +5,9 @@
 //! built       the same, and the bytes of the document or update
 //! ```
 //!
-//! Measured on one core before a run, on the workload and profile of the run, and kept in its record: a figure near the
-//! ceiling measures the generator. A profile that asks for more at its peak is refused before it starts. What the driver
-//! and the network cost comes on top; the lateness of the run tells about that.
+//! Measured on one core before a run, on the workload and profile of the run, and kept in its record: a figure near
+//! the ceiling measures the generator. A profile that asks for more at its peak is refused before it starts. What the
+//! driver and the network cost comes on top; the lateness of the run tells about that.
 
 use std::fmt;
 use std::hint::black_box;

@@ -1,28 +1,32 @@
 //! What an update changes, and what the change stream says about it. Derived from (seed, key, version) alone.
 //!
 //! ```text
-//! fields of deltas, beside the payload        delta      statement                            event
-//!   count    Int64                            set        $set v, payload                      updatedFields
-//!   list     up to 19 values                  unset      $set v, $unset maybe2                removedFields
-//!   maybe0 … maybe3, each there or not        inc        $set v, $inc count                   updatedFields: the sum
-//!                                             push       $set v, $push list                   updatedFields: list.5
-//!                                             pop        $set v, $pop list                    updatedFields: the whole list
-//!                                             truncate   [$set v, list: $slice]               truncatedArrays
-//!                                             element    $set v, list.3                       updatedFields: list.3
+//! fields of deltas, beside the payload
+//!   count                  Int64
+//!   list                   up to 19 values
+//!   maybe0 … maybe3        each there or not
+//!
+//! delta       statement                     event
+//!   set       $set v, payload               updatedFields
+//!   unset     $set v, $unset maybe2         removedFields
+//!   inc       $set v, $inc count            updatedFields: the sum
+//!   push      $set v, $push list            updatedFields: list.5
+//!   pop       $set v, $pop list             updatedFields: the whole list
+//!   truncate  [$set v, list: $slice]        truncatedArrays
+//!   element   $set v, list.3                updatedFields: list.3
 //! ```
 //!
-//! A `$push` shows in the event as a place in the list, an `$inc` as a sum: what they make depends on what was there. So
-//! that no history has to be kept, versions come in epochs of 16. At the begin of an epoch the fields have a known state,
-//! written by the insert, by a replace, or by an update that sets them all; within it every version applies the delta
-//! that one draw of the epoch's stream chooses. The state at any version is at most 15 such steps away from its begin. A
-//! replace writes the state of its version, as if it had been an update.
+//! A `$push` shows in the event as a place in the list, an `$inc` as a sum: what they make depends on what was there.
+//! So that no history has to be kept, versions come in epochs of 16. At the begin of an epoch the fields have a known
+//! state, written by the insert, by a replace, or by an update that sets them all; within it every version applies
+//! the delta that one draw of the epoch's stream chooses. The state at any version is at most 15 such steps away from
+//! its begin. A replace writes the state of its version, as if it had been an update.
 //!
-//! MongoDB 6.0 reports `$pop` as the whole list and a shorter list made by a pipeline as `truncatedArrays`. Both say the
-//! same; a checker takes either for both ([`Workload::changes`]).
-
-use rand::Rng;
+//! MongoDB 6.0 reports `$pop` as the whole list and a shorter list made by a pipeline as `truncatedArrays`. Both say
+//! the same; a checker takes either for both ([`Workload::changes`]).
 
 use bson::Document;
+use rand::Rng;
 
 use crate::bson_writer::{BsonWriter, element};
 use crate::document::{Documents, decode, push_version};
@@ -129,9 +133,9 @@ impl State {
         if is(set) {
             Delta::Set
         } else if is(unset) {
-            let there: Vec<_> = (0..MAYBE_FIELDS).filter(|&n| self.maybe[n].is_some()).collect();
-            match there.get(within(there.len())) {
-                Some(&field) => Delta::Unset { field },
+            let there = || (0..MAYBE_FIELDS).filter(|&field| self.maybe[field].is_some());
+            match there().nth(within(there().count())) {
+                Some(field) => Delta::Unset { field },
                 None => Delta::Restore { field: within(MAYBE_FIELDS) },
             }
         } else if is(inc) {
@@ -262,14 +266,9 @@ impl Workload {
             }
             Delta::Push => {
                 push_set(writer, version, |_| ());
+                let place = state.list_len - 1;
                 push_operator(writer, "$push", |writer| {
-                    self.push_item(
-                        writer,
-                        "list",
-                        key,
-                        state.list[state.list_len - 1],
-                        state.list_len - 1,
-                    );
+                    self.push_item(writer, "list", key, state.list[place], place);
                 });
             }
             Delta::Pop | Delta::Truncate => {

@@ -6,10 +6,10 @@
 //!                   + removed names + shortened lists
 //! ```
 //!
-//! The expected digests are derived from the seed before the run is judged ([`crate::ledger::Ledger::with_digests`]), on
-//! all cores; while events arrive only what arrived is hashed. 64 bits of a folded multiplication: an accidental change
-//! goes unseen once in 10¹⁹. It is no defence against an attacker. A digest that differs is not yet a verdict: a server may
-//! say the same change in two ways, so whoever finds a difference compares the whole content.
+//! The expected digests are derived from the seed before the run is judged ([`crate::ledger::Ledger::with_digests`]),
+//! on all cores; while events arrive only what arrived is hashed. 64 bits of a folded multiplication: an accidental
+//! change goes unseen once in 10¹⁹. It is no defence against an attacker. A digest that differs is not yet a verdict:
+//! a server may say the same change in two ways, so whoever finds a difference compares the whole content.
 
 use crate::delta::{Change, Truncated};
 

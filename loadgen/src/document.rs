@@ -7,10 +7,10 @@
 //! delete            nothing
 //! ```
 //!
-//! A document of a shape is `bytes` long where its fields leave room. The type of a field moves on with key and version,
-//! so every field holds every type. A value that an update sets is never the one that was there: the server leaves
-//! unchanged fields out of the event, and a checker could not compare. Types with few values are therefore set as
-//! `[version, value]`, and of a template only those fields are set whose values do not come twice.
+//! A document of a shape is `bytes` long where its fields leave room. The type of a field moves on with key and
+//! version, so every field holds every type. A value that an update sets is never the one that was there: the server
+//! leaves unchanged fields out of the event, and a checker could not compare. Types with few values are therefore set
+//! as `[version, value]`, and of a template only those fields are set whose values do not come twice.
 //!
 //! Cost of 1 KB in a release build: 2 µs for plain fields, 6 µs for all types and Unicode.
 

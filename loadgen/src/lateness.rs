@@ -6,8 +6,8 @@
 //! └───────────── behind ─────────────────────┘      as well the wait for answers to earlier operations: the server's
 //! ```
 //!
-//! Both are in every latency, because latency counts from the intended time. The wait for the server belongs there; the
-//! generator's own part does not, so it must be small:
+//! Both are in every latency, because latency counts from the intended time. The wait for the server belongs there;
+//! the generator's own part does not, so it must be small:
 //!
 //! | own lateness | may be at most                                     | because                                 |
 //! |--------------|----------------------------------------------------|-----------------------------------------|
@@ -15,8 +15,8 @@
 //! | p99.9        | ten times that                                     | the outermost percentile that is quoted |
 //!
 //! A tenth of a write with `w: majority` on loopback (2 to 10 ms) is about 1 ms, and a larger latency can bear more.
-//! A stall of the generator that is longer than these and hits more than one operation in a hundred, or in a thousand,
-//! is found; one that is shorter or rarer does not reach a figure that is quoted.
+//! A stall of the generator that is longer than these and hits more than one operation in a hundred, or in a
+//! thousand, is found; one that is shorter or rarer does not reach a figure that is quoted.
 //!
 //! Recorded in ns with three significant digits. Histograms of connections are added, never averaged.
 

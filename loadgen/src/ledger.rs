@@ -8,9 +8,9 @@
 //! indexes  its place in the schedule       [0 4 12 | 8 | …]
 //! ```
 //!
-//! Memory: 5 bytes per event and 8 per key; 2 000 000 inserts are 26 MB. One observation costs a few cache misses. With
-//! digests ([`Ledger::with_digests`]) 8 bytes per event more: then the content of most events is judged by one hash of
-//! what arrived, and nothing is derived while events come.
+//! Memory: 5 bytes per event and 8 per key; 2 000 000 inserts are 26 MB. One observation costs a few cache misses.
+//! With digests ([`Ledger::with_digests`]) 8 bytes per event more: then the content of most events is judged by one
+//! hash of what arrived, and nothing is derived while events come.
 //!
 //! | fault      | an event …                                                                   |
 //! |------------|------------------------------------------------------------------------------|

@@ -1,14 +1,15 @@
 //! Releases every operation at its intended time, whatever becomes of it.
 //!
 //! ```text
-//! units of the workload ─► prepare ─► wait until due ─► release      a thread of its own; nothing is skipped or shifted
+//! units of the workload ─► prepare ─► wait until due ─► release     a thread of its own; nothing is skipped
 //!                          bytes      sleep ……… spin    sink
 //! ```
 //!
-//! A timer of an asynchronous runtime has steps of a millisecond, and a sleeping thread is woken 50 µs late because the
-//! kernel may join wake-ups (timer slack). So the thread asks for a slack of 1 ns, sleeps until 60 µs before the time,
-//! and spins for the rest. Spinning burns a core: it may take half of the time that has passed, not more. Beyond that the
-//! thread only sleeps, and is some 20 to 60 µs late. At 10 000/s it spins about 40 % of a core; below 1 000/s under 6 %.
+//! A timer of an asynchronous runtime has steps of a millisecond, and a sleeping thread is woken 50 µs late because
+//! the kernel may join wake-ups (timer slack). So the thread asks for a slack of 1 ns, sleeps until 60 µs before the
+//! time, and spins for the rest. Spinning burns a core: it may take half of the time that has passed, not more.
+//! Beyond that the thread only sleeps, and is some 20 to 60 µs late. At 10 000/s it spins about 40 % of a core; below
+//! 1 000/s under 6 %.
 //!
 //! Whoever runs a latency test on busy machines gives the thread a priority of its own (`chrt -f 1 millrace load …`):
 //! against threads that are never idle no way of sleeping helps.
@@ -35,24 +36,27 @@ pub trait Sink {
     /// Makes the next unit ready, before its time has come.
     fn prepare(&mut self, unit: Unit<'_>);
 
-    /// Lets go what was made ready and was intended for `due`. Must not wait: while it does, what comes next is late, and
-    /// the run is invalid.
+    /// Lets go what was made ready and was intended for `due`. Must not wait: while it does, what comes next is late,
+    /// and the run is invalid.
     fn release(&mut self, due: Instant) -> ControlFlow<()>;
 }
 
 /// Takes everything and does nothing: what is left is the generator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NullSink {
-    /// What came.
+    /// What was released.
     pub operations: u64,
+    /// What is released next.
+    prepared: u64,
 }
 
 impl Sink for NullSink {
     fn prepare(&mut self, unit: Unit<'_>) {
-        self.operations += unit.operations.len() as u64;
+        self.prepared = unit.operations.len() as u64;
     }
 
     fn release(&mut self, _due: Instant) -> ControlFlow<()> {
+        self.operations += self.prepared;
         ControlFlow::Continue(())
     }
 }
@@ -68,8 +72,8 @@ pub struct Paced {
     pub spun: Duration,
 }
 
-/// Releases the operations of `workload` at their times, until all are released, the sink breaks off, or a stop is asked
-/// for. Takes the calling thread, which should be one of its own.
+/// Releases the operations of `workload` at their times, until all are released, the sink breaks off, or a stop is
+/// asked for. Takes the calling thread, which should be one of its own.
 pub fn pace(workload: &Workload, schedule: &Schedule, stop: &Stop, sink: &mut impl Sink) -> Paced {
     let mut waiting = Waiting::new(stop);
     let mut paced = release_all(workload, schedule, |due| waiting.until(due), sink);
@@ -144,8 +148,8 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Sets the timer slack of this thread to 1 ns. Where that is not possible timers are some 50 µs late, and the lateness
-/// of the run shows it.
+/// Sets the timer slack of this thread to 1 ns. Where that is not possible timers are some 50 µs late, and the
+/// lateness of the run shows it.
 fn ask_for_exact_timers() {
     let Ok(thread) = fs::read_link("/proc/thread-self") else { return };
     let Some(id) = thread.file_name() else { return };

@@ -4,9 +4,9 @@
 //! (seed, domain, place, step, item) ─► ChaCha8 key ─► a stream of its own
 //! ```
 //!
-//! Each purpose and place has its own stream, so what is drawn for one document or transaction does not depend on what
-//! was drawn before it: anything can be derived alone. ChaCha8's stream is fixed by its definition; the distributions
-//! of the `rand` crate may change from version to version, and are not used.
+//! Each purpose and place has its own stream, so what is drawn for one document or transaction does not depend on
+//! what was drawn before it: anything can be derived alone. ChaCha8's stream is fixed by its definition; the
+//! distributions of the `rand` crate may change from version to version, and are not used.
 //!
 //! Opening a stream costs some 60 ns in a release build.
 

@@ -4,8 +4,8 @@
 //! due(index) = start + offset of the profile's event number `index`
 //! ```
 //!
-//! An operation that begins late does not move those behind it, and latency counts from the intended time. So a stall of
-//! a second at 1 000/s is a thousand late events, not one (closed loops hide that: coordinated omission).
+//! An operation that begins late does not move those behind it, and latency counts from the intended time. So a stall
+//! of a second at 1 000/s is a thousand late events, not one (closed loops hide that: coordinated omission).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

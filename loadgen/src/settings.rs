@@ -36,8 +36,8 @@
 //! journal = true
 //! ```
 //!
-//! Settings that are printed after a run are complete: a template stands in them as text, the operations are those that
-//! were written. With them the ledger of the run can be derived anywhere.
+//! Settings that are printed after a run are complete: a template stands in them as text, the operations are those
+//! that were written. With them the ledger of the run can be derived anywhere.
 
 use std::fmt;
 use std::fs;

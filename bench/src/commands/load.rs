@@ -7,10 +7,9 @@
 //! --null-sink         no server: how late this machine's generator is by itself
 //! ```
 //!
-//! Ctrl-C ends the load and reports what was written: it is the beginning of the load that was asked
-//! for, so the printed
-//! settings check it. A second Ctrl-C ends the process. A load whose generator was late is reported as invalid; it is
-//! written all the same, so the exit code is 0.
+//! Ctrl-C ends the load and reports what was written: it is the beginning of the load that was asked for, so the
+//! printed settings check it. A second Ctrl-C ends the process. A load whose generator was late is reported as
+//! invalid; it is written all the same, so the exit code is 0.
 
 use std::num::NonZero;
 use std::path::{Path, PathBuf};

@@ -6,11 +6,10 @@
 //!      └──────────────► time
 //! ```
 //!
-//! Units: ns for time, thousandths of an event per second for rates, 1/(2·10¹²) event for the area below the curve. In
-//! these every flat area is a whole number, and a sloped one is compared without division: nothing is
-//! rounded, so nothing
-//! drifts, whatever the machine's floating point does. An event is due at the last whole nanosecond at which the area
-//! does not exceed its number. So after a silence it is due when the silence ends.
+//! Units: ns for time, thousandths of an event per second for rates, 1/(2·10¹²) event for the area below the curve.
+//! In these every flat area is a whole number, and a sloped one is compared without division: nothing is rounded, so
+//! nothing drifts, whatever the machine's floating point does. An event is due at the last whole nanosecond at which
+//! the area does not exceed its number. So after a silence it is due when the silence ends.
 
 use std::time::Duration;
 

@@ -9,10 +9,10 @@
 //! | sine     | around a mean                          | repeats                      |
 //! | replayed | offsets or counts of a recorded trace  | ends with the trace          |
 //!
-//! Between the events the gaps are even, or random with the same mean ([`Profile::poisson`]). Everything is computed in
-//! whole numbers: the same profile gives the same nanoseconds on every machine, and the millionth event is where the
-//! profile says, not where a million rounded gaps add up to. The sine is a polygon of 64 sides; it is never further from
-//! the curve than 0.13 % of the amplitude.
+//! Between the events the gaps are even, or random with the same mean ([`Profile::poisson`]). Everything is computed
+//! in whole numbers: the same profile gives the same nanoseconds on every machine, and the millionth event is where
+//! the profile says, not where a million rounded gaps add up to. The sine is a polygon of 64 sides; it is never
+//! further from the curve than 0.13 % of the amplitude.
 
 mod curve;
 mod poisson;

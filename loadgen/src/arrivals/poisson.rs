@@ -74,8 +74,8 @@ fn positions(seed: u64, block: u64, start: u64) -> [u64; BLOCK] {
     })
 }
 
-/// An exponential gap of mean 1. The length of a falling run of uniform numbers is odd with the probability e⁻ˣ, where
-/// x is its first; each even one adds a whole unit.
+/// An exponential gap of mean 1. The length of a falling run of uniform numbers is odd with the probability e⁻ˣ,
+/// where x is its first; each even one adds a whole unit.
 fn exponential(rng: &mut impl Rng) -> u64 {
     let mut whole = 0_u64;
     loop {

@@ -20,9 +20,9 @@
 //! | `$choice` with a list                 | one of them, which may be generators               |
 //! | `$array` with min, max, of            | that many values                                   |
 //!
-//! `_id`, `v` and the fields of deltas are the generator's own. An update sets one to three neighbouring fields of the
-//! outermost level whose values do not come twice: those that hold at least 48 random bits. Where there is none it sets
-//! `v` alone.
+//! `_id`, `v` and the fields of deltas are the generator's own. An update sets one to three neighbouring fields of
+//! the outermost level whose values do not come twice: those that hold at least 48 random bits. Where there is none
+//! it sets `v` alone.
 
 mod parse;
 

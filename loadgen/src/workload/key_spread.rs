@@ -21,7 +21,8 @@ use crate::random::below;
 pub enum KeySpread {
     /// Every key alike.
     Uniform,
-    /// A tenth of the keys takes 46 % of the operations, a hundredth 22 % (place = u³, near to Zipf without its sums).
+    /// A tenth of the keys takes 46 % of the operations, a hundredth 22 % (place = u³, near to Zipf without its
+    /// sums).
     Skewed,
     /// As word counts and city sizes are.
     Zipf {

@@ -43,8 +43,8 @@ impl Mix {
 
 /// Weights of what an update does.
 ///
-/// If anything but `set` has a weight, documents carry fields for it beside their payload: `count`, `list`, `maybe0` to
-/// `maybe3` (see `delta.rs`).
+/// If anything but `set` has a weight, documents carry fields for it beside their payload: `count`, `list`, `maybe0`
+/// to `maybe3` (see `delta.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deltas {
     /// `$set` of one to three payload fields.
@@ -84,8 +84,8 @@ impl Deltas {
 
 /// Which operations are written in transactions.
 ///
-/// A writer takes turns of `operations` operations; so many of a thousand turns are one transaction, which is due with
-/// its first operation. The others are written one by one.
+/// A writer takes turns of `operations` operations; so many of a thousand turns are one transaction, which is due
+/// with its first operation. The others are written one by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transactions {
     /// In each transaction.

@@ -1,7 +1,8 @@
 //! Ranks by Zipf's law: rank k of n with a probability proportional to k^-θ.
 //!
-//! Rejection-inversion (W. Hörmann and G. Derflinger, ACM TOMACS 6(3), 1996): a rank is drawn from the continuous curve
-//! around the law and kept nearly always; it needs no table and no sum over n, so n may change from draw to draw.
+//! Rejection-inversion (W. Hörmann and G. Derflinger, ACM TOMACS 6(3), 1996): a rank is drawn from the continuous
+//! curve around the law and kept nearly always; it needs no table and no sum over n, so n may change from draw to
+//! draw.
 //!
 //! ```text
 //! H(x) = ∫ x^-θ      area below the curve up to x

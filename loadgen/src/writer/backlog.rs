@@ -7,11 +7,11 @@
 //! ```
 //!
 //! without changing the order of any key: at most three commands per collection instead of one per operation. The
-//! commands are written as BSON in one pass and handed to the driver, which adds session and cluster time. A transaction
-//! is a window of its own.
+//! commands are written as BSON in one pass and handed to the driver, which adds session and cluster time. A
+//! transaction is a window of its own.
 //!
-//! A backlog that is stopped ends at the same index for all writers: the furthest that one of them has begun. So what is
-//! written is the beginning of the workload, and the ledger of so many operations holds.
+//! A backlog that is stopped ends at the same index for all writers: the furthest that one of them has begun. So what
+//! is written is the beginning of the workload, and the ledger of so many operations holds.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -260,8 +260,8 @@ impl Stage {
     }
 }
 
-/// `{ insert: collection, ordered: true, writeConcern: { w: 1 }, documents: [ …` while it grows. Within a transaction the
-/// commit carries the write concern.
+/// `{ insert: collection, ordered: true, writeConcern: { w: 1 }, documents: [ …` while it grows. Within a transaction
+/// the commit carries the write concern.
 #[derive(Debug)]
 struct Command {
     stage: Stage,

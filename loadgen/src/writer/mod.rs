@@ -6,8 +6,9 @@
 //! | [`OpenLoop`] | one operation per command   | `w: majority` | latency, each at its intended time     |
 //!
 //! The write concerns are defaults. With `w: 1` a change stream sees an event only when the journal is flushed, every
-//! 100 ms; a latency taken there would be the journal's. Collections come to be with their first insert, before the load
-//! where it has transactions (in these they would be made under a lock that others wait for); nothing is dropped here.
+//! 100 ms; a latency taken there would be the journal's. Collections come to be with their first insert, before the
+//! load where it has transactions (in these they would be made under a lock that others wait for); nothing is dropped
+//! here.
 
 mod backlog;
 mod lane;
@@ -67,7 +68,10 @@ async fn prepare_collections(client: &Client, workload: &Workload) -> Result<()>
         return Ok(());
     }
     let database = client.database(&workload.database);
-    let exists = |error: &Error| matches!(error.kind.as_ref(), ErrorKind::Command(command) if command.code == NAMESPACE_EXISTS);
+    let exists = |error: &Error| {
+        let kind = error.kind.as_ref();
+        matches!(kind, ErrorKind::Command(fault) if fault.code == NAMESPACE_EXISTS)
+    };
     for name in workload.collections.names() {
         match database.create_collection(&*name).await {
             Ok(()) => {}

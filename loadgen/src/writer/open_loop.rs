@@ -5,9 +5,10 @@
 //! lane 0 … n (tasks)    a connection each, one operation after the other, so the order of a key holds
 //! ```
 //!
-//! The pacer builds an operation before its time has come. A slow server fills lanes, it does not slow the pacer; when
-//! 256 MB wait, further operations wait unbuilt, some 60 bytes each. Where there are transactions, a writer stays on one lane, because a transaction holds keys of many
-//! lanes; then there are never more operations in flight than writers.
+//! The pacer builds an operation before its time has come. A slow server fills lanes, it does not slow the pacer;
+//! when 256 MB wait, further operations wait unbuilt, some 60 bytes each. Where there are transactions, a writer
+//! stays on one lane, because a transaction holds keys of many lanes; then there are never more operations in flight
+//! than writers.
 
 use std::num::NonZero;
 use std::ops::ControlFlow;
@@ -201,7 +202,8 @@ async fn open_connections(client: &Client, connections: u32) -> Result<()> {
     Ok(())
 }
 
-/// Puts every unit into the lane of its key, or of its writer. Breaks off when a lane is gone: then the run has failed.
+/// Puts every unit into the lane of its key, or of its writer. Breaks off when a lane is gone: then the run has
+/// failed.
 struct Lanes {
     workload: Arc<Workload>,
     queues: Vec<mpsc::UnboundedSender<Due>>,

@@ -1,7 +1,7 @@
 //! An operation and the bytes that it writes, made before its time has come.
 //!
-//! Building a document takes 2 µs for a KB and 20 ms for 16 MB. Done after the intended time it would be lateness of the
-//! generator, so it is done before, while the pacer waits.
+//! Building a document takes 2 µs for a KB and 20 ms for 16 MB. Done after the intended time it would be lateness of
+//! the generator, so it is done before, while the pacer waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,7 +1,7 @@
 //! Where a stopped backlog ends: at one index for all writers.
 //!
-//! Before each window a writer says how far the window may reach. As long as nobody asks for a stop, that is how far it
-//! may go. Once somebody has asked, the furthest index that any writer was given is the end for all.
+//! Before each window a writer says how far the window may reach. As long as nobody asks for a stop, that is how far
+//! it may go. Once somebody has asked, the furthest index that any writer was given is the end for all.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -25,7 +25,8 @@ impl Gate {
         Self { stop, furthest: Mutex::new(Furthest { end: 0, stopped: false }) }
     }
 
-    /// The index that a window which would end before `wanted` must not reach. A writer that is there already is done.
+    /// The index that a window which would end before `wanted` must not reach. A writer that is there already is
+    /// done.
     pub(super) fn enter(&self, wanted: u64) -> u64 {
         let mut furthest = self.furthest.lock().unwrap_or_else(PoisonError::into_inner);
         furthest.stopped |= self.stop.is_requested();
