@@ -9,10 +9,11 @@
 //! Within a run a comparison shows the median of its rounds' ratios. So as many ratios as a run has are drawn from all
 //! that were measured, and the floor is the 95 % quantile of the distance of their median from 1.
 //!
-//! A comparison of two runs needs the floor from run to run: with s the deviation of the logarithms of the runs' figures
-//! around the mean of their commit, √2 s t, where t is Student's 97.5 % quantile. Where too few runs repeat a commit, it is
-//! taken from the floor within a run: both runs carry the noise of one pair, and independent noise adds up by its
-//! square, so it is √2 times as wide, on the scale of logarithms. That leaves out what changes from run to run.
+//! A comparison of two runs needs the floor from run to run: with s the deviation of the logarithms of the runs'
+//! figures around the mean of their commit, √2 s t, where t is Student's 97.5 % quantile. Where too few runs repeat
+//! a commit, it is taken from the floor within a run: both runs carry the noise of one pair, and independent noise
+//! adds up by its square, so it is √2 times as wide, on the scale of logarithms. That leaves out what changes from
+//! run to run.
 
 use std::collections::BTreeMap;
 
@@ -118,8 +119,8 @@ impl NoiseRecord {
     }
 
     /// What `run` is held against: the noise of the runs of its scenario that are like it; else that of scenario
-    /// [`SCENARIO`] with the same document, machine and servers; else the last that was kept for its scenario. `None` if
-    /// nothing of that is there.
+    /// [`SCENARIO`] with the same document, machine and servers; else the last that was kept for its scenario.
+    /// `None` if nothing of that is there.
     pub fn for_run(run: &RunRecord, store: &Store) -> Result<Option<Self>> {
         let mut alike = store.read(&run.scenario)?;
         alike.retain(|other| likeness::differences(other, run).is_empty());

@@ -7,8 +7,8 @@
 //!                                                                           and what gives way first
 //! ```
 //!
-//! Every answer has an interval and names the runs that it comes from; an answer that needs a number which no run has says
-//! which scenario to run. Nothing is said beyond [`capacity::EXTRAPOLATION_MAX`] times the largest rung.
+//! Every answer has an interval and names the runs that it comes from; an answer that needs a number which no run
+//! has says which scenario to run. Nothing is said beyond [`capacity::EXTRAPOLATION_MAX`] times the largest rung.
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};

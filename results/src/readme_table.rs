@@ -13,8 +13,9 @@
 //! <!-- results:end -->
 //! ```
 //!
-//! Each scenario shows its newest run that was not cut short and has a valid arm, with all arms: one that does not count
-//! says why instead of figures. Nobody writes a figure by hand: [`check`] says whether the table is what the records say.
+//! Each scenario shows its newest run that was not cut short and has a valid arm, with all arms: one that does not
+//! count says why instead of figures. Nobody writes a figure by hand: [`check`] says whether the table is what the
+//! records say.
 
 use std::path::Path;
 

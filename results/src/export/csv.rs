@@ -4,8 +4,8 @@
 //! scenario,started_at,commit,…,arm,round,…,events_per_s,…,counter.cpu_ms,…,usage.mongod.cpu_us_per_event,…
 //! ```
 //!
-//! Counters and processes differ between scenarios: each that any round has gets a column, in the order of the alphabet.
-//! What a round does not have is an empty cell. Units are the last word of a head.
+//! Counters and processes differ between scenarios: each that any round has gets a column, in the order of the
+//! alphabet. What a round does not have is an empty cell. Units are the last word of a head.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,12 +7,12 @@
 //!     {"allocations per event": 0, "system calls per 1000 events": 12}
 //! ```
 //!
-//! Instructions are counted by a simulated machine, yet three runs of one build gave 14,305, 14,307 and 14,309: hash maps
-//! are seeded anew in each process. So a change of instructions counts from [`INSTRUCTIONS_TOLERANCE`] on; all else is
-//! exact. The accepted counts stay, so small changes cannot add up unseen.
+//! Instructions are counted by a simulated machine, yet three runs of one build gave 14,305, 14,307 and 14,309: hash
+//! maps are seeded anew in each process. So a change of instructions counts from [`INSTRUCTIONS_TOLERANCE`] on; all
+//! else is exact. The accepted counts stay, so small changes cannot add up unseen.
 //!
-//! A count that fell is an alarm as well: the next rise up to the old value would go unseen. Accepting writes the counts
-//! with their commit, so that the reason of every change has a place in the history.
+//! A count that fell is an alarm as well: the next rise up to the old value would go unseen. Accepting writes the
+//! counts with their commit, so that the reason of every change has a place in the history.
 
 use std::collections::BTreeMap;
 

@@ -14,8 +14,8 @@
 //!   distance between the quartiles, and by a tenth. Tukey's outer fence is at three times; of ten runs that alone is
 //!   too often wrong for a gate with many figures.
 //!
-//! What it finds, in a history of 15 runs and then some with a loss; five rounds a run, 4 % noise in a pair, 1 % from run
-//! to run, 12 % of the machine; counted by a test:
+//! What it finds, in a history of 15 runs and then some with a loss; five rounds a run, 4 % noise in a pair, 1 %
+//! from run to run, 12 % of the machine; counted by a test:
 //!
 //! ```text
 //! runs with the loss       1      3      5      8

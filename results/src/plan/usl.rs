@@ -12,11 +12,12 @@
 //! The fit: noise of a rate is a share of it, so the sum of the squares of ln(measured / model) is made small. The time
 //! N / X is linear in 1/λ, σ/λ and κ/λ; a first solution comes from that form, with relative weights. Each further step
 //! makes the logarithm linear around the last solution (Gauss and Newton) and is solved with no coefficient negative
-//! ([`crate::stats::least_squares`]); a step that does not improve the sum is halved. So σ and κ are exactly 0 where the data
-//! ask for less, and no start value is needed.
+//! ([`crate::stats::least_squares`]); a step that does not improve the sum is halved. So σ and κ are exactly 0 where
+//! the data ask for less, and no start value is needed.
 //!
-//! Intervals: residuals, as wide as the fit's degrees of freedom ask for, are drawn again and put on the fitted rates, and
-//! all is fitted anew. That works with one round for each rung as well, and the residuals carry what the model misses.
+//! Intervals: residuals, as wide as the fit's degrees of freedom ask for, are drawn again and put on the fitted
+//! rates, and all is fitted anew. That works with one round for each rung as well, and the residuals carry what the
+//! model misses.
 
 use serde::{Deserialize, Serialize};
 

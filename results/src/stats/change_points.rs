@@ -6,8 +6,8 @@
 //! ```
 //!
 //! Source: Matteson, James, "A nonparametric approach for multiple change point analysis of multivariate data", Journal
-//! of the American Statistical Association 109, 2014; used for a history of benchmark runs by Daly, Brown, Ingo, O'Leary,
-//! Bradford, "The use of change point detection to identify software performance regressions in a continuous integration
+//! of the American Statistical Association 109, 2014; used for a history of benchmark runs by Daly, Brown, Ingo,
+//! O'Leary, Bradford, "The use of change point detection to identify software performance regressions in a continuous integration
 //! system", ICPE 2020. As there, the right part of a split reaches to the end of its segment, and α = 1.
 //!
 //! The segment whose best split diverges most is split first; the test shuffles within all segments at once. It stops
@@ -111,8 +111,8 @@ fn split_of(values: &[f64], segment_min: usize) -> Option<Split> {
     best
 }
 
-/// The share of shuffled series that reach `q`, if it is at most the significance. Shuffling ends as soon as that is out
-/// of reach, which changes no decision.
+/// The share of shuffled series that reach `q`, if it is at most the significance. Shuffling ends as soon as that is
+/// out of reach, which changes no decision.
 fn chance(
     series: &[f64],
     bounds: &[usize],
