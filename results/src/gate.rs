@@ -1,16 +1,15 @@
 //! Says whether a release may go out: what became slower, by which evidence, and what was not looked at.
 //!
 //! ```text
-//! what is judged                       how                                              alarm
-//! counts     instructions per event    against the last accepted                        any change
-//! paired     micro benches, old | new  Wilcoxon's signed ranks over interleaved pairs    p ≤ 1 %, loss ≥ 1 %
-//! history    macro runs                E-divisive change points; fence for one run     a loss ≥ 2 % that chance makes
-//!                                                                                     in 2 % of gates at most
+//! what is judged                       how                                            alarm
+//! counts     instructions, allocations against the last accepted                      any change
+//! paired     micro benches, old | new  Wilcoxon's signed ranks over interleaved pairs p ≤ 1 %, loss ≥ 1 %
+//! history    macro runs                E-divisive change points; a fence for one run  loss ≥ 2 %, by chance in 2 %
 //! ```
 //!
-//! Three layers because noise differs: a count has none, so the smallest change shows; a pair shares its second of the
-//! machine; a macro run has 2 % and more after all medians, so one run can only show a large loss, and a small one
-//! needs some runs. How many is counted in the tests of [`history`].
+//! Three layers because noise differs: a count has none, so the smallest change shows; a pair shares its
+//! second of the machine; a macro run has 2 % and more after all medians, so one run can only show a large loss, and a
+//! small one needs some runs. How many is counted in the tests of [`history`].
 
 use std::fmt;
 

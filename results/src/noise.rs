@@ -10,18 +10,19 @@
 //! that were measured, and the floor is the 95 % quantile of the distance of their median from 1.
 //!
 //! A comparison of two runs needs the floor from run to run: with s the deviation of the logarithms of the runs'
-//! figures around the mean of their commit, √2 s t, where t is Student's 97.5 % quantile. Where too few runs repeat
-//! a commit, it is taken from the floor within a run: both runs carry the noise of one pair, and independent noise
-//! adds up by its square, so it is √2 times as wide, on the scale of logarithms. That leaves out what changes from
-//! run to run.
+//! figures around the mean of their commit, √2 s t, where t is Student's 97.5 % quantile. Where too few runs repeat a
+//! commit, it is taken from the floor within a run: both runs carry the noise of one pair, and independent noise adds
+//! up by its square, so it is √2 times as wide, on the scale of logarithms. That leaves out what changes from run to
+//! run.
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::baselines::Kind;
 use crate::likeness::{self, Difference};
+use crate::machine::Machine;
 use crate::metric::Metric;
 use crate::record::{ArmRecord, RoundRecord, RunRecord};
 use crate::stats::CONFIDENCE;
@@ -54,6 +55,8 @@ pub struct NoiseRecord {
     pub schema_version: u32,
     /// The scenario of the runs.
     pub scenario: String,
+    /// Where they were made.
+    pub machine: Machine,
     /// UTC, of the newest run.
     pub newest_run_at: String,
     /// Runs that were used, by their start.
@@ -119,8 +122,8 @@ impl NoiseRecord {
     }
 
     /// What `run` is held against: the noise of the runs of its scenario that are like it; else that of scenario
-    /// [`SCENARIO`] with the same document, machine and servers; else the last that was kept for its scenario.
-    /// `None` if nothing of that is there.
+    /// [`SCENARIO`] with the same document, machine and servers; else the last that was kept for its scenario and
+    /// machine. `None` if nothing of that is there.
     pub fn for_run(run: &RunRecord, store: &Store) -> Result<Option<Self>> {
         let mut alike = store.read(&run.scenario)?;
         alike.retain(|other| likeness::differences(other, run).is_empty());
@@ -135,22 +138,27 @@ impl NoiseRecord {
             }
         }
         let kept: Vec<Self> = store.baselines().read(Kind::Noise)?;
-        Ok(kept.into_iter().rfind(|kept| kept.scenario == run.scenario))
+        let of_run = |kept: &Self| kept.scenario == run.scenario && kept.machine == run.machine;
+        Ok(kept.into_iter().rfind(of_run))
     }
 
     fn of_like(runs: &[&RunRecord]) -> Result<Self> {
+        let Some(last) = runs.last() else {
+            bail!("cannot tell the noise: there are no runs; run `millrace bench run {SCENARIO}`");
+        };
         let floors = floors(runs);
-        let scenario = runs.last().map_or("any scenario", |run| run.scenario.as_str());
         ensure!(
             !floors.is_empty(),
-            "cannot tell the noise of {scenario}: none of {} like runs has an arm twice (`x` and `x#2`, in at least \
+            "cannot tell the noise of {}: none of {} like runs has an arm twice (`x` and `x#2`, in at least \
              {PAIRS_MIN} rounds), and fewer than {REPEATS_MIN} repeat a commit; run `millrace bench run {SCENARIO}`",
+            last.scenario,
             runs.len()
         );
         Ok(Self {
             schema_version: SCHEMA_VERSION,
-            scenario: scenario.to_owned(),
-            newest_run_at: runs.last().map(|run| run.started_at.clone()).unwrap_or_default(),
+            scenario: last.scenario.clone(),
+            machine: last.machine.clone(),
+            newest_run_at: last.started_at.clone(),
             runs: runs.iter().map(|run| run.started_at.clone()).collect(),
             floors,
         })

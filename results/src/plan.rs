@@ -7,8 +7,8 @@
 //!                                                                           and what gives way first
 //! ```
 //!
-//! Every answer has an interval and names the runs that it comes from; an answer that needs a number which no run
-//! has says which scenario to run. Nothing is said beyond [`capacity::EXTRAPOLATION_MAX`] times the largest rung.
+//! Every answer has an interval and names the runs that it comes from; an answer that needs a number which no run has
+//! says which scenario to run. Nothing is said beyond [`capacity::EXTRAPOLATION_MAX`] times the largest rung.
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
@@ -225,7 +225,8 @@ fn held_out(ladder: &Ladder) -> Option<Prediction> {
     let foretold =
         last.rounds.iter().find_map(|round| rungs::counter(round, PREDICTED_EVENTS_PER_S));
     if let Some(foretold) = foretold {
-        predicted.estimate = foretold;
+        let (low, high) = (predicted.low.min(foretold), predicted.high.max(foretold));
+        predicted = Interval { estimate: foretold, low, high, ..predicted };
     }
     Some(Prediction {
         rung: last.value,

@@ -1,4 +1,4 @@
-//! Counts against those that were last accepted: any change is an alarm.
+//! Exact counts against those that were last accepted: any change is an alarm.
 //!
 //! ```text
 //! cargo bench -p millrace-bench --bench instructions -- --json
@@ -6,10 +6,6 @@
 //! anything else that is counted
 //!     {"allocations per event": 0, "system calls per 1000 events": 12}
 //! ```
-//!
-//! Instructions are counted by a simulated machine, yet three runs of one build gave 14,305, 14,307 and 14,309: hash
-//! maps are seeded anew in each process. So a change of instructions counts from [`INSTRUCTIONS_TOLERANCE`] on; all
-//! else is exact. The accepted counts stay, so small changes cannot add up unseen.
 //!
 //! A count that fell is an alarm as well: the next rise up to the old value would go unseen. Accepting writes the
 //! counts with their commit, so that the reason of every change has a place in the history.
@@ -25,12 +21,6 @@ use crate::machine::Commit;
 
 /// Raised when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
-
-/// A smaller share of the accepted instructions is no change.
-pub const INSTRUCTIONS_TOLERANCE: f64 = 0.001;
-
-/// How the names of instruction counts end.
-const INSTRUCTIONS: &str = " instructions per event";
 
 /// Counts by name.
 pub type Counts = BTreeMap<String, u64>;
@@ -71,7 +61,8 @@ pub fn parse(text: &str) -> Result<Counts> {
                         format!("cannot read the counts: {row} has no text {name:?}")
                     })
                 };
-                let name = format!("{}/{}{INSTRUCTIONS}", field("corpus")?, field("part")?);
+                let name =
+                    format!("{}/{} instructions per event", field("corpus")?, field("part")?);
                 add(name, row.get("instructions_per_event").unwrap_or(&Value::Null))?;
             }
         }
@@ -98,7 +89,7 @@ pub fn judge(new: &Counts, accepted: &CountsRecord) -> GateReport {
             None => {
                 findings.push(finding(name, true, format!("{base} before, not counted any more")));
             }
-            Some(&count) if is_change(name, count, base) => {
+            Some(&count) if count != base => {
                 let percent =
                     if base == 0 { "from none".into() } else { change(count as f64, base as f64) };
                 let what = format!("{base} became {count} ({percent})");
@@ -114,11 +105,6 @@ pub fn judge(new: &Counts, accepted: &CountsRecord) -> GateReport {
     let checked =
         vec![format!("{} exact counts against those of {describe}", accepted.counts.len())];
     GateReport { findings, checked, not_checked: Vec::new() }
-}
-
-fn is_change(name: &str, new: u64, base: u64) -> bool {
-    let tolerance = if name.ends_with(INSTRUCTIONS) { INSTRUCTIONS_TOLERANCE } else { 0.0 };
-    tolerance * (base as f64) < new.abs_diff(base) as f64
 }
 
 #[cfg(test)]
@@ -145,26 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_instructions_beyond_a_thousandth_is_an_alarm_in_both_directions() {
-        let judged = |changed: &str| {
+    fn a_change_by_one_is_an_alarm_in_both_directions() {
+        for changed in ["5001", "4999"] {
             let new = parse(&BENCH.replace("5000", changed)).expect("well-formed");
-            judge(&new, &accepted())
-        };
-        for changed in ["5006", "4994"] {
-            let text = judged(changed).text();
-            assert!(!judged(changed).passed(), "{text}");
+            let text = judge(&new, &accepted()).text();
+            assert!(!judge(&new, &accepted()).passed(), "{text}");
             assert!(text.contains("plain/json") && text.contains(changed), "{text}");
         }
-        assert!(judged("5005").passed() && judged("4995").passed());
-    }
-
-    #[test]
-    fn of_anything_else_a_change_by_one_is_an_alarm() {
-        let named = |count| Counts::from([("system calls per 1000 events".to_owned(), count)]);
-        let accepted = CountsRecord { counts: named(10_000), ..accepted() };
-        assert!(judge(&named(10_000), &accepted).passed());
-        assert!(!judge(&named(10_001), &accepted).passed());
-        assert!(!judge(&named(9_999), &accepted).passed());
     }
 
     #[test]

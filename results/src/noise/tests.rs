@@ -100,6 +100,9 @@ fn a_run_is_held_against_its_own_scenario_then_the_twins_then_what_was_kept() {
     let kept = NoiseRecord::of(&history).expect("twins");
     store.baselines().append(Kind::Noise, &kept).unwrap();
     assert_eq!(NoiseRecord::for_run(&run, &store).unwrap(), Some(kept));
+    let mut elsewhere = run.clone();
+    elsewhere.machine.cores = 64;
+    assert_eq!(NoiseRecord::for_run(&elsewhere, &store).unwrap(), None);
 
     let store_as = |history: &[RunRecord], scenario: &str, machine: &str| {
         for run in history {
