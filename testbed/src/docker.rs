@@ -17,13 +17,7 @@ pub(crate) mod build;
 pub(crate) mod container;
 pub(crate) mod image;
 
-use std::{
-    collections::HashMap,
-    env,
-    path::Path,
-    sync::{OnceLock, mpsc},
-    time::Duration,
-};
+use std::{collections::HashMap, env, path::Path, sync::mpsc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use testcontainers::{
@@ -33,9 +27,8 @@ use testcontainers::{
     },
     core::client::docker_client_instance,
 };
-use tokio::runtime::{Builder, Runtime};
 
-use crate::detached::Tracked;
+use crate::{detached::Tracked, own_runtime::OwnRuntime};
 
 /// Names the run folder of a container's set.
 pub(crate) const FOLDER_LABEL: &str = "io.millrace.testbed.folder";
@@ -45,6 +38,8 @@ pub(crate) const OWNER_LABEL: &str = "io.millrace.testbed.owner";
 const DETACHED_OWNER: &str = "detached";
 /// How long the daemon may take to say that it is there.
 const PING_LIMIT: Duration = Duration::from_secs(3);
+/// Two workers: a container that is dropped on one of them blocks it until it is removed.
+static RUNTIME: OwnRuntime = OwnRuntime::new("testbed-docker", 2);
 
 /// A daemon that has answered.
 #[derive(Clone, Debug)]
@@ -183,7 +178,7 @@ fn is_leftover(labels: &HashMap<String, String>) -> bool {
 pub(crate) async fn run<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
-    runtime()?.spawn(work).await.context("the thread that speaks to Docker panicked")?
+    RUNTIME.get()?.spawn(work).await.context("the thread that speaks to Docker panicked")?
 }
 
 /// Runs `work` on Docker's runtime and blocks until it is done.
@@ -191,26 +186,11 @@ pub(crate) fn wait<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     let (reply, answer) = mpsc::sync_channel(1);
-    runtime()?.spawn(async move {
+    RUNTIME.get()?.spawn(async move {
         // A receiver that is gone has panicked elsewhere.
         let _ = reply.send(work.await);
     });
     answer.recv().context("the thread that speaks to Docker panicked")?
-}
-
-fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
-    }
-    // Two workers: a container that is dropped on one of them blocks it until it is removed.
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("testbed-docker")
-        .enable_all()
-        .build()
-        .context("start the thread that speaks to Docker")?;
-    Ok(RUNTIME.get_or_init(|| runtime))
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod launch;
 mod limits;
 mod member;
 mod mongodb;
+mod own_runtime;
 mod parent_death;
 mod plan;
 mod port;

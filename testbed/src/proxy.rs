@@ -16,7 +16,7 @@ mod pump;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,14 +25,14 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use tokio::{
     net::{TcpListener, TcpStream},
-    runtime::{Builder, Runtime},
     task::AbortHandle,
 };
 
-use crate::port::Port;
+use crate::{own_runtime::OwnRuntime, port::Port};
 
 /// How long the acceptor rests after it could not accept, for want of file descriptors mostly.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+static RUNTIME: OwnRuntime = OwnRuntime::new("testbed-proxy", 1);
 /// How often a connection that waits for better conditions looks again.
 pub(crate) const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
@@ -134,7 +134,7 @@ impl Proxy {
             to_server_bytes: AtomicU64::new(0),
             to_client_bytes: AtomicU64::new(0),
         });
-        let runtime = runtime()?;
+        let runtime = RUNTIME.get()?;
         let listener = runtime
             .spawn(TcpListener::bind(address.clone()))
             .await?
@@ -259,18 +259,4 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn runtime() -> Result<&'static Runtime> {
-    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    if let Some(runtime) = RUNTIME.get() {
-        return Ok(runtime);
-    }
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("testbed-proxy")
-        .enable_all()
-        .build()
-        .context("start the thread of the proxies")?;
-    Ok(RUNTIME.get_or_init(|| runtime))
 }
