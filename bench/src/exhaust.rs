@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use bson::{Document, Timestamp, doc};
 
-use crate::procfs::{self, ThreadTimes};
+use crate::procfs::{self, MachineTimes, ThreadTimes};
 
 /// Share of the window that the serving thread must have been on the CPU.
 pub const SERVER_BUSY_MIN: f64 = 0.95;
@@ -78,6 +78,8 @@ pub struct NullReading {
     pub memory_bytes: u64,
     /// Share of the window in which the busiest thread of mongod was on the CPU. `None` if mongod runs elsewhere.
     pub server_busy: Option<f64>,
+    /// Part of the window's CPU time that the host kept to itself, 0 to 1.
+    pub host_stolen: f64,
 }
 
 impl NullReading {
@@ -93,9 +95,11 @@ impl NullReading {
         match self.server_busy {
             None => Some("mongod is not a process of this machine: its load is unknown".to_owned()),
             Some(busy) if busy < SERVER_BUSY_MIN => Some(format!(
-                "mongod's serving thread was busy for {:.1} % of the window, at least {:.0} % are needed",
+                "mongod's serving thread was busy for {:.1} % of the window, at least {:.0} % are needed; the \
+                 host kept {:.1} % of this machine's CPU time to itself",
                 busy * 100.0,
-                SERVER_BUSY_MIN * 100.0
+                SERVER_BUSY_MIN * 100.0,
+                self.host_stolen * 100.0
             )),
             Some(_) => None,
         }
@@ -140,8 +144,15 @@ struct Tally {
     events: u64,
     events_first_batch: u64,
     bytes: u64,
-    first: Option<(Instant, Option<ThreadTimes>)>,
+    first: Option<First>,
     last_news: Instant,
+}
+
+/// The moment of the first event.
+struct First {
+    at: Instant,
+    threads: Option<ThreadTimes>,
+    machine: MachineTimes,
 }
 
 impl Default for Tally {
@@ -163,14 +174,16 @@ impl Tally {
         if self.first.is_none() {
             self.events_first_batch = batch.events;
             let threads = plan.server_pid.and_then(|pid| ThreadTimes::read(pid).ok());
-            self.first = Some((Instant::now(), threads));
+            let machine = MachineTimes::read().unwrap_or_default();
+            self.first = Some(First { at: Instant::now(), threads, machine });
         }
         Ok(batch.cursor_id)
     }
 
     fn finish(self, plan: &NullRead) -> Result<NullReading> {
-        let (first, threads) = self.first.context("no event was read")?;
-        let window = self.last_news.duration_since(first);
+        let First { at, threads, machine } = self.first.context("no event was read")?;
+        let window = self.last_news.duration_since(at);
+        let host_stolen = MachineTimes::read().map_or(0.0, |now| now.stolen_since(machine));
         let busy = threads.zip(plan.server_pid.and_then(|pid| ThreadTimes::read(pid).ok()));
         let server_busy = busy.map(|(before, after)| {
             after.busiest_since(&before).as_secs_f64() / window.as_secs_f64().max(1e-9)
@@ -183,6 +196,7 @@ impl Tally {
             cpu: Duration::ZERO,
             memory_bytes: 0,
             server_busy,
+            host_stolen,
         })
     }
 }
@@ -380,6 +394,7 @@ mod tests {
             cpu: Duration::ZERO,
             memory_bytes: 0,
             server_busy,
+            host_stolen: 0.0,
         }
     }
 

@@ -4,6 +4,7 @@
 //! /proc/<pid>/stat            pid (name) state … utime stime …     field 14 and 15, ticks
 //! /proc/<pid>/task/<tid>/stat the same for one thread
 //! /proc/<pid>/status          VmHWM:  12345 kB                     the most memory ever resident
+//! /proc/stat                  cpu user nice system idle iowait irq softirq steal …        the whole machine, ticks
 //! ```
 //!
 //! Ticks are 10 ms, so a share of a window is only as good as the window is long: over 2 s it is within 1 %.
@@ -92,6 +93,36 @@ pub fn switches(pid: u32) -> io::Result<Switches> {
     Ok(sum)
 }
 
+/// What the machine's CPUs did up to one moment, ticks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MachineTimes {
+    all: u64,
+    stolen: u64,
+}
+
+impl MachineTimes {
+    /// Reads them.
+    pub fn read() -> io::Result<Self> {
+        let stat = fs::read_to_string("/proc/stat")?;
+        Self::parse(&stat)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "/proc/stat: no CPU time"))
+    }
+
+    /// The first eight fields of the first line: what comes after them is in them already (`man 5 proc`).
+    fn parse(stat: &str) -> Option<Self> {
+        let fields = stat.lines().next()?.strip_prefix("cpu ")?;
+        let ticks = fields.split_ascii_whitespace().take(8).map(|field| field.parse().ok());
+        let ticks: Vec<u64> = ticks.collect::<Option<_>>()?;
+        Some(Self { all: ticks.iter().sum(), stolen: *ticks.get(7)? })
+    }
+
+    /// Part of the time since `earlier` in which the host gave this machine no CPU that it wanted, 0 to 1.
+    pub fn stolen_since(self, earlier: Self) -> f64 {
+        let all = self.all.saturating_sub(earlier.all).max(1);
+        self.stolen.saturating_sub(earlier.stolen) as f64 / all as f64
+    }
+}
+
 /// CPU time of every thread of a process at one moment.
 #[derive(Debug)]
 pub struct ThreadTimes(HashMap<u64, u64>);
@@ -167,6 +198,16 @@ mod tests {
         let earlier = ThreadTimes(HashMap::from([(1, 500), (2, 10)]));
         let later = ThreadTimes(HashMap::from([(1, 510), (2, 90), (3, 20)]));
         assert_eq!(later.busiest_since(&earlier), Duration::from_millis(800));
+    }
+
+    #[test]
+    fn time_that_the_host_took_is_a_part_of_all_time() {
+        let earlier =
+            MachineTimes::parse("cpu  10 0 10 70 0 0 0 10 5 5\ncpu0 1 2").expect("fields");
+        let later = MachineTimes::parse("cpu  110 0 10 140 0 0 0 40 9 9\n").expect("fields");
+        assert_eq!(later.stolen_since(earlier), 0.15);
+        assert_eq!(MachineTimes::parse("cpu  1 2 3\n"), None);
+        assert!(MachineTimes::read().expect("this machine's").all > 0);
     }
 
     #[test]

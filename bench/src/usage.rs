@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use millrace_results::record::ProcessUsage;
 
-use crate::procfs::{self, ThreadTimes};
+use crate::procfs::{self, MachineTimes, ThreadTimes};
 
 /// Processes that are watched.
 #[derive(Debug)]
 pub struct Watch {
     began: Instant,
+    machine: MachineTimes,
     processes: Vec<Watched>,
 }
 
@@ -39,6 +40,8 @@ pub struct Found {
     pub mongod_busy: Option<f64>,
     /// Part of the arm's CPU time that was spent in the kernel, 0 to 1.
     pub arm_system_share: Option<f64>,
+    /// Part of the CPU time that the host kept to itself, 0 to 1.
+    pub host_stolen: f64,
     /// CPU time of the arm.
     pub arm_cpu: Option<Duration>,
 }
@@ -59,13 +62,16 @@ impl Watch {
                 })
             })
             .collect();
-        Self { began: Instant::now(), processes }
+        let machine = MachineTimes::read().unwrap_or_default();
+        Self { began: Instant::now(), machine, processes }
     }
 
     /// Takes the last look; figures per event are for `events`.
     pub fn end(&self, events: u64) -> Found {
         let window_s = self.began.elapsed().as_secs_f64().max(1e-9);
-        let mut found = Found::default();
+        let machine = MachineTimes::read().unwrap_or(self.machine);
+        let mut found =
+            Found { host_stolen: machine.stolen_since(self.machine), ..Found::default() };
         for process in &self.processes {
             let Ok(times) = procfs::cpu_times(process.pid) else { continue };
             let used = times.since(process.times);
