@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use bson::Timestamp;
+use millrace_loadgen::stop::Stop;
 use millrace_loadgen::workload::{Collections, Workload};
 use millrace_loadgen::writer::{Written, write_backlog};
 use millrace_testbed::Testbed;
@@ -29,6 +30,7 @@ use crate::kafka_admin::KafkaAdmin;
 use crate::procfs;
 use crate::progress::Progress;
 use crate::rival::{Contender, Rival};
+use crate::run::{Interrupted, ensure_not_stopped};
 use crate::usage::{self, Watch};
 
 /// An arm that stands still for this long has failed.
@@ -153,11 +155,12 @@ impl Backlog {
         rival: Option<Rival>,
         plan: &NodePlan,
         keep_topic: bool,
+        stop: &Stop,
         progress: Progress,
     ) -> Result<NodeReading> {
         let name = plan.topic(self.collection()?);
         let topic = fresh_topic(&self.bootstrap, &name, 1).await?;
-        let reading = self.fill_and_check(rival, plan, &topic, progress).await;
+        let reading = self.fill_and_check(rival, plan, &topic, stop, progress).await;
         if !keep_topic {
             delete_topic(&self.bootstrap, &name).await?;
         }
@@ -169,6 +172,7 @@ impl Backlog {
         rival: Option<Rival>,
         plan: &NodePlan,
         topic: &Topic,
+        stop: &Stop,
         progress: Progress,
     ) -> Result<NodeReading> {
         let events = self.workload.operations;
@@ -182,11 +186,16 @@ impl Backlog {
             ("kafka", self.broker_pid),
         ]);
         let bar = progress.count("node", events);
-        let alive = || contender.ensure_alive();
+        let alive = || ensure_not_stopped(stop).and_then(|()| contender.ensure_alive());
         let filled =
             topic.wait_for(events, STALLED_MAX, alive, |count| bar.set_position(count)).await;
         bar.finish_and_clear();
-        filled.with_context(|| format!("its log ends with:\n{}", contender.log_tail()))?;
+        match filled {
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            filled => {
+                filled.with_context(|| format!("its log ends with:\n{}", contender.log_tail()))?
+            }
+        }
         let used = watch.end(events);
         let cpu = procfs::process_cpu(pid).context("could not read its CPU time")?;
         let peak_rss_kib = procfs::peak_rss_kib(pid).context("could not read its memory")?;

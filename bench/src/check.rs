@@ -85,6 +85,11 @@ impl Checker {
         }
     }
 
+    /// Expects no more than the first `operations`, because the load was cut short there.
+    pub fn cut(&mut self, operations: u64) {
+        self.ledger.cut(operations);
+    }
+
     /// Events that were written and not seen yet.
     pub fn missing(&self) -> u64 {
         self.ledger.missing()

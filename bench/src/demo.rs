@@ -15,7 +15,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use millrace_loadgen::document::DocumentShape;
+use millrace_loadgen::settings::{DocumentSettings, KeySettings, LoadSettings};
+use millrace_loadgen::stop::Stop;
 use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
+use millrace_results::histogram::LatencyHistogram;
 use millrace_results::record::Faults;
 use millrace_testbed::{Facts, Plan, Servers, Testbed};
 use serde::Serialize;
@@ -24,15 +27,16 @@ use crate::arm::{Format, Node, NodePlan};
 use crate::backlog::{self, Backlog, NodeReading};
 use crate::drain::faults;
 use crate::exhaust::NullReading;
-use crate::live::{self, LiveReading};
+use crate::live::{self, Live, LiveReading};
 use crate::progress::Progress;
+use crate::scenario::{Course, Step};
 
 const DATABASE: &str = "millrace_demo";
 const BACKLOG_COLLECTION: &str = "events";
 const LIVE_COLLECTION: &str = "live";
 const SEED: u64 = 42;
 const WRITERS: u32 = 4;
-const LIVE_SECONDS: u64 = 8;
+const LIVE_SECONDS: f64 = 8.0;
 
 /// What to show.
 #[derive(Clone, Debug)]
@@ -153,7 +157,7 @@ pub async fn run(tour: &Tour, progress: Progress) -> Result<Summary> {
         null => Ok(null?),
     };
     let plan = backlog.node_plan(&tour.binary, Format::Json, "")?;
-    let drained = backlog.drain_node(None, &plan, true, progress).await?;
+    let drained = backlog.drain_node(None, &plan, true, &Stop::new(), progress).await?;
 
     let live_plan = NodePlan { collection: String::new(), ..plan };
     let (node, live) = go_live(tour, &testbed, &backlog, live_plan, progress).await?;
@@ -189,10 +193,18 @@ async fn go_live(
         }
         None => Node::start(&plan).await?,
     };
-    let workload = workload(LIVE_COLLECTION, u64::from(tour.rate_per_s) * LIVE_SECONDS);
-    let rate = f64::from(tour.rate_per_s);
-    let to = (&topic, Format::Json);
-    let live = live::measure(&backlog.mongodb_uri, &workload, rate, to, &mut node, progress).await;
+    let course = course(tour)?;
+    let live = Live {
+        mongodb_uri: &backlog.mongodb_uri,
+        course: &course,
+        workload: &course.load().workload,
+        topic: &topic,
+        format: Format::Json,
+        parts: &[],
+        faults: None,
+        stop: Stop::new(),
+    };
+    let live = live::measure(&live, || node.ensure_alive(), progress).await;
     let live = live.with_context(|| format!("the node's log ends with:\n{}", node.log_tail()))?;
     Ok((node, live))
 }
@@ -209,6 +221,22 @@ fn workload(collection: &str, operations: u64) -> Workload {
         document: DocumentShape::ALL_1_KB.into(),
         key_spread: KeySpread::Skewed,
     }
+}
+
+/// The trickle: the same kinds of writes, each at its time.
+fn course(tour: &Tour) -> Result<Course> {
+    let settings = LoadSettings {
+        seed: SEED,
+        database: DATABASE.to_owned(),
+        collection: LIVE_COLLECTION.to_owned(),
+        writers: WRITERS,
+        mix: Mix::ALL.into(),
+        keys: KeySettings::Skewed {},
+        document: DocumentSettings { shape: Some("all".to_owned()), ..DocumentSettings::default() },
+        ..LoadSettings::default()
+    };
+    let (per_s, lasts_s) = (f64::from(tour.rate_per_s), LIVE_SECONDS);
+    Course::steps(&settings, &[Step { per_s, lasts_s, warm_up: false }])
 }
 
 fn topic(collection: &str) -> String {
@@ -239,6 +267,7 @@ impl Summary {
         live: &LiveReading,
         servers: Facts,
     ) -> Self {
+        let latency = live.phases.first().map(live::PhaseReading::latency).unwrap_or_default();
         let clean = drained.report.is_exact() && live.report.is_exact();
         let seconds = drained.window.as_secs_f64().max(1e-3);
         let rate = drained.events as f64 / seconds;
@@ -255,7 +284,7 @@ impl Summary {
             mb_per_s: clean.then_some(drained.report.bytes as f64 / seconds / 1e6),
             null_ratio: null_reader.events_per_s.filter(|_| clean).map(|wall| rate / wall),
             null_reader,
-            latency_ms: clean.then(|| LatencySummary::of(tour, live)),
+            latency_ms: clean.then(|| LatencySummary::of(tour, live, &latency)),
             cpu_us_per_event: drained.cpu.as_secs_f64() * 1e6 / events,
             peak_rss_mib: drained.peak_rss_kib as f64 / 1_024.0,
             document_bytes: backlog.workload.document.bytes() as u32,
@@ -289,13 +318,13 @@ impl NullSummary {
 }
 
 impl LatencySummary {
-    fn of(tour: &Tour, live: &LiveReading) -> Self {
+    fn of(tour: &Tour, live: &LiveReading, latency: &LatencyHistogram) -> Self {
         Self {
-            p50: live.latency.percentile_ms(50.0),
-            p99: live.latency.percentile_ms(99.0),
-            p99_9: live.latency.percentile_ms(99.9),
-            max: live.latency.max_ms(),
-            events: live.latency.count(),
+            p50: latency.percentile_ms(50.0),
+            p99: latency.percentile_ms(99.0),
+            p99_9: latency.percentile_ms(99.9),
+            max: latency.max_ms(),
+            events: latency.count(),
             rate_per_s: tour.rate_per_s,
             write_concern: live.written.write_concern.to_string(),
             late_writes: live.lateness.late_count(),

@@ -3,9 +3,11 @@
 //! ```text
 //! commands     what `millrace demo|bench|testbed|load` take and print
 //!   ├ demo       the tour: a flood for throughput, then a trickle for latency
-//!   ├ drain      a backlog drained by every arm, in interleaved rounds
-//!   │   ├ backlog     writes it, drains it by the null reader or by the node
-//!   │   └ live        the trickle
+//!   ├ run        the rounds of a scenario, interleaved among its arms; bottleneck: what held them back
+//!   │   ├ drain       a backlog drained by one arm; backlog writes it
+//!   │   ├ follow      a load followed by one arm; live takes the latencies, fault_steps lets things go wrong
+//!   │   ├ ladder      the rate that comes next in the search for the highest
+//!   │   └ both use
 //!   │       ├ exhaust     null reader: change stream, exhaust, nothing else
 //!   │       ├ arm         the node as a process, seen from outside
 //!   │       ├ rival       what it is compared with; straight_line is one of them
@@ -21,6 +23,7 @@
 
 pub mod arm;
 pub mod backlog;
+pub mod bottleneck;
 pub mod check;
 pub mod commands;
 pub mod consumer;
@@ -28,12 +31,16 @@ pub mod decode;
 pub mod demo;
 pub mod drain;
 pub mod exhaust;
+pub mod fault_steps;
+pub mod follow;
 pub mod kafka_admin;
+pub mod ladder;
 pub mod live;
 pub mod procfs;
 pub mod progress;
 pub mod proxy;
 pub mod rival;
+pub mod run;
 pub mod scenario;
 pub mod straight_line;
 pub mod strict_json;

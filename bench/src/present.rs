@@ -97,9 +97,9 @@ pub(crate) fn scenarios(scenarios: &[Scenario]) -> String {
         let arms: Vec<_> = scenario.arms.iter().map(|arm| arm.name()).collect();
         let (name, question) = (&scenario.name, &scenario.question);
         format!(
-            "{name:<10} {question}\n{:<10} {} events, {} rounds of {}\n",
+            "{name:<16} {question}\n{:<16} {}, {} rounds of {}\n",
             "",
-            thousands(scenario.events),
+            scenario.size(),
             scenario.rounds,
             arms.join(", ")
         )
@@ -110,7 +110,14 @@ pub(crate) fn scenarios(scenarios: &[Scenario]) -> String {
 /// The arms of a run.
 pub(crate) fn record(record: &RunRecord) -> String {
     let RunRecord { scenario, question, rounds, seed, .. } = record;
-    format!("{scenario}: {question}\n{rounds} rounds, seed {seed}\n\n{}", table::arms(&record.arms))
+    let cut_short = if record.cut_short { ", cut short" } else { "" };
+    let mut text = format!("{scenario}: {question}\n{rounds} rounds, seed {seed}{cut_short}\n\n");
+    text.push_str(&table::arms(&record.arms));
+    if let Some(bottleneck) = &record.bottleneck {
+        text.push_str("\nwhat held them back\n");
+        bottleneck.split("; ").for_each(|sentence| text.push_str(&format!("  {sentence}\n")));
+    }
+    text
 }
 
 /// Servers that were just left running.

@@ -57,6 +57,13 @@ impl Delays {
         self.0.add(&other.0).expect("a histogram that grows takes every value of another");
     }
 
+    /// Every delay that was recorded, to the precision of the histogram, and how often.
+    pub fn recorded(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        let values = self.0.iter_recorded();
+        values
+            .map(|value| (Duration::from_nanos(value.value_iterated_to()), value.count_at_value()))
+    }
+
     /// Delays recorded.
     pub fn count(&self) -> u64 {
         self.0.len()

@@ -90,6 +90,8 @@ pub struct Ledger {
     indexes: Vec<u32>,
     /// Of each slot's content; empty if there are none.
     digests: Vec<u64>,
+    /// Operations that were written: the first so many.
+    written: u64,
     observed: u64,
     seen: u64,
     counts: [u64; FAULTS],
@@ -118,6 +120,7 @@ impl Ledger {
             slots: vec![0; workload.operations as usize],
             indexes: vec![0; workload.operations as usize],
             digests: Vec::new(),
+            written: workload.operations,
             observed: 0,
             seen: 0,
             counts: [0; FAULTS],
@@ -225,9 +228,14 @@ impl Ledger {
         Sighting::First { index: u64::from(self.indexes[slot as usize]) }
     }
 
+    /// Expects no more than the first `operations`, because the load was cut short there.
+    pub fn cut(&mut self, operations: u64) {
+        self.written = operations.min(self.slots.len() as u64);
+    }
+
     /// Expected events that were not seen yet; 0 lets a consumer stop.
     pub fn missing(&self) -> u64 {
-        self.slots.len() as u64 - self.seen
+        self.written.saturating_sub(self.seen)
     }
 
     /// What is to be said of all that was observed. Looks at every event once.
@@ -235,17 +243,27 @@ impl Ledger {
         let count = |fault: Fault| self.counts[fault as usize];
         let mut examples: Vec<_> = self.examples.iter().map(|(_, text)| text.clone()).collect();
         examples.extend(self.lost_examples());
+        // Nobody wrote what lies behind the cut.
+        let invented = self.slots.iter().zip(&self.indexes);
+        let invented =
+            invented.filter(|(slot, index)| **slot & SEEN != 0 && !self.is_written(**index));
+        let invented = invented.count() as u64;
+        let seen = self.seen - invented;
         Verdict {
-            expected: self.slots.len() as u64,
+            expected: self.written,
             observed: self.observed,
-            seen: self.seen,
-            lost: self.missing(),
+            seen,
+            lost: self.written - seen,
             duplicated: count(Fault::Duplicated),
             reordered: count(Fault::Reordered),
             corrupted: count(Fault::Corrupted),
-            unexpected: count(Fault::Unexpected),
+            unexpected: count(Fault::Unexpected) + invented,
             examples,
         }
+    }
+
+    fn is_written(&self, index: u32) -> bool {
+        u64::from(index) < self.written
     }
 
     /// The key's place and the slot that an event claims to be. `None` if there is no such write.
@@ -303,8 +321,10 @@ impl Ledger {
     }
 
     fn lost_examples(&self) -> impl Iterator<Item = String> + '_ {
-        let unseen = (0..).zip(&self.slots).filter(|(_, slot)| **slot & SEEN == 0);
-        unseen.take(EXAMPLES_MAX).filter_map(|(slot, &code)| {
+        let slots = (0..).zip(self.slots.iter().zip(&self.indexes));
+        let unseen =
+            slots.filter(|(_, (slot, index))| **slot & SEEN == 0 && self.is_written(**index));
+        unseen.take(EXAMPLES_MAX).filter_map(|(slot, (&code, _))| {
             let (key, version) = self.place_of(slot)?;
             Some(example("lost", kind_of(code), key, Some(version)))
         })

@@ -43,8 +43,13 @@ impl LatencyHistogram {
 
     /// Counts one latency; above an hour it is an hour.
     pub fn record(&mut self, latency: Duration) {
+        self.record_n(latency, 1);
+    }
+
+    /// Counts the same latency `times` times.
+    pub fn record_n(&mut self, latency: Duration, times: u64) {
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(HIGHEST_US);
-        self.counts_us.saturating_record(latency_us);
+        self.counts_us.saturating_record_n(latency_us, times);
     }
 
     /// Adds all that `other` counted, as if it had been recorded here.

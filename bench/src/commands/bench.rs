@@ -8,11 +8,11 @@ use millrace_results::store::Store;
 use millrace_testbed::Servers;
 use serde_json::json;
 
-use super::{Outcome, WrongUsage, judge, print};
+use super::{Outcome, WrongUsage, judge, print, stop_on_ctrl_c};
 use crate::arm;
-use crate::drain;
 use crate::present;
 use crate::progress::Progress;
+use crate::run;
 use crate::scenario::{Arm, Scenario};
 use crate::straight_line;
 
@@ -20,6 +20,9 @@ pub(super) const EXAMPLES: &str = "Examples:
   millrace bench list
   millrace bench run drain
   millrace bench run drain --events 200000 --rounds 5 --json
+  millrace bench run drain --rivals all
+  millrace bench run latency --rates 100,1000,5000 --seconds 10
+  millrace bench run soak --seconds 3600
   millrace bench compare drain --base latest~3
   millrace bench gate --counts counts.json
   millrace bench export drain --format hgrm --out curves";
@@ -56,6 +59,12 @@ pub struct BenchRun {
     /// Events instead of the scenario's number
     #[arg(long, value_parser = clap::value_parser!(u64).range(1_000..))]
     events: Option<u64>,
+    /// Seconds of each recorded step of a load, instead of the scenario's number
+    #[arg(long, value_parser = parse_above_zero)]
+    seconds: Option<f64>,
+    /// Rates per second of a load in steps, with commas, instead of the scenario's
+    #[arg(long, value_name = "RATES", value_delimiter = ',', value_parser = parse_above_zero)]
+    rates: Vec<f64>,
     /// Rounds instead of the scenario's number
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: Option<u32>,
@@ -77,6 +86,11 @@ pub struct BenchRun {
     /// Print the record as one JSON document
     #[arg(long)]
     json: bool,
+}
+
+fn parse_above_zero(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| 0.0 < *number && number.is_finite());
+    number.ok_or_else(|| format!("{text:?} is no number above zero"))
 }
 
 /// The rivals that are to take part.
@@ -118,7 +132,7 @@ fn list(json: bool) -> Result<Outcome> {
         let row = |scenario: &Scenario| {
             let arms: Vec<_> = scenario.arms.iter().map(|arm| arm.name()).collect();
             json!({ "name": scenario.name, "question": scenario.question, "arms": arms,
-                "events": scenario.events, "rounds": scenario.rounds })
+                "needs": scenario.needs, "size": scenario.size(), "rounds": scenario.rounds })
         };
         Ok(scenarios.iter().map(row).collect())
     };
@@ -134,7 +148,11 @@ async fn run_scenario(options: BenchRun) -> Result<Outcome> {
         let (name, names) = (options.name, names.join(", "));
         return Err(WrongUsage(format!("there is no scenario {name:?}; there are: {names}")).into());
     };
-    scenario.events = options.events.unwrap_or(scenario.events);
+    let wrong_usage = |error: anyhow::Error| WrongUsage(format!("{error:#}"));
+    if !options.rates.is_empty() {
+        scenario.set_rates(&options.rates).map_err(wrong_usage)?;
+    }
+    scenario.resize(options.events, options.seconds).map_err(wrong_usage)?;
     for rival in options.rivals.0 {
         if !scenario.arms.contains(&rival) {
             scenario.arms.push(rival);
@@ -142,10 +160,11 @@ async fn run_scenario(options: BenchRun) -> Result<Outcome> {
     }
     scenario.rounds = options.rounds.unwrap_or(scenario.rounds);
     scenario.warm_up_rounds = options.warm_up_rounds.unwrap_or(scenario.warm_up_rounds);
-    scenario.seed = options.seed.unwrap_or(scenario.seed);
+    scenario.load.seed = options.seed.unwrap_or(scenario.load.seed);
     let binary = options.binary.map_or_else(arm::own_binary, Ok)?;
-    let run = drain::Run { scenario, servers: options.servers, binary };
-    let record = drain::run(&run, Progress::on_terminal()).await?;
+    let stop = stop_on_ctrl_c("ending the run; what was measured is kept");
+    let run = run::Run { scenario, servers: options.servers, binary, stop };
+    let record = run::run(&run, Progress::on_terminal()).await?;
     match Store::locate().and_then(|store| store.append(&record)) {
         Ok(path) => tracing::info!("record appended to {}", path.display()),
         Err(error) => tracing::warn!("the record is not kept: {error:#}"),
@@ -175,6 +194,8 @@ mod tests {
         let options = BenchRun {
             name: "drian".to_owned(),
             events: None,
+            seconds: None,
+            rates: Vec::new(),
             rounds: None,
             warm_up_rounds: None,
             rivals: Rivals::default(),

@@ -26,7 +26,7 @@ use millrace_loadgen::stop::Stop;
 use millrace_loadgen::writer::{Backlog, OpenLoop};
 use tokio::task::spawn_blocking;
 
-use super::{Outcome, WrongUsage, print};
+use super::{Outcome, WrongUsage, print, stop_on_ctrl_c};
 use crate::progress::Progress;
 
 mod flags;
@@ -68,7 +68,7 @@ pub struct Options {
 
 pub(super) async fn run(options: Options) -> Result<Outcome> {
     let load = options.load()?;
-    let stop = stop_on_ctrl_c();
+    let stop = stop_on_ctrl_c("ending the load");
     let loaded = match (options.null_sink, &load.profile) {
         (true, None) => {
             return Err(wrong_usage(
@@ -112,22 +112,6 @@ impl Options {
 
 fn wrong_usage(fault: impl ToString) -> anyhow::Error {
     WrongUsage(fault.to_string()).into()
-}
-
-/// The first Ctrl-C asks for an end, the second is one.
-fn stop_on_ctrl_c() -> Stop {
-    let stop = Stop::new();
-    let asked = stop.clone();
-    tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            eprintln!("ending the load; Ctrl-C again ends the process at once");
-            asked.request();
-        }
-        if tokio::signal::ctrl_c().await.is_ok() {
-            std::process::exit(1);
-        }
-    });
-    stop
 }
 
 /// Measures what the generator could do, and refuses what it cannot.

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
+use millrace_loadgen::stop::Stop;
 
 mod bench;
 mod demo;
@@ -108,6 +109,22 @@ fn print(
         print!("{}", text());
     }
     Ok(())
+}
+
+/// The first Ctrl-C asks for an end and says `what` comes now, the second is one.
+fn stop_on_ctrl_c(what: &'static str) -> Stop {
+    let stop = Stop::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprintln!("{what}; Ctrl-C again ends the process at once");
+            asked.request();
+        }
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(1);
+        }
+    });
+    stop
 }
 
 #[cfg(test)]

@@ -251,3 +251,21 @@ fn digests_are_those_of_what_was_written() {
         assert_eq!(Ledger::new(&workload).digest(Key { writer: 0, number: 0 }, 0), None);
     }
 }
+
+proptest! {
+    #[test]
+    fn a_load_that_was_cut_short_is_judged_by_what_was_written(seed: u64, written in 1_u64..300) {
+        let whole = workload(seed, 300);
+        let mut ledger = Ledger::new(&whole);
+        let events = events(&Workload { operations: written, ..whole });
+        for event in &events[1..] {
+            ledger.observe(*event);
+        }
+        ledger.cut(written);
+        assert_eq!(ledger.missing(), 1);
+        let verdict = ledger.verdict();
+        assert_eq!((verdict.expected, verdict.lost), (written, 1));
+        ledger.cut(written - 1);
+        prop_assert!(ledger.verdict().unexpected + ledger.verdict().lost != 0, "one too many was seen");
+    }
+}

@@ -85,8 +85,8 @@ async fn prepare_collections(client: &Client, workload: &Workload) -> Result<()>
     Ok(())
 }
 
-/// The operation time right after all that happened so far.
-async fn next_operation_time(client: &Client) -> Result<Timestamp> {
+/// The operation time right after all that happened so far: a change stream that starts there sees nothing older.
+pub async fn next_operation_time(client: &Client) -> Result<Timestamp> {
     let reply = client
         .database("admin")
         .run_command(doc! { "ping": 1 })

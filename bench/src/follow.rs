@@ -1,0 +1,202 @@
+//! A load at intended times, followed by one arm: started before it, checked and stopped after it.
+//!
+//! ```text
+//! database dropped ─► topic made ─► arm started at this operation time ─► load ─► arm stopped ─► topic deleted
+//!                                                                          └ one record for each recorded phase
+//! ```
+//!
+//! Every arm has a database of its own, so that no arm sees the drop of another's. A ledger that is not clean spoils
+//! every phase: an event that is missing may have been due in any of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use millrace_loadgen::ceiling::Ceiling;
+use millrace_loadgen::stop::Stop;
+use millrace_loadgen::workload::{Collections, Workload};
+use millrace_loadgen::writer::next_operation_time;
+use millrace_results::histogram::LatencyHistogram;
+use millrace_results::record::RoundRecord;
+use millrace_testbed::Testbed;
+use serde_json::json;
+
+use crate::arm::NodePlan;
+use crate::backlog::{self, CONNECTOR};
+use crate::drain::faults;
+use crate::live::{self, Live, LiveReading, PhaseReading};
+use crate::progress::Progress;
+use crate::rival::Contender;
+use crate::scenario::{Arm, Course, Phase, Scenario};
+
+/// What the arms of a run share.
+#[derive(Clone, Debug)]
+pub struct Follow {
+    /// The servers.
+    pub testbed: Arc<Testbed>,
+    /// What the generator could do by itself.
+    pub ceiling: Ceiling,
+    /// Ends a load early.
+    pub stop: Stop,
+}
+
+impl Follow {
+    /// Lets one arm follow `course`: a record for each phase that is recorded.
+    pub async fn measure(
+        &self,
+        scenario: &Scenario,
+        course: &Course,
+        (arm, round): (Arm, u32),
+        binary: &Path,
+        progress: Progress,
+    ) -> Result<Vec<RoundRecord>> {
+        let (rival, format) = arm
+            .contender()
+            .with_context(|| format!("{} replicates nothing, so it has no latency", arm.name()))?;
+        let (mongodb, kafka) = (self.testbed.mongodb(), self.testbed.kafka());
+        let database = format!("{}_{}", scenario.database(), arm.name().replace('-', "_"));
+        let workload = Workload { database, ..course.load().workload.clone() };
+        let client = mongodb.client().await?;
+        client.database(&workload.database).drop().await.context("could not drop a database")?;
+        let plan = NodePlan {
+            binary: binary.to_owned(),
+            name: CONNECTOR.to_owned(),
+            mongodb_uri: mongodb.uri(),
+            bootstrap: kafka.bootstrap(),
+            database: workload.database.clone(),
+            collection: collection(&workload)?,
+            topic_prefix: format!("r{round}"),
+            format,
+            start_at: Some(next_operation_time(&client).await?),
+            worker_settings: Vec::new(),
+            connector_settings: scenario.connector.clone().into_iter().collect(),
+        };
+        let topic = backlog::fresh_topic(&plan.bootstrap, &plan.topic(&plan.collection), 1).await?;
+        let started = Instant::now();
+        let mut contender = Contender::start(rival, &plan).await?;
+        let start_ms = started.elapsed().as_millis() as u64;
+        let member = mongodb.primary().await.unwrap_or(0);
+        let parts = [
+            ("arm", Some(contender.pid()?)),
+            ("mongod", mongodb.pid(member).ok()),
+            ("kafka", kafka.pid().ok()),
+            ("rig", Some(std::process::id())),
+        ];
+        let faults = (!scenario.faults.is_empty())
+            .then(|| (Arc::clone(&self.testbed), scenario.faults.clone()));
+        let live = Live {
+            mongodb_uri: &plan.mongodb_uri,
+            course,
+            workload: &workload,
+            topic: &topic,
+            format,
+            parts: &parts,
+            faults,
+            stop: self.stop.clone(),
+        };
+        let reading = live::measure(&live, || contender.ensure_alive(), progress).await;
+        let reading =
+            reading.with_context(|| format!("its log ends with:\n{}", contender.log_tail()))?;
+        contender.stop().await?;
+        backlog::delete_topic(&plan.bootstrap, topic.name()).await?;
+        if !reading.report.is_exact() {
+            tracing::error!("{}: {}", arm.name(), reading.report);
+        }
+        Ok(self.records(round, course, &reading, start_ms))
+    }
+
+    fn records(
+        &self,
+        round: u32,
+        course: &Course,
+        reading: &LiveReading,
+        start_ms: u64,
+    ) -> Vec<RoundRecord> {
+        let phases = course.phases().iter().zip(&reading.phases);
+        let recorded = phases.filter(|(phase, read)| phase.is_recorded && read.events != 0);
+        let mut records: Vec<_> = recorded
+            .map(|(phase, read)| self.record(round, phase, read, reading, start_ms))
+            .collect();
+        // The faults of the whole are counted once.
+        if let Some(last) = records.last_mut() {
+            last.faults = faults(&reading.report);
+        }
+        records
+    }
+
+    fn record(
+        &self,
+        round: u32,
+        phase: &Phase,
+        read: &PhaseReading,
+        reading: &LiveReading,
+        start_ms: u64,
+    ) -> RoundRecord {
+        let latency = read.latency();
+        let arm = read.used.usage.iter().find(|usage| usage.process == "arm");
+        RoundRecord {
+            cpu_us_per_event: arm.and_then(|arm| arm.cpu_us_per_event),
+            peak_rss_mib: arm.and_then(|arm| arm.peak_rss_mib),
+            invalid_reason: why_invalid(reading, &latency),
+            offered_per_s: Some(phase.offered_per_s),
+            lateness: Some(lateness(reading)),
+            series: read.series.clone(),
+            marks: marks(phase, reading),
+            usage: read.used.usage.clone(),
+            counters: BTreeMap::from([
+                ("start_ms".to_owned(), json!(start_ms)),
+                ("host_stolen".to_owned(), json!(read.used.host_stolen)),
+                ("generator_scheduled_per_s".to_owned(), json!(self.ceiling.scheduled_per_s)),
+                ("generator_built_per_s".to_owned(), json!(self.ceiling.built_per_s)),
+                ("server_busy".to_owned(), json!(read.used.mongod_busy)),
+            ]),
+            latency: Some(latency),
+            ..RoundRecord::new(round, read.events, read.bytes, read.lasted.as_secs_f64())
+        }
+    }
+}
+
+fn why_invalid(reading: &LiveReading, latency: &LatencyHistogram) -> Option<String> {
+    if !reading.report.is_exact() {
+        return Some(format!(
+            "the ledger of the whole load is not clean: {}",
+            reading.report.verdict
+        ));
+    }
+    let p99 = std::time::Duration::from_secs_f64(latency.percentile_ms(99.0) / 1e3);
+    reading.lateness.fault(Some(p99)).map(|late| late.to_string())
+}
+
+/// The generator's own lateness, as latencies are kept.
+fn lateness(reading: &LiveReading) -> LatencyHistogram {
+    let mut histogram = LatencyHistogram::new();
+    for (delay, times) in reading.lateness.own.recorded() {
+        histogram.record_n(delay, times);
+    }
+    histogram
+}
+
+/// The marks of the load that lie in a phase, counted from its begin.
+fn marks(phase: &Phase, reading: &LiveReading) -> Vec<millrace_results::record::Mark> {
+    let (begins, ends) = (phase.begins.as_secs_f64(), phase.ends().as_secs_f64());
+    let within = reading.marks.iter().filter(|mark| (begins..ends).contains(&mark.at_s));
+    within
+        .map(|mark| {
+            let mut mark = mark.clone();
+            mark.at_s -= begins;
+            mark.until_s = mark.until_s.map(|until_s| until_s - begins);
+            mark
+        })
+        .collect()
+}
+
+fn collection(workload: &Workload) -> Result<String> {
+    match &workload.collections {
+        Collections::Named(names) if names.len() == 1 => Ok(names[0].clone()),
+        collections @ (Collections::Named(_) | Collections::Numbered { .. }) => {
+            anyhow::bail!("a load is followed in one collection, not in {collections}")
+        }
+    }
+}

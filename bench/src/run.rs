@@ -1,0 +1,335 @@
+//! A run of a scenario: its rounds, interleaved among the arms, and the record that they become.
+//!
+//! ```text
+//! round 1   null-reader  node-json    node-bson        every arm meets the same servers and the same load
+//! round 2   node-json    node-bson    null-reader
+//! round 3   node-bson    null-reader  node-json
+//! ```
+//!
+//! Why interleaved: the speed of a machine drifts by the minute, with its neighbours, its caches and its clock. So an
+//! arm is only compared with the null reader of its own round, and the order rotates, so that no arm is always the one
+//! that finds a cold cache. The ratio of an arm is the median over the rounds.
+//!
+//! A round in which the null reader is no wall (mongod was not busy: a reader that was too slow, or a host that gave the
+//! CPU to a neighbour) has no ratios. It is kept with its reason, and another is run, up to twice the rounds but one.
+//!
+//! The first rounds warm up and are not recorded: the broker's machine code is compiled while it works, which takes as
+//! much CPU again as the work (17 µs per event in the first round, 6 µs in the fourth). An arm that brings a virtual
+//! machine of its own starts cold in every round, so it has no part in them.
+//!
+//! A run that is stopped keeps its rounds that were finished, and of a load what was written until then.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+use millrace_loadgen::ceiling::{Ceiling, MEASURED_FOR};
+use millrace_loadgen::stop::Stop;
+use millrace_results::machine::{self, Commit, Machine};
+use millrace_results::record::{self, ArmRecord, RoundRecord, RunRecord, SCHEMA_VERSION};
+use millrace_results::utc;
+use millrace_testbed::{Servers, Testbed};
+use serde_json::json;
+use tokio::task::spawn_blocking;
+
+use crate::backlog::Backlog;
+use crate::bottleneck;
+use crate::drain;
+use crate::follow::Follow;
+use crate::ladder::Search;
+use crate::progress::Progress;
+use crate::scenario::{Arm, Course, Ladder, Measure, Scenario};
+
+/// A run of a scenario.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Its settings.
+    pub scenario: Scenario,
+    /// Where the servers come from.
+    pub servers: Servers,
+    /// The binary `millrace`.
+    pub binary: PathBuf,
+    /// Ends it early.
+    pub stop: Stop,
+}
+
+/// The run was stopped before anything was measured that could be kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("stopped on request")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Fails if `stop` was requested.
+pub fn ensure_not_stopped(stop: &Stop) -> Result<()> {
+    if stop.is_requested() { Err(Interrupted.into()) } else { Ok(()) }
+}
+
+/// What the arms meet.
+enum Ground {
+    Backlog(Box<Backlog>),
+    Live(Follow, Box<Course>),
+    Ladder(Follow, Ladder),
+}
+
+/// The rounds of one arm so far.
+struct ArmRounds {
+    arm: Arm,
+    rounds: Vec<RoundRecord>,
+}
+
+/// Runs all rounds of all arms. Nothing is stored.
+///
+/// # Errors
+/// When the scenario is impossible (then no server was started), or an arm fails. [`Interrupted`] when it was stopped
+/// before anything was measured.
+pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
+    let Run { scenario, servers, stop, .. } = run;
+    scenario.check()?;
+    let (arms, unsupported) = split(scenario);
+    let ceiling = ceiling(scenario).await?;
+    let started_at = utc::text(SystemTime::now());
+    let waiting = progress.wait("servers");
+    let testbed = Arc::new(Testbed::up(scenario.plan(), *servers).await?);
+    waiting.finish_and_clear();
+    ensure_not_stopped(stop)?;
+    let ground = Ground::prepare(run, &testbed, ceiling, progress).await?;
+    let rounds = run_rounds(run, &arms, &ground, progress).await?;
+
+    let (null_reader, null_writer) = (Arm::NullReader.name(), None);
+    let rounds = rounds.into_iter().map(|arm| (arm.arm.name().to_owned(), arm.rounds)).collect();
+    let mut arms = record::arms(rounds, Some(null_reader), null_writer);
+    arms.extend(unsupported);
+    let load = ground.load(scenario)?;
+    Ok(RunRecord {
+        schema_version: SCHEMA_VERSION,
+        scenario: scenario.name.clone(),
+        question: scenario.question.clone(),
+        seed: scenario.load.seed,
+        started_at,
+        commit: Commit::of(Path::new(".")),
+        command_line: machine::command_line(),
+        machine: Machine::here(),
+        servers: serde_json::to_value(testbed.facts())?,
+        write_concern: load.write_concern.to_string(),
+        document_bytes: load.workload.document.bytes() as u32,
+        rounds: scenario.rounds,
+        settings: serde_json::to_value(scenario)?,
+        cut_short: stop.is_requested(),
+        bottleneck: bottleneck::of(&arms),
+        arms,
+    })
+}
+
+/// The arms that take part, and the records of those that cannot.
+fn split(scenario: &Scenario) -> (Vec<Arm>, Vec<ArmRecord>) {
+    let lacks = |arm: Arm| scenario.needs.iter().find_map(|&feature| arm.lacks(feature));
+    let (able, unable): (Vec<Arm>, Vec<Arm>) =
+        scenario.arms.iter().partition(|arm| lacks(**arm).is_none());
+    let unsupported = unable.into_iter().map(|arm| {
+        ArmRecord::unsupported(arm.name().to_owned(), lacks(arm).unwrap_or_default().to_owned())
+    });
+    (able, unsupported.collect())
+}
+
+/// What the generator can do by itself; refuses a load above it.
+async fn ceiling(scenario: &Scenario) -> Result<Option<Ceiling>> {
+    let course = match scenario.measure() {
+        Measure::Backlog => return Ok(None),
+        Measure::Live => scenario.course()?,
+        Measure::Ladder(ladder) => scenario.course_at(ladder.to_per_s, ladder.lasts_s)?,
+    };
+    let (workload, profile) = (course.load().workload.clone(), course.profile_of_load().clone());
+    let peak = profile.peak();
+    let ceiling = spawn_blocking(move || Ceiling::measure(&workload, &profile, MEASURED_FOR));
+    let ceiling = ceiling.await.context("measuring the ceiling of the generator failed")??;
+    ceiling.check(peak)?;
+    Ok(Some(ceiling))
+}
+
+async fn run_rounds(
+    Run { scenario, binary, stop, .. }: &Run,
+    arms: &[Arm],
+    ground: &Ground,
+    progress: Progress,
+) -> Result<Vec<ArmRounds>> {
+    let mut rounds: Vec<_> =
+        arms.iter().map(|&arm| ArmRounds { arm, rounds: Vec::new() }).collect();
+    let last_round = scenario.warm_up_rounds + 2 * scenario.rounds - 1;
+    let (mut round, mut walls) = (0, 0);
+    while walls < scenario.rounds && round < last_round {
+        round += 1;
+        let warms_up = round <= scenario.warm_up_rounds;
+        let mut is_wall = !warms_up;
+        for place in order_of(round, arms.len()) {
+            let arm = arms[place];
+            if warms_up && arm.starts_cold() {
+                continue;
+            }
+            let measured = ground.measure(scenario, (arm, round), binary, stop, progress).await;
+            let measured = match measured {
+                Err(error) if error.is::<Interrupted>() => return kept(rounds),
+                measured => {
+                    measured.with_context(|| format!("round {round} of {} failed", arm.name()))?
+                }
+            };
+            measured.iter().for_each(|measured| log(arm, measured));
+            is_wall &= arm != Arm::NullReader || measured.iter().all(RoundRecord::counts);
+            // A fault counts whenever it happens.
+            let is_kept = |measured: &RoundRecord| !warms_up || !measured.faults.is_none();
+            rounds[place].rounds.extend(measured.into_iter().filter(is_kept));
+        }
+        if stop.is_requested() {
+            return kept(rounds);
+        }
+        walls += u32::from(is_wall);
+    }
+    Ok(rounds)
+}
+
+/// What a stopped run has to show.
+fn kept(rounds: Vec<ArmRounds>) -> Result<Vec<ArmRounds>> {
+    ensure!(rounds.iter().any(|arm| !arm.rounds.is_empty()), Interrupted);
+    Ok(rounds)
+}
+
+/// The places of the arms in a round: each round begins one further.
+fn order_of(round: u32, arms: usize) -> impl Iterator<Item = usize> {
+    (0..arms).map(move |step| (step + round as usize - 1) % arms)
+}
+
+fn log(arm: Arm, round: &RoundRecord) {
+    let events_per_s = round.events_per_s().round();
+    let p99_ms = round.latency.as_ref().map(|latency| latency.percentile_ms(99.0));
+    let (number, arm) = (round.round, arm.name());
+    tracing::info!(round = number, arm, events_per_s, round.offered_per_s, p99_ms, "arm done");
+}
+
+impl Ground {
+    async fn prepare(
+        Run { scenario, stop, .. }: &Run,
+        testbed: &Arc<Testbed>,
+        ceiling: Option<Ceiling>,
+        progress: Progress,
+    ) -> Result<Self> {
+        let follow = || -> Result<Follow> {
+            let ceiling = ceiling.context("a load at intended times has a ceiling")?;
+            Ok(Follow { testbed: Arc::clone(testbed), ceiling, stop: stop.clone() })
+        };
+        Ok(match scenario.measure() {
+            Measure::Live => Self::Live(follow()?, Box::new(scenario.course()?)),
+            Measure::Ladder(ladder) => Self::Ladder(follow()?, ladder),
+            Measure::Backlog => {
+                let workload = scenario.backlog()?.workload;
+                let backlog = Backlog::write(testbed, workload, progress).await?;
+                let (events, written) = (backlog.written.operations, backlog.written.elapsed);
+                tracing::info!(events, seconds = written.as_secs_f64(), "backlog loaded");
+                Self::Backlog(Box::new(backlog))
+            }
+        })
+    }
+
+    /// One round of one arm; of a load one record for each rate.
+    async fn measure(
+        &self,
+        scenario: &Scenario,
+        (arm, round): (Arm, u32),
+        binary: &Path,
+        stop: &Stop,
+        progress: Progress,
+    ) -> Result<Vec<RoundRecord>> {
+        ensure_not_stopped(stop)?;
+        match self {
+            Self::Backlog(backlog) => {
+                let who = (arm, round);
+                drain::measure(backlog, scenario, who, binary, stop, progress)
+                    .await
+                    .map(|round| vec![round])
+            }
+            Self::Live(follow, course) => {
+                follow.measure(scenario, course, (arm, round), binary, progress).await
+            }
+            Self::Ladder(follow, ladder) => {
+                climb(follow, *ladder, scenario, (arm, round), binary, progress).await
+            }
+        }
+    }
+
+    fn load(&self, scenario: &Scenario) -> Result<millrace_loadgen::settings::Load> {
+        match self {
+            Self::Backlog(_) => scenario.backlog(),
+            Self::Live(_, course) => Ok(course.load().clone()),
+            Self::Ladder(_, ladder) => {
+                Ok(scenario.course_at(ladder.from_per_s, ladder.lasts_s)?.load().clone())
+            }
+        }
+    }
+}
+
+/// The rungs of one arm. The knee stands with the last of them.
+async fn climb(
+    follow: &Follow,
+    ladder: Ladder,
+    scenario: &Scenario,
+    who: (Arm, u32),
+    binary: &Path,
+    progress: Progress,
+) -> Result<Vec<RoundRecord>> {
+    let mut search = Search::new(ladder);
+    let mut rungs = Vec::new();
+    while let Some(rate) = search.next_rate().filter(|_| !follow.stop.is_requested()) {
+        let course = scenario.course_at(rate, ladder.lasts_s)?;
+        let measured = follow.measure(scenario, &course, who, binary, progress).await?;
+        for rung in measured {
+            let p99_ms = rung.latency.as_ref().map_or(0.0, |latency| latency.percentile_ms(99.0));
+            search.note(rate, rung.events_per_s(), p99_ms, rung.counts());
+            rungs.push(rung);
+        }
+    }
+    if let Some(last) = rungs.last_mut() {
+        last.counters.insert("knee_per_s".to_owned(), json!(search.knee()));
+    }
+    Ok(rungs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_arm_is_first_once_and_none_is_left_out() {
+        let orders: Vec<Vec<_>> = (1..=3).map(|round| order_of(round, 3).collect()).collect();
+        assert_eq!(orders, [[0, 1, 2], [1, 2, 0], [2, 0, 1]]);
+    }
+
+    #[test]
+    fn an_arm_that_lacks_what_is_needed_is_told_and_not_run() {
+        let mut drain = Scenario::all().expect("well-formed").remove(0);
+        drain.needs = vec![crate::scenario::Feature::Snapshot];
+        drain.arms = vec![Arm::NodeJson, Arm::ConnectorTuned];
+        let (able, unable) = split(&drain);
+        assert_eq!(able, [Arm::ConnectorTuned]);
+        assert_eq!(unable.len(), 1);
+        assert!(
+            !unable[0].valid
+                && unable[0]
+                    .unsupported
+                    .as_ref()
+                    .is_some_and(|lack| lack.contains("copy_existing"))
+        );
+    }
+
+    #[test]
+    fn a_stopped_run_that_measured_nothing_is_no_record() {
+        let rounds = |rounds| vec![ArmRounds { arm: Arm::NodeJson, rounds }];
+        assert!(kept(rounds(Vec::new())).is_err_and(|error| error.is::<Interrupted>()));
+        assert!(kept(rounds(vec![RoundRecord::new(1, 1, 1, 1.0)])).is_ok());
+    }
+}

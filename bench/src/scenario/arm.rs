@@ -1,0 +1,104 @@
+//! What scenarios compare, and what each of them lacks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::arm::Format;
+use crate::rival::Rival;
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arm {
+    /// Reads the change stream and drops it.
+    NullReader,
+    /// The node, keys and values as JSON text.
+    NodeJson,
+    /// The node, keys and values as BSON.
+    NodeBson,
+    /// See [`Rival::ConnectorDefault`].
+    ConnectorDefault,
+    /// See [`Rival::ConnectorTuned`].
+    ConnectorTuned,
+    /// See [`Rival::ConnectorBson`].
+    ConnectorBson,
+    /// See [`Rival::StraightLine`].
+    StraightLine,
+}
+
+/// Something that a scenario takes and not every arm has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feature {
+    /// Record batches that are compressed.
+    Compression,
+    /// Connections that are encrypted.
+    Tls,
+    /// What is in a collection already, before its changes.
+    Snapshot,
+    /// The document as it is when an update is read, beside what the update changed.
+    Lookup,
+    /// Changes of several collections, each to its own topic.
+    ManyCollections,
+    /// Going on after a change of primary or leader.
+    FailOver,
+}
+
+impl Arm {
+    /// Every rival, in the order of tables.
+    pub const RIVALS: [Self; 4] =
+        [Self::ConnectorDefault, Self::ConnectorTuned, Self::ConnectorBson, Self::StraightLine];
+
+    /// As records name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NullReader => "null-reader",
+            Self::NodeJson => "node-json",
+            Self::NodeBson => "node-bson",
+            Self::ConnectorDefault => "connector-default",
+            Self::ConnectorTuned => "connector-tuned",
+            Self::ConnectorBson => "connector-bson",
+            Self::StraightLine => "straight-line",
+        }
+    }
+
+    /// Who replicates, and what becomes of an event; `None`: nobody does.
+    pub fn contender(self) -> Option<(Option<Rival>, Format)> {
+        let rival = match self {
+            Self::NullReader => return None,
+            Self::NodeJson => return Some((None, Format::Json)),
+            Self::NodeBson => return Some((None, Format::Bson)),
+            Self::ConnectorDefault => Rival::ConnectorDefault,
+            Self::ConnectorTuned => Rival::ConnectorTuned,
+            Self::ConnectorBson => Rival::ConnectorBson,
+            Self::StraightLine => Rival::StraightLine,
+        };
+        Some((Some(rival), rival.format()))
+    }
+
+    /// Why it cannot take part in a scenario that takes `feature`, if it cannot.
+    pub fn lacks(self, feature: Feature) -> Option<&'static str> {
+        match (self, feature) {
+            (Self::NullReader, Feature::Lookup | Feature::ManyCollections) => None,
+            (Self::NullReader, _) => {
+                Some("it reads one change stream, in the clear, and writes nothing")
+            }
+            (Self::NodeJson | Self::NodeBson, Feature::Compression) => {
+                Some("the node does not compress yet")
+            }
+            (Self::NodeJson | Self::NodeBson, Feature::Tls) => {
+                Some("the node does not speak TLS yet")
+            }
+            (Self::NodeJson | Self::NodeBson, Feature::Snapshot) => {
+                Some("the node has no startup.mode=copy_existing yet")
+            }
+            (Self::StraightLine, _) => Some("the straight line has no settings"),
+            (Self::NodeJson | Self::NodeBson, _)
+            | (Self::ConnectorDefault | Self::ConnectorTuned | Self::ConnectorBson, _) => None,
+        }
+    }
+
+    /// Whether a round of it leaves the next one cold: it brings a virtual machine of its own.
+    pub fn starts_cold(self) -> bool {
+        matches!(self, Self::ConnectorDefault | Self::ConnectorTuned | Self::ConnectorBson)
+    }
+}

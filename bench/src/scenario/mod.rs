@@ -1,0 +1,362 @@
+//! The scenarios of `millrace bench`, as files that are part of the binary.
+//!
+//! ```text
+//! # The question that the scenario answers.          first line, shown by `bench list`
+//! name, warm_up_rounds, rounds, arms
+//! needs = ["tls"]         what an arm must have to take part; one that lacks it is recorded as unsupported
+//! [load]                  as in `millrace load --settings`: operations, mix, keys, document, profile …
+//! [connector]             properties that every connector gets
+//! [servers]               cache, oplog and heap (else a server would take what the machine has), members, brokers
+//!
+//! nothing more            a backlog of load.operations is written, then every arm drains it
+//! [[step]]                per_s, lasts_s: the load comes at these rates, one after the other
+//! [load.profile], lasts_s the load follows a profile
+//! [[fault]]               at_s, until_s, and what goes wrong: beside steps or a profile
+//! [ladder]                the highest rate at which an objective is kept, by bisection
+//! ```
+//!
+//! A setting that a file does not know is an error, not a surprise. Sizes carry their unit in their name.
+
+mod arm;
+mod course;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use millrace_loadgen::settings::{Load, LoadSettings};
+use millrace_testbed::faults::Fault;
+use millrace_testbed::{KafkaPlan, MongodbPlan, Plan};
+use serde::{Deserialize, Serialize};
+
+pub use arm::{Arm, Feature};
+pub use course::{Course, Phase};
+
+const FILES: [&str; 8] = [
+    include_str!("../../scenarios/drain.toml"),
+    include_str!("../../scenarios/latency.toml"),
+    include_str!("../../scenarios/ladder.toml"),
+    include_str!("../../scenarios/soak.toml"),
+    include_str!("../../scenarios/burst.toml"),
+    include_str!("../../scenarios/failover.toml"),
+    include_str!("../../scenarios/update-lookup.toml"),
+    include_str!("../../scenarios/large-documents.toml"),
+];
+
+/// One scenario.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// The question that it answers.
+    #[serde(skip)]
+    pub question: String,
+    /// Its name on the command line and in records.
+    pub name: String,
+    /// How often every arm runs before anything is recorded.
+    pub warm_up_rounds: u32,
+    /// How often every arm runs.
+    pub rounds: u32,
+    /// What is compared.
+    pub arms: Vec<Arm>,
+    /// What an arm must have.
+    #[serde(default)]
+    pub needs: Vec<Feature>,
+    /// What is written.
+    pub load: LoadSettings,
+    /// Length of a load that follows a profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasts_s: Option<f64>,
+    /// Rates, one after the other.
+    #[serde(default, rename = "step", skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
+    /// What goes wrong meanwhile.
+    #[serde(default, rename = "fault", skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultStep>,
+    /// The search for the highest rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ladder: Option<Ladder>,
+    /// Properties that every connector gets beyond its own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub connector: BTreeMap<String, String>,
+    servers: Servers,
+}
+
+/// One rate for some time.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// Writes per second.
+    pub per_s: f64,
+    /// For how long.
+    pub lasts_s: f64,
+    /// Whether it only warms up what was just started; then it is checked and not recorded.
+    #[serde(default)]
+    pub warm_up: bool,
+}
+
+/// Something that goes wrong during the load.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct FaultStep {
+    /// Seconds after the first intended write.
+    pub at_s: u32,
+    /// When it is undone; left out: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_s: Option<u32>,
+    /// What it is.
+    #[serde(flatten)]
+    pub fault: Fault,
+}
+
+/// A search for the highest rate at which an objective is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ladder {
+    /// The lowest rate that is tried.
+    pub from_per_s: f64,
+    /// The highest.
+    pub to_per_s: f64,
+    /// Rates that are tried in a round.
+    pub rungs: u32,
+    /// How long each is held.
+    pub lasts_s: f64,
+    /// The objective: 99 of 100 events take at most this.
+    pub p99_ms_max: f64,
+}
+
+/// How a scenario measures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measure {
+    /// A backlog is drained.
+    Backlog,
+    /// A load at intended times is followed.
+    Live,
+    /// As live, at rates that are searched for.
+    Ladder(Ladder),
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Servers {
+    cache_gb: f64,
+    oplog_mb: u32,
+    heap_mb: u32,
+    #[serde(default = "one")]
+    members: usize,
+    #[serde(default = "one")]
+    brokers: usize,
+    /// Whether proxies stand before them, for faults of the network.
+    #[serde(default)]
+    proxied: bool,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Scenario {
+    /// All that there are.
+    pub fn all() -> Result<Vec<Self>> {
+        FILES.iter().map(|file| Self::parse(file)).collect()
+    }
+
+    fn parse(file: &str) -> Result<Self> {
+        let question = file.lines().next().and_then(|line| line.strip_prefix("# "));
+        let question = question.context("a scenario begins with its question, as a comment")?;
+        let scenario: Self = toml::from_str(file)
+            .with_context(|| format!("could not read the scenario that asks {question:?}"))?;
+        ensure!(scenario.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+        let scenario = Self { question: question.to_owned(), ..scenario };
+        scenario
+            .check()
+            .with_context(|| format!("the scenario {} is impossible", scenario.name))?;
+        Ok(scenario)
+    }
+
+    /// Refuses what cannot be run, before any server is started.
+    pub fn check(&self) -> Result<()> {
+        ensure!(self.rounds != 0 && !self.arms.is_empty(), "it has no rounds or no arms");
+        let courses = [!self.steps.is_empty(), self.load.profile.is_some(), self.ladder.is_some()];
+        ensure!(
+            courses.into_iter().filter(|given| *given).count() <= 1,
+            "it has more than one of step, load.profile and ladder"
+        );
+        ensure!(
+            self.lasts_s.is_some() == self.load.profile.is_some(),
+            "load.profile and lasts_s belong together"
+        );
+        match self.measure() {
+            Measure::Backlog => {
+                ensure!(
+                    self.faults.is_empty(),
+                    "a backlog has no fault: give step or load.profile"
+                );
+                self.backlog().map(drop)
+            }
+            Measure::Live => {
+                let course = self.course()?;
+                let lasts_s = course.lasts().as_secs_f64();
+                for fault in &self.faults {
+                    let end_s = fault.until_s.unwrap_or(fault.at_s);
+                    ensure!(
+                        fault.at_s <= end_s && f64::from(end_s) < lasts_s,
+                        "a fault from {} s to {end_s} s is not within the {lasts_s} s of the load",
+                        fault.at_s
+                    );
+                }
+                Ok(())
+            }
+            Measure::Ladder(ladder) => {
+                ensure!(
+                    0.0 < ladder.from_per_s
+                        && ladder.from_per_s < ladder.to_per_s
+                        && 1 < ladder.rungs,
+                    "a ladder goes up, in two rungs or more"
+                );
+                self.course_at(ladder.to_per_s, ladder.lasts_s).map(drop)
+            }
+        }
+    }
+
+    /// How it measures.
+    pub fn measure(&self) -> Measure {
+        match self.ladder {
+            Some(ladder) => Measure::Ladder(ladder),
+            None if self.steps.is_empty() && self.load.profile.is_none() => Measure::Backlog,
+            None => Measure::Live,
+        }
+    }
+
+    /// How much it writes, for people.
+    pub fn size(&self) -> String {
+        match self.measure() {
+            Measure::Backlog => format!("{} events", self.load.operations.unwrap_or_default()),
+            Measure::Ladder(Ladder { rungs, lasts_s, from_per_s, to_per_s, .. }) => {
+                format!("up to {rungs} rates of {from_per_s} to {to_per_s}/s, {lasts_s} s each")
+            }
+            Measure::Live => {
+                let seconds: f64 = self.steps.iter().map(|step| step.lasts_s).sum();
+                format!("{} s of load", self.lasts_s.unwrap_or(seconds))
+            }
+        }
+    }
+
+    /// The database that it writes to.
+    pub fn database(&self) -> String {
+        format!("millrace_{}", self.name.replace('-', "_"))
+    }
+
+    /// The backlog that it writes.
+    pub fn backlog(&self) -> Result<Load> {
+        let settings = LoadSettings { database: self.database(), ..self.load.clone() };
+        Ok(settings.resolve(Path::new(""))?)
+    }
+
+    /// The load that it follows, from its steps or its profile.
+    pub fn course(&self) -> Result<Course> {
+        match (&self.load.profile, self.lasts_s) {
+            (Some(profile), Some(lasts_s)) => Course::profile(&self.load, profile, lasts_s),
+            _ => Course::steps(&self.load, &self.steps),
+        }
+    }
+
+    /// One rate of a ladder, after a warm-up at a tenth of it.
+    pub fn course_at(&self, per_s: f64, lasts_s: f64) -> Result<Course> {
+        let warm_up = Step { per_s: (per_s / 10.0).max(1.0), lasts_s: 3.0, warm_up: true };
+        Course::steps(&self.load, &[warm_up, Step { per_s, lasts_s, warm_up: false }])
+    }
+
+    /// Gives the load another length: of a backlog its events, of a live load the seconds of each recorded step.
+    pub fn resize(&mut self, events: Option<u64>, seconds: Option<f64>) -> Result<()> {
+        if let Some(events) = events {
+            ensure!(
+                self.measure() == Measure::Backlog,
+                "the events of {} follow from its rates: give --seconds",
+                self.name
+            );
+            self.load.operations = Some(events);
+        }
+        let Some(seconds) = seconds else { return Ok(()) };
+        if let Some(ladder) = &mut self.ladder {
+            ladder.lasts_s = seconds;
+        } else if let Some(lasts_s) = &mut self.lasts_s {
+            *lasts_s = seconds;
+        } else if self.steps.is_empty() {
+            bail!("{} drains a backlog as fast as it goes: give --events", self.name);
+        }
+        self.steps.iter_mut().filter(|step| !step.warm_up).for_each(|step| step.lasts_s = seconds);
+        self.check()
+    }
+
+    /// Gives the recorded steps other rates, each as long as the last of them was.
+    pub fn set_rates(&mut self, rates: &[f64]) -> Result<()> {
+        let last = self.steps.last().copied();
+        let last = last.with_context(|| format!("{} has no steps to give rates to", self.name))?;
+        self.steps.retain(|step| step.warm_up);
+        self.steps.extend(rates.iter().map(|&per_s| Step { per_s, warm_up: false, ..last }));
+        self.check()
+    }
+
+    /// The servers that it runs on.
+    pub fn plan(&self) -> Plan {
+        let Servers { cache_gb, oplog_mb, heap_mb, members, brokers, proxied } = self.servers;
+        let mut mongodb =
+            MongodbPlan::default().cache_gb(cache_gb).oplog_mb(oplog_mb).members(members);
+        let mut kafka = KafkaPlan::default().heap_mb(heap_mb).brokers(brokers);
+        if proxied {
+            (mongodb, kafka) = (mongodb.proxied(), kafka.proxied());
+        }
+        Plan::default().mongodb(mongodb).kafka(kafka)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_can_be_run_and_asks_a_question() {
+        for scenario in Scenario::all().expect("well-formed") {
+            assert!(scenario.question.ends_with('?'), "{}", scenario.question);
+            let kept = serde_json::to_value(&scenario).expect("serializes");
+            let again: Scenario = serde_json::from_value(kept.clone()).expect("is read back");
+            assert_eq!(serde_json::to_value(&again).expect("serializes"), kept);
+        }
+    }
+
+    #[test]
+    fn a_setting_that_no_scenario_has_is_refused() {
+        let refused = |file: &str| format!("{:#}", Scenario::parse(file).expect_err("refused"));
+        let file = FILES[0].replace("\nrounds = 5", "\nrounds = 5\nround = 5");
+        assert!(refused(&file).contains("round"));
+        assert!(refused("name = \"x\"").contains("question"));
+        let file = format!("{}\n[[fault]]\nat_s = 1\nfault = \"election\"", FILES[0]);
+        assert!(refused(&file).contains("a backlog has no fault"), "{}", refused(&file));
+    }
+
+    #[test]
+    fn a_fault_after_the_load_is_refused() {
+        let failover = Scenario::all().expect("well-formed");
+        let mut failover =
+            failover.into_iter().find(|scenario| scenario.name == "failover").expect("there");
+        assert!(!failover.faults.is_empty());
+        let refused = failover.resize(None, Some(2.0)).expect_err("too short");
+        assert!(refused.to_string().contains("not within"), "{refused:#}");
+    }
+
+    #[test]
+    fn a_backlog_is_resized_in_events_and_a_load_in_seconds() {
+        let [mut drain, mut latency] =
+            [FILES[0], FILES[1]].map(|file| Scenario::parse(file).expect("well-formed"));
+        drain.resize(Some(5_000), None).expect("events");
+        assert_eq!(drain.backlog().expect("a load").workload.operations, 5_000);
+        assert!(drain.resize(None, Some(3.0)).is_err());
+        assert!(latency.resize(Some(5_000), None).is_err());
+        latency.set_rates(&[50.0, 100.0]).expect("rates");
+        latency.resize(None, Some(3.0)).expect("seconds");
+        let phases = latency.course().expect("a course").phases().to_vec();
+        let recorded = phases.iter().filter(|phase| phase.is_recorded);
+        let rates: Vec<_> =
+            recorded.map(|phase| (phase.offered_per_s, phase.lasts.as_secs())).collect();
+        assert_eq!(rates, [(50.0, 3), (100.0, 3)]);
+    }
+}
