@@ -166,8 +166,12 @@ async fn follow(
     sink: mpsc::UnboundedSender<Result<Fetched>>,
 ) {
     let mut offset = from;
-    while !sink.is_closed() {
-        let fetched = fetch(&partition, offset, LONG_POLL_MS).await;
+    loop {
+        let fetched = tokio::select! {
+            fetched = fetch(&partition, offset, LONG_POLL_MS) => fetched,
+            // Nobody listens: the request is given up, so that it does not see the topic deleted.
+            () = sink.closed() => return,
+        };
         match &fetched {
             Ok(fetched) if fetched.records.is_empty() => continue,
             Ok(fetched) => offset = fetched.records.last().map_or(offset, |last| last.offset + 1),

@@ -150,6 +150,7 @@ impl Follow {
                 ("host_stolen".to_owned(), json!(read.used.host_stolen)),
                 ("generator_scheduled_per_s".to_owned(), json!(self.ceiling.scheduled_per_s)),
                 ("generator_built_per_s".to_owned(), json!(self.ceiling.built_per_s)),
+                ("generator_priority_raised".to_owned(), json!(reading.is_raised)),
                 ("server_busy".to_owned(), json!(read.used.mongod_busy)),
             ]),
             latency: Some(latency),

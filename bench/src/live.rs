@@ -74,6 +74,8 @@ pub struct LiveReading {
     pub written: Written,
     /// How far the writers were behind their schedule.
     pub lateness: Lateness,
+    /// Whether the generator's threads had a higher priority.
+    pub is_raised: bool,
     /// What went wrong on purpose; seconds from the first intended write.
     pub marks: Vec<Mark>,
     /// Whether the load was ended early.
@@ -148,7 +150,7 @@ pub async fn measure(
         }
     }
     bar.finish_and_clear();
-    let OpenLoopReport { written, lateness, .. } =
+    let OpenLoopReport { written, lateness, is_raised, .. } =
         written.context("the loop ends after the writers")?;
     let marks = match faulting {
         Some(faulting) => faulting.await.context("the faults panicked")??,
@@ -157,7 +159,7 @@ pub async fn measure(
     let is_cut_short = written.operations < operations;
     let report = follower.checker.report();
     let phases = follower.finish();
-    Ok(LiveReading { phases, report, written, lateness, marks, is_cut_short })
+    Ok(LiveReading { phases, report, written, lateness, is_raised, marks, is_cut_short })
 }
 
 impl Live<'_> {

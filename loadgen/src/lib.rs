@@ -31,6 +31,7 @@ pub mod workload;
 pub mod writer;
 
 mod bson_writer;
+mod priority;
 mod random;
 mod shape;
 mod template;

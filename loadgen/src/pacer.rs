@@ -20,6 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::lateness::Lateness;
+use crate::priority;
 use crate::schedule::Schedule;
 use crate::stop::Stop;
 use crate::workload::{Unit, Workload};
@@ -73,8 +74,9 @@ pub struct Paced {
 }
 
 /// Releases the operations of `workload` at their times, until all are released, the sink breaks off, or a stop is
-/// asked for. Takes the calling thread, which should be one of its own.
+/// asked for. Takes the calling thread, which should be one of its own: its priority is raised where that is allowed.
 pub fn pace(workload: &Workload, schedule: &Schedule, stop: &Stop, sink: &mut impl Sink) -> Paced {
+    priority::raise();
     let mut waiting = Waiting::new(stop);
     let mut paced = release_all(workload, schedule, |due| waiting.until(due), sink);
     paced.spun = waiting.spun;

@@ -5,6 +5,9 @@
 //! lane 0 … n (tasks)    a connection each, one operation after the other, so the order of a key holds
 //! ```
 //!
+//! Both have threads of their own, of a higher priority where the system allows it: what else the process and the
+//! machine do delays them as little as can be.
+//!
 //! The pacer builds an operation before its time has come. A slow server fills lanes, it does not slow the pacer;
 //! when 256 MB wait, further operations wait unbuilt, some 60 bytes each. Where there are transactions, a writer
 //! stays on one lane, because a transaction holds keys of many lanes; then there are never more operations in flight
@@ -17,10 +20,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bson::doc;
 use mongodb::options::DatabaseOptions;
 use mongodb::{Client, Database};
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::interval;
@@ -30,6 +34,7 @@ use super::prepared::Waiting;
 use super::{WriteConcern, Written, connect, next_operation_time, prepare_collections};
 use crate::lateness::Lateness;
 use crate::pacer::{Paced, Sink, pace};
+use crate::priority;
 use crate::schedule::Schedule;
 use crate::stop::Stop;
 use crate::workload::{Key, Operation, Unit, Workload};
@@ -59,6 +64,8 @@ pub struct OpenLoopReport {
     pub connections: Vec<ConnectionReport>,
     /// What the pacer did.
     pub paced: Paced,
+    /// Whether the system gave the generator's threads a higher priority.
+    pub is_raised: bool,
 }
 
 /// Writes the whole workload with `w: majority`, the operation with index n at `start` + n / `rate_per_s`. See
@@ -110,11 +117,43 @@ impl OpenLoop {
     /// acknowledged, with an error when one is refused or cannot be sent for two minutes.
     pub async fn run(&self, uri: &str, on_progress: impl Fn(u64)) -> Result<OpenLoopReport> {
         self.workload.check()?;
+        let done = Arc::new(AtomicU64::new(0));
+        let (mut result, mut report) = oneshot::channel();
+        let (open_loop, uri, counted) = (self.clone(), uri.to_owned(), Arc::clone(&done));
+        let generate = move || {
+            let is_raised = priority::raise();
+            let ended = on_a_runtime(async {
+                tokio::select! {
+                    report = open_loop.generate(&uri, counted, is_raised) => report,
+                    // Whoever asked has given up: the connections close, nothing more is written.
+                    () = result.closed() => bail!("nobody waits for the load any more"),
+                }
+            });
+            drop(result.send(ended));
+        };
+        let generator = thread::Builder::new().name("generator".to_owned()).spawn(generate);
+        generator.context("cannot start the thread that writes the load")?;
+        let mut tick = interval(PROGRESS_INTERVAL);
+        loop {
+            tokio::select! {
+                report = &mut report => {
+                    break report.context("the thread that writes the load panicked")?;
+                }
+                _ = tick.tick() => on_progress(done.load(Ordering::Relaxed)),
+            }
+        }
+    }
+
+    async fn generate(
+        &self,
+        uri: &str,
+        done: Arc<AtomicU64>,
+        is_raised: bool,
+    ) -> Result<OpenLoopReport> {
         let client = connect(uri, self.connections.get()).await?;
         prepare_collections(&client, &self.workload).await?;
         let started_at_operation_time = next_operation_time(&client).await?;
         open_connections(&client, self.connections.get()).await?;
-        let done = Arc::new(AtomicU64::new(0));
         let waiting = Arc::new(Waiting::default());
         let mut lanes = JoinSet::new();
         let mut queues = Vec::new();
@@ -129,19 +168,13 @@ impl OpenLoop {
         }
         let paced = self.start_pacer(queues, waiting)?;
         let mut connections = vec![ConnectionReport::default(); lanes.len()];
-        let mut tick = interval(PROGRESS_INTERVAL);
-        loop {
-            tokio::select! {
-                ended = lanes.join_next() => {
-                    let Some(ended) = ended else { break };
-                    let (place, report) = ended.context("a connection of the open loop panicked")?;
-                    connections[place] = report?;
-                }
-                _ = tick.tick() => on_progress(done.load(Ordering::Relaxed)),
-            }
+        while let Some(ended) = lanes.join_next().await {
+            let (place, report) = ended.context("a connection of the open loop panicked")?;
+            connections[place] = report?;
         }
         let paced = paced.await.context("the thread that paces the load panicked")?;
-        Ok(self.report(connections, paced, started_at_operation_time))
+        let report = self.report(connections, paced, started_at_operation_time);
+        Ok(OpenLoopReport { is_raised, ..report })
     }
 
     fn start_pacer(
@@ -179,7 +212,7 @@ impl OpenLoop {
             write_concern: self.write_concern,
             retries: sum(|connection| connection.retries),
         };
-        OpenLoopReport { written, lateness, connections, paced }
+        OpenLoopReport { written, lateness, connections, paced, is_raised: false }
     }
 
     fn database(&self, client: &Client) -> Database {
@@ -187,6 +220,12 @@ impl OpenLoop {
         let options = DatabaseOptions::builder().write_concern(concern).build();
         client.database_with_options(&self.workload.database, options)
     }
+}
+
+/// A runtime of the calling thread alone, which ends with the work.
+fn on_a_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start the runtime that writes the load")?.block_on(work)
 }
 
 /// Pings on all connections at once, so that no operation waits for a handshake.
