@@ -6,7 +6,7 @@
 //!   ├ drain      a backlog drained by every arm, in interleaved rounds
 //!   │   ├ backlog     writes it, drains it by the null reader or by the node
 //!   │   └ live        the trickle
-//!   │       ├ exhaust     null reader: change stream, exhaust, nothing else
+//!   │       ├ exhaust     null reader: change stream, exhaust (raw_stream), nothing else
 //!   │       ├ arm         the node as a process, seen from outside
 //!   │       ├ rival       what it is compared with; straight_line is one of them
 //!   │       ├ consumer    reads a topic with another client than the node's
@@ -41,4 +41,5 @@ pub mod tamper;
 pub mod usage;
 
 mod present;
+mod raw_stream;
 mod wire;
