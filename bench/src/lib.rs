@@ -30,6 +30,7 @@ pub mod drain;
 pub mod exhaust;
 pub mod kafka_admin;
 pub mod live;
+pub mod own_process;
 pub mod procfs;
 pub mod progress;
 pub mod proxy;
