@@ -10,8 +10,9 @@
 //! arm is only compared with the null reader of its own round, and the order rotates, so that no arm is always the one
 //! that finds a cold cache. The ratio of an arm is the median over the rounds.
 //!
-//! A round in which the null reader is no wall (mongod was not busy: a reader that was too slow, or a host that gave the
-//! CPU to a neighbour) has no ratios. It is kept with its reason, and another is run, up to twice the rounds but one.
+//! A round in which the null reader is no wall (mongod was not busy: a reader that was too slow, or a host that gave
+//! the CPU to a neighbour) has no ratios. It is kept with its reason, and another is run, up to twice the rounds but
+//! one.
 //!
 //! The first rounds warm up and are not recorded: the broker's machine code is compiled while it works, which takes as
 //! much CPU again as the work (17 µs per event in the first round, 6 µs in the fourth).
@@ -33,10 +34,14 @@ use serde_json::json;
 use crate::backlog::{Backlog, NodeReading};
 use crate::check::Report;
 use crate::exhaust::NullReading;
+use crate::null_writer::NullWriting;
 use crate::progress::Progress;
 use crate::scenario::{Arm, Scenario};
 
 const MIB: f64 = 1_048_576.0;
+/// Records of the null writer for each event of the backlog: a broker takes them some times as fast as a change stream
+/// gives events, and the window has to be long enough to judge.
+const NULL_WRITER_TURNS: u64 = 3;
 
 /// A run of a scenario.
 #[derive(Clone, Debug)]
@@ -80,7 +85,11 @@ pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
         settings: serde_json::to_value(scenario)?,
         cut_short: false,
         bottleneck: None,
-        arms: record::arms(rounds_by_arm, Some(Arm::NullReader.name()), None),
+        arms: record::arms(
+            rounds_by_arm,
+            Some(Arm::NullReader.name()),
+            Some(Arm::NullWriter.name()),
+        ),
     })
 }
 
@@ -124,6 +133,11 @@ async fn measure(
     binary: &Path,
     progress: Progress,
 ) -> Result<RoundRecord> {
+    if arm == Arm::NullWriter {
+        let measured = null_writer_round(backlog, round, progress).await?;
+        log(arm, &measured);
+        return Ok(measured);
+    }
     let Some((rival, format)) = arm.contender() else {
         let reading = backlog.drain_null(progress).await?;
         let measured = null_round(round, &reading);
@@ -160,6 +174,34 @@ pub fn null_round(round: u32, reading: &NullReading) -> RoundRecord {
             ("cpu_ms".to_owned(), json!(reading.cpu.as_millis() as u64)),
         ]),
         ..RoundRecord::new(round, reading.events, reading.bytes, seconds)
+    }
+}
+
+async fn null_writer_round(
+    backlog: &Backlog,
+    round: u32,
+    progress: Progress,
+) -> Result<RoundRecord> {
+    let topic = format!("millrace_r{round}_{}", Arm::NullWriter.name());
+    let records = backlog.workload.operations * NULL_WRITER_TURNS;
+    Ok(sink_round(round, &backlog.fill_null(&topic, records, progress).await?))
+}
+
+/// What is recorded of the null writer. Its memory is its requests: it runs inside the rig.
+pub fn sink_round(round: u32, writing: &NullWriting) -> RoundRecord {
+    RoundRecord {
+        cpu_us_per_event: Some(writing.cpu.as_secs_f64() * 1e6 / writing.events.max(1) as f64),
+        peak_rss_mib: Some(writing.memory_bytes as f64 / MIB),
+        invalid_reason: writing.invalid_because(),
+        counters: BTreeMap::from([
+            ("events_first_batch".to_owned(), json!(writing.events_first_batch)),
+            ("events_distinct".to_owned(), json!(writing.records_distinct)),
+            ("broker_supplied".to_owned(), json!(writing.broker_supplied)),
+            ("writer_waited".to_owned(), json!(writing.writer_waited)),
+            ("host_stolen".to_owned(), json!(writing.host_stolen)),
+            ("cpu_ms".to_owned(), json!(writing.cpu.as_millis() as u64)),
+        ]),
+        ..RoundRecord::new(round, writing.events, writing.bytes, writing.window.as_secs_f64())
     }
 }
 

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bson::Timestamp;
 
+use crate::null_writer::Pair;
 use crate::procfs::{self, MachineTimes, ThreadTimes};
-use crate::raw_stream::{RawStream, Watched};
+use crate::raw_stream::{self, RawStream, Watched};
 
 /// Share of the window that the serving thread must have been on the CPU.
 pub const SERVER_BUSY_MIN: f64 = 0.95;
@@ -112,6 +113,24 @@ pub fn read(plan: &NullRead, mut on_progress: impl FnMut(u64)) -> Result<NullRea
     reading.cpu = procfs::own_thread_cpu()?.saturating_sub(cpu_before);
     reading.memory_bytes = stream.memory_bytes() as u64;
     Ok(reading)
+}
+
+/// Keys and values of the first `plan.events` events, as the records of an arm that writes raw BSON have them. Blocks.
+pub(crate) fn sample(plan: &NullRead) -> Result<Vec<Pair>> {
+    let mut stream = RawStream::open(&plan.watched(), plan.idle_max)?;
+    let (mut pairs, mut news) = (Vec::new(), Instant::now());
+    loop {
+        for event in stream.batch()?.events() {
+            let event = event?;
+            pairs.push((raw_stream::document_key(event)?.to_vec(), event.to_vec()));
+            if pairs.len() as u64 == plan.events {
+                return Ok(pairs);
+            }
+            news = Instant::now();
+        }
+        ensure!(news.elapsed() < plan.idle_max, "the sample ends after {} events", pairs.len());
+        stream.advance()?;
+    }
 }
 
 impl NullRead {

@@ -4,11 +4,12 @@
 //! commands     what `millrace demo|bench|testbed|load` take and print
 //!   ├ demo       the tour: a flood for throughput, then a trickle for latency
 //!   ├ drain      a backlog drained by every arm, in interleaved rounds
-//!   │   ├ backlog     writes it, drains it by the null reader or by the node
+//!   │   ├ backlog     writes it, drains it by the null reader or by the node, fills a topic by the null writer
 //!   │   └ live        the trickle
 //!   │       ├ exhaust     null reader: change stream, exhaust (raw_stream), nothing else
 //!   │       ├ arm         the node as a process, seen from outside
-//!   │       ├ rival       what it is compared with; straight_line is one of them
+//!   │       ├ null_writer null writer: prebuilt Produce requests (produce), nothing else
+//!   │       ├ rival       what it is compared with; straight_line is its own_process
 //!   │       ├ consumer    reads a topic with another client than the node's
 //!   │       ├ check       topic against ledger, by decode and strict_json
 //!   │       └ kafka_admin, usage, procfs
@@ -30,6 +31,7 @@ pub mod drain;
 pub mod exhaust;
 pub mod kafka_admin;
 pub mod live;
+pub mod null_writer;
 pub mod own_process;
 pub mod procfs;
 pub mod progress;
@@ -42,5 +44,6 @@ pub mod tamper;
 pub mod usage;
 
 mod present;
+mod produce;
 mod raw_stream;
 mod wire;

@@ -101,6 +101,11 @@ impl RawStream {
     pub(crate) fn memory_bytes(&self) -> usize {
         self.connection.message.capacity()
     }
+
+    /// The socket, for whoever has to end a blocked [`RawStream::advance`].
+    pub(crate) fn socket(&self) -> Result<TcpStream> {
+        self.connection.stream.try_clone().context("could not share the socket to mongod")
+    }
 }
 
 #[derive(Debug)]
@@ -200,7 +205,8 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn parse(reply: &'a [u8]) -> Result<Self> {
+    /// Reads the document of a reply.
+    pub(crate) fn parse(reply: &'a [u8]) -> Result<Self> {
         let mut batch = Self { cursor_id: 0, events: &[] };
         for element in elements(reply) {
             let (b"cursor", 0x03, cursor) = element? else { continue };
@@ -344,7 +350,7 @@ mod tests {
     #[test]
     fn credentials_are_refused_by_name() {
         let timeout = Duration::from_secs(1);
-        let error = Connection::open("u:p@localhost:27017", timeout).err().expect("refused");
+        let error = Connection::open("u:p@localhost:27017", timeout).expect_err("refused");
         assert!(error.to_string().contains("without credentials"), "{error}");
     }
 }

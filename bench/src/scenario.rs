@@ -39,6 +39,8 @@ pub enum Arm {
     ConnectorBson,
     /// See [`Rival::StraightLine`].
     StraightLine,
+    /// Writes records like the events, and reads nothing.
+    NullWriter,
 }
 
 impl Arm {
@@ -56,13 +58,14 @@ impl Arm {
             Self::ConnectorTuned => "connector-tuned",
             Self::ConnectorBson => "connector-bson",
             Self::StraightLine => "straight-line",
+            Self::NullWriter => "null-writer",
         }
     }
 
     /// Who replicates, and what becomes of an event; `None`: nobody does.
     pub fn contender(self) -> Option<(Option<Rival>, Format)> {
         let rival = match self {
-            Self::NullReader => return None,
+            Self::NullReader | Self::NullWriter => return None,
             Self::NodeJson => return Some((None, Format::Json)),
             Self::NodeBson => return Some((None, Format::Bson)),
             Self::ConnectorDefault => Rival::ConnectorDefault,
