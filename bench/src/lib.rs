@@ -9,7 +9,7 @@
 //!   │       ├ exhaust     null reader: change stream, exhaust (raw_stream), nothing else
 //!   │       ├ arm         the node as a process, seen from outside
 //!   │       ├ null_writer null writer: prebuilt Produce requests (produce), nothing else
-//!   │       ├ rival       what it is compared with; straight_line is its own_process
+//!   │       ├ rival       what it is compared with; straight_line and null_path are its own_process
 //!   │       ├ consumer    reads a topic with another client than the node's
 //!   │       ├ check       topic against ledger, by decode and strict_json
 //!   │       └ kafka_admin, usage, procfs
@@ -31,6 +31,7 @@ pub mod drain;
 pub mod exhaust;
 pub mod kafka_admin;
 pub mod live;
+pub mod null_path;
 pub mod null_writer;
 pub mod own_process;
 pub mod procfs;

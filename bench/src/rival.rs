@@ -1,10 +1,11 @@
-//! What the node is compared with: the MongoDB connector in Kafka Connect, and the straight line.
+//! What the node is compared with: the MongoDB connector in Kafka Connect, the straight line, and the null path.
 //!
 //! ```text
 //! connector-default   JSON text, every setting left alone
 //! connector-tuned     JSON text, batches of 10 000 events, 20 ms linger, record batches of 1 MB
 //! connector-bson      as tuned, raw BSON
 //! straight-line       the official driver and rdkafka, raw BSON: see `straight_line`
+//! null-path           no rival but a bound, raw BSON: see `null_path`
 //! ```
 //!
 //! A rival gets the same backlog, the same start of the stream, the same topic settings and the same check as the
@@ -17,7 +18,7 @@ use millrace_testbed::{ConnectPlan, ConnectWorker, Plugin};
 
 use crate::arm::{Format, Node, NodePlan};
 use crate::own_process::OwnProcess;
-use crate::straight_line;
+use crate::{null_path, straight_line};
 
 /// Heap of a Connect worker, MiB: what Connect's own start script gives.
 const CONNECT_HEAP_MB: u32 = 2_048;
@@ -34,6 +35,8 @@ pub enum Rival {
     ConnectorBson,
     /// The official driver and rdkafka.
     StraightLine,
+    /// The raw exhaust reader and raw Produce requests.
+    NullPath,
 }
 
 impl Rival {
@@ -41,14 +44,14 @@ impl Rival {
     pub fn format(self) -> Format {
         match self {
             Self::ConnectorDefault | Self::ConnectorTuned => Format::Json,
-            Self::ConnectorBson | Self::StraightLine => Format::Bson,
+            Self::ConnectorBson | Self::StraightLine | Self::NullPath => Format::Bson,
         }
     }
 
     /// The connector's properties beyond those that name servers, namespace, format and start.
     pub fn settings(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::ConnectorDefault | Self::StraightLine => &[],
+            Self::ConnectorDefault | Self::StraightLine | Self::NullPath => &[],
             Self::ConnectorTuned | Self::ConnectorBson => &[
                 ("poll.max.batch.size", "10000"),
                 ("batch.size", "10000"),
@@ -66,7 +69,7 @@ pub enum Contender {
     Node(Node),
     /// A rival in Kafka Connect.
     Connect(Box<ConnectWorker>),
-    /// The straight line.
+    /// The straight line or the null path.
     Own(OwnProcess),
 }
 
@@ -77,6 +80,10 @@ impl Contender {
             None => Node::start(plan).await.map(Self::Node),
             Some(Rival::StraightLine) => {
                 let started = OwnProcess::start("straight-line", straight_line::RUNNING, plan);
+                started.await.map(Self::Own)
+            }
+            Some(Rival::NullPath) => {
+                let started = OwnProcess::start("null-path", null_path::RUNNING, plan);
                 started.await.map(Self::Own)
             }
             Some(

@@ -41,6 +41,8 @@ pub enum Arm {
     StraightLine,
     /// Writes records like the events, and reads nothing.
     NullWriter,
+    /// See [`Rival::NullPath`].
+    NullPath,
 }
 
 impl Arm {
@@ -59,6 +61,7 @@ impl Arm {
             Self::ConnectorBson => "connector-bson",
             Self::StraightLine => "straight-line",
             Self::NullWriter => "null-writer",
+            Self::NullPath => "null-path",
         }
     }
 
@@ -72,6 +75,7 @@ impl Arm {
             Self::ConnectorTuned => Rival::ConnectorTuned,
             Self::ConnectorBson => Rival::ConnectorBson,
             Self::StraightLine => Rival::StraightLine,
+            Self::NullPath => Rival::NullPath,
         };
         Some((Some(rival), rival.format()))
     }
