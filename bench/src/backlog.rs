@@ -1,10 +1,12 @@
-//! One backlog of changes, and how fast it can be drained: by the null reader, or by the node.
+//! One backlog of changes, and how fast it can be drained: by the null reader, or by the node. And how fast records
+//! like its events can be written, by the null writer.
 //!
 //! ```text
 //! Backlog::write ─► oplog holds N events from `start_at` on
 //!      drain_null   mongod ─► null reader                              window: first to last reply with events
 //!      drain_node   mongod ─► millrace ─► topic in append time         window: first to last batch, broker's clock
 //!                                           └─► ledger
+//!      fill_null    a sample of its events, over and over ─► topic     window: as drain_node
 //! ```
 //!
 //! Both rates are defined alike: all events, over the time from the first arrival to the last. So start-up is in
@@ -27,6 +29,7 @@ use crate::check::{self, Report};
 use crate::consumer::{self, Topic};
 use crate::exhaust::{self, NullRead, NullReading};
 use crate::kafka_admin::KafkaAdmin;
+use crate::null_writer::{self, NullWrite, NullWriting, Pair};
 use crate::procfs;
 use crate::progress::Progress;
 use crate::rival::{Contender, Rival};
@@ -36,6 +39,8 @@ use crate::usage::{self, Watch};
 /// An arm that stands still for this long has failed.
 pub const STALLED_MAX: Duration = Duration::from_secs(30);
 const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
+/// Events that the null writer takes turns with: some megabytes.
+const SAMPLE_EVENTS: u64 = 8_192;
 /// Name of the connector in every arm.
 pub const CONNECTOR: &str = "millrace-bench";
 
@@ -56,6 +61,8 @@ pub struct Backlog {
     primary_pid: Option<u32>,
     /// Process id of the broker, if it runs here.
     broker_pid: Option<u32>,
+    /// Ends a drain early.
+    stop: Stop,
 }
 
 /// How the node drained the backlog.
@@ -102,8 +109,15 @@ impl Backlog {
             primary: mongodb.hosts().get(member).cloned().context("there is no mongod")?,
             primary_pid: mongodb.pid(member).ok(),
             broker_pid: testbed.kafka().pid().ok(),
+            stop: Stop::new(),
             workload,
         })
+    }
+
+    /// Lets `stop` end drains early, with [`Interrupted`].
+    pub fn stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// Where a stream starts that sees all of it and nothing older.
@@ -113,15 +127,7 @@ impl Backlog {
 
     /// Drains it by the null reader.
     pub async fn drain_null(&self, progress: Progress) -> Result<NullReading> {
-        let plan = NullRead {
-            address: self.primary.clone(),
-            database: self.workload.database.clone(),
-            collection: self.collection()?.to_owned(),
-            start_at: self.start_at(),
-            events: self.workload.operations,
-            server_pid: self.primary_pid,
-            idle_max: STALLED_MAX,
-        };
+        let plan = self.null_read(self.workload.operations)?;
         let bar = progress.count("null reader", self.workload.operations);
         let reading = spawn_blocking(move || {
             let reading = exhaust::read(&plan, |events| bar.set_position(events));
@@ -129,6 +135,45 @@ impl Backlog {
             reading
         });
         reading.await.context("the null reader panicked")?
+    }
+
+    fn null_read(&self, events: u64) -> Result<NullRead> {
+        Ok(NullRead {
+            address: self.primary.clone(),
+            database: self.workload.database.clone(),
+            collection: self.collection()?.to_owned(),
+            start_at: self.start_at(),
+            events,
+            server_pid: self.primary_pid,
+            idle_max: STALLED_MAX,
+        })
+    }
+
+    /// Keys and values of its first `events` events, or of all if it has less.
+    pub async fn sample(&self, events: u64) -> Result<Vec<Pair>> {
+        let plan = self.null_read(events.min(self.workload.operations))?;
+        spawn_blocking(move || exhaust::sample(&plan)).await.context("the sampling panicked")?
+    }
+
+    /// Fills a new topic with `records` records like its events by the null writer, and deletes it.
+    pub async fn fill_null(
+        &self,
+        topic: &str,
+        records: u64,
+        progress: Progress,
+    ) -> Result<NullWriting> {
+        let sample = self.sample(SAMPLE_EVENTS).await?;
+        let topic = fresh_topic(&self.bootstrap, topic, 1).await?;
+        let plan = NullWrite { bootstrap: self.bootstrap.clone(), sample, records };
+        let bar = progress.count("null writer", records);
+        let on_progress = {
+            let bar = bar.clone();
+            move |records| bar.set_position(records)
+        };
+        let writing = null_writer::write(plan, &topic, on_progress).await;
+        bar.finish_and_clear();
+        delete_topic(&self.bootstrap, topic.name()).await?;
+        writing
     }
 
     /// What the node is started with to drain it.
@@ -155,12 +200,11 @@ impl Backlog {
         rival: Option<Rival>,
         plan: &NodePlan,
         keep_topic: bool,
-        stop: &Stop,
         progress: Progress,
     ) -> Result<NodeReading> {
         let name = plan.topic(self.collection()?);
         let topic = fresh_topic(&self.bootstrap, &name, 1).await?;
-        let reading = self.fill_and_check(rival, plan, &topic, stop, progress).await;
+        let reading = self.fill_and_check(rival, plan, &topic, progress).await;
         if !keep_topic {
             delete_topic(&self.bootstrap, &name).await?;
         }
@@ -172,7 +216,6 @@ impl Backlog {
         rival: Option<Rival>,
         plan: &NodePlan,
         topic: &Topic,
-        stop: &Stop,
         progress: Progress,
     ) -> Result<NodeReading> {
         let events = self.workload.operations;
@@ -186,7 +229,7 @@ impl Backlog {
             ("kafka", self.broker_pid),
         ]);
         let bar = progress.count("node", events);
-        let alive = || ensure_not_stopped(stop).and_then(|()| contender.ensure_alive());
+        let alive = || ensure_not_stopped(&self.stop).and_then(|()| contender.ensure_alive());
         let filled =
             topic.wait_for(events, STALLED_MAX, alive, |count| bar.set_position(count)).await;
         bar.finish_and_clear();
@@ -263,7 +306,11 @@ pub async fn delete_topic(bootstrap: &str, name: &str) -> Result<()> {
 }
 
 /// From the first batch of partition 0 to the last, and the records of the first.
-async fn append_window(bootstrap: &str, topic: &str, end: u64) -> Result<(Duration, u64)> {
+pub(crate) async fn append_window(
+    bootstrap: &str,
+    topic: &str,
+    end: u64,
+) -> Result<(Duration, u64)> {
     let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
     spawn_blocking(move || {
         let mut admin = KafkaAdmin::connect(&bootstrap)?;

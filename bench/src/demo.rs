@@ -157,7 +157,7 @@ pub async fn run(tour: &Tour, progress: Progress) -> Result<Summary> {
         null => Ok(null?),
     };
     let plan = backlog.node_plan(&tour.binary, Format::Json, "")?;
-    let drained = backlog.drain_node(None, &plan, true, &Stop::new(), progress).await?;
+    let drained = backlog.drain_node(None, &plan, true, progress).await?;
 
     let live_plan = NodePlan { collection: String::new(), ..plan };
     let (node, live) = go_live(tour, &testbed, &backlog, live_plan, progress).await?;

@@ -7,17 +7,20 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use millrace_loadgen::stop::Stop;
 use millrace_results::record::{Faults, RoundRecord};
 use serde_json::json;
 
 use crate::backlog::{Backlog, NodeReading};
 use crate::check::Report;
 use crate::exhaust::NullReading;
+use crate::null_writer::NullWriting;
 use crate::progress::Progress;
 use crate::scenario::{Arm, Scenario};
 
 const MIB: f64 = 1_048_576.0;
+/// Records of the null writer for each event of the backlog: a broker takes them some times as fast as a change stream
+/// gives events, and the window has to be long enough to judge.
+const NULL_WRITER_TURNS: u64 = 3;
 
 /// Lets one arm drain the backlog.
 pub async fn measure(
@@ -25,9 +28,11 @@ pub async fn measure(
     scenario: &Scenario,
     (arm, round): (Arm, u32),
     binary: &Path,
-    stop: &Stop,
     progress: Progress,
 ) -> Result<RoundRecord> {
+    if arm == Arm::NullWriter {
+        return null_writer_round(backlog, round, progress).await;
+    }
     let Some((rival, format)) = arm.contender() else {
         let reading = backlog.drain_null(progress).await?;
         return Ok(null_round(round, &reading));
@@ -35,7 +40,7 @@ pub async fn measure(
     let prefix = format!("millrace_r{round}_{}", arm.name());
     let mut plan = backlog.node_plan(binary, format, &prefix)?;
     plan.connector_settings.extend(scenario.connector.clone());
-    let reading = backlog.drain_node(rival, &plan, false, stop, progress).await?;
+    let reading = backlog.drain_node(rival, &plan, false, progress).await?;
     if !reading.report.is_exact() {
         tracing::error!("{}: {}", arm.name(), reading.report);
     }
@@ -56,6 +61,34 @@ pub fn null_round(round: u32, reading: &NullReading) -> RoundRecord {
             ("cpu_ms".to_owned(), json!(reading.cpu.as_millis() as u64)),
         ]),
         ..RoundRecord::new(round, reading.events, reading.bytes, seconds)
+    }
+}
+
+async fn null_writer_round(
+    backlog: &Backlog,
+    round: u32,
+    progress: Progress,
+) -> Result<RoundRecord> {
+    let topic = format!("millrace_r{round}_{}", Arm::NullWriter.name());
+    let records = backlog.workload.operations * NULL_WRITER_TURNS;
+    Ok(sink_round(round, &backlog.fill_null(&topic, records, progress).await?))
+}
+
+/// What is recorded of the null writer. Its memory is its requests: it runs inside the rig.
+pub fn sink_round(round: u32, writing: &NullWriting) -> RoundRecord {
+    RoundRecord {
+        cpu_us_per_event: Some(writing.cpu.as_secs_f64() * 1e6 / writing.events.max(1) as f64),
+        peak_rss_mib: Some(writing.memory_bytes as f64 / MIB),
+        invalid_reason: writing.invalid_because(),
+        counters: BTreeMap::from([
+            ("events_first_batch".to_owned(), json!(writing.events_first_batch)),
+            ("events_distinct".to_owned(), json!(writing.records_distinct)),
+            ("broker_supplied".to_owned(), json!(writing.broker_supplied)),
+            ("writer_waited".to_owned(), json!(writing.writer_waited)),
+            ("host_stolen".to_owned(), json!(writing.host_stolen)),
+            ("cpu_ms".to_owned(), json!(writing.cpu.as_millis() as u64)),
+        ]),
+        ..RoundRecord::new(round, writing.events, writing.bytes, writing.window.as_secs_f64())
     }
 }
 

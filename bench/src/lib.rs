@@ -8,9 +8,10 @@
 //!   │   ├ follow      a load followed by one arm; live takes the latencies, fault_steps lets things go wrong
 //!   │   ├ ladder      the rate that comes next in the search for the highest
 //!   │   └ both use
-//!   │       ├ exhaust     null reader: change stream, exhaust, nothing else
+//!   │       ├ exhaust     null reader: change stream, exhaust (raw_stream), nothing else
 //!   │       ├ arm         the node as a process, seen from outside
-//!   │       ├ rival       what it is compared with; straight_line is one of them
+//!   │       ├ null_writer null writer: prebuilt Produce requests (produce), nothing else
+//!   │       ├ rival       what it is compared with; straight_line and null_path are its own_process
 //!   │       ├ consumer    reads a topic with another client than the node's
 //!   │       ├ check       topic against ledger, by decode and strict_json
 //!   │       └ kafka_admin, usage, procfs
@@ -36,6 +37,9 @@ pub mod follow;
 pub mod kafka_admin;
 pub mod ladder;
 pub mod live;
+pub mod null_path;
+pub mod null_writer;
+pub mod own_process;
 pub mod procfs;
 pub mod progress;
 pub mod proxy;
@@ -48,4 +52,6 @@ pub mod tamper;
 pub mod usage;
 
 mod present;
+mod produce;
+mod raw_stream;
 mod wire;

@@ -103,9 +103,8 @@ pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
     let ground = Ground::prepare(run, &testbed, ceiling, progress).await?;
     let rounds = run_rounds(run, &arms, &ground, progress).await?;
 
-    let (null_reader, null_writer) = (Arm::NullReader.name(), None);
     let rounds = rounds.into_iter().map(|arm| (arm.arm.name().to_owned(), arm.rounds)).collect();
-    let mut arms = record::arms(rounds, Some(null_reader), null_writer);
+    let mut arms = record::arms(rounds, Some(Arm::NullReader.name()), Some(Arm::NullWriter.name()));
     arms.extend(unsupported);
     let load = ground.load(scenario)?;
     Ok(RunRecord {
@@ -231,7 +230,7 @@ impl Ground {
                 let backlog = Backlog::write(testbed, workload, progress).await?;
                 let (events, written) = (backlog.written.operations, backlog.written.elapsed);
                 tracing::info!(events, seconds = written.as_secs_f64(), "backlog loaded");
-                Self::Backlog(Box::new(backlog))
+                Self::Backlog(Box::new(backlog.stop(stop.clone())))
             }
         })
     }
@@ -249,7 +248,7 @@ impl Ground {
         match self {
             Self::Backlog(backlog) => {
                 let who = (arm, round);
-                drain::measure(backlog, scenario, who, binary, stop, progress)
+                drain::measure(backlog, scenario, who, binary, progress)
                     .await
                     .map(|round| vec![round])
             }

@@ -31,8 +31,8 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a full queue of the producer is waited for before it is tried again.
 const QUEUE_FULL_WAIT: Duration = Duration::from_millis(1);
 
-/// Options of `millrace bench straight-line`.
-#[derive(Debug, Args)]
+/// Options of `millrace bench straight-line` and of `millrace bench null-path`.
+#[derive(Clone, Debug, Args)]
 pub struct Options {
     /// Where to read
     #[arg(long)]
@@ -143,7 +143,8 @@ async fn send(
     }
 }
 
-fn stop_signal() -> Result<impl Future<Output = ()>> {
+/// Comes true at SIGTERM or Ctrl-C.
+pub(crate) fn stop_signal() -> Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

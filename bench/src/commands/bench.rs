@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{Outcome, WrongUsage, judge, print, stop_on_ctrl_c};
 use crate::arm;
+use crate::null_path;
 use crate::present;
 use crate::progress::Progress;
 use crate::run;
@@ -41,6 +42,9 @@ pub enum Bench {
     /// Replicate by the official driver and rdkafka: the rival that `run --rivals` starts
     #[command(hide = true)]
     StraightLine(straight_line::Options),
+    /// Replicate by the shortest way there is: the bound of latency. It does not log in
+    #[command(hide = true)]
+    NullPath(straight_line::Options),
     /// Compare two runs of a scenario, figure by figure
     Compare(judge::Compare),
     /// Fail if something became slower: exact counts, pairs, history
@@ -117,6 +121,10 @@ pub(super) async fn run(command: Bench) -> Result<Outcome> {
         Bench::Run(options) => run_scenario(options).await,
         Bench::StraightLine(options) => {
             straight_line::run(&options).await?;
+            Ok(Outcome::Done)
+        }
+        Bench::NullPath(options) => {
+            null_path::run(&options).await?;
             Ok(Outcome::Done)
         }
         Bench::Compare(options) => judge::compare(&options),

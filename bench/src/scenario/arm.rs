@@ -23,6 +23,10 @@ pub enum Arm {
     ConnectorBson,
     /// See [`Rival::StraightLine`].
     StraightLine,
+    /// Writes records like the events, and reads nothing.
+    NullWriter,
+    /// See [`Rival::NullPath`].
+    NullPath,
 }
 
 /// Something that a scenario takes and not every arm has.
@@ -58,19 +62,22 @@ impl Arm {
             Self::ConnectorTuned => "connector-tuned",
             Self::ConnectorBson => "connector-bson",
             Self::StraightLine => "straight-line",
+            Self::NullWriter => "null-writer",
+            Self::NullPath => "null-path",
         }
     }
 
     /// Who replicates, and what becomes of an event; `None`: nobody does.
     pub fn contender(self) -> Option<(Option<Rival>, Format)> {
         let rival = match self {
-            Self::NullReader => return None,
+            Self::NullReader | Self::NullWriter => return None,
             Self::NodeJson => return Some((None, Format::Json)),
             Self::NodeBson => return Some((None, Format::Bson)),
             Self::ConnectorDefault => Rival::ConnectorDefault,
             Self::ConnectorTuned => Rival::ConnectorTuned,
             Self::ConnectorBson => Rival::ConnectorBson,
             Self::StraightLine => Rival::StraightLine,
+            Self::NullPath => Rival::NullPath,
         };
         Some((Some(rival), rival.format()))
     }
@@ -81,6 +88,12 @@ impl Arm {
             (Self::NullReader, Feature::Lookup | Feature::ManyCollections) => None,
             (Self::NullReader, _) => {
                 Some("it reads one change stream, in the clear, and writes nothing")
+            }
+            (Self::NullWriter, _) => {
+                Some("it writes what was prepared, in the clear, and reads nothing")
+            }
+            (Self::NullPath, _) => {
+                Some("it reads one change stream and writes one topic, in the clear")
             }
             (Self::NodeJson | Self::NodeBson, Feature::Compression) => {
                 Some("the node does not compress yet")
