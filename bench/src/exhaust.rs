@@ -8,7 +8,7 @@
 //! reader that only counts. So it must be shown that the server was the limit and not the reader: the thread of mongod
 //! that serves the cursor has to be busy for at least [`SERVER_BUSY_MIN`] of the window, else the reading is not valid.
 //!
-//! It does not log in: see [`crate::raw_stream`].
+//! It does not log in: see `raw_stream`.
 
 use std::time::{Duration, Instant};
 

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use millrace_bench::arm::{Format, NodePlan};
-use millrace_bench::backlog::Backlog;
+use millrace_bench::backlog::{self, Backlog};
+use millrace_bench::check;
 use millrace_bench::progress::Progress;
 use millrace_bench::rival::{Contender, Rival};
 use millrace_loadgen::document::DocumentShape;
@@ -51,5 +52,28 @@ async fn the_null_path_is_exact_and_stops_when_it_is_asked_to() -> Result<()> {
     }
     let log = path.log_tail();
     ensure!(log.contains("did not take a batch"), "{log}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_null_path_that_is_stopped_on_its_way_leaves_the_beginning_and_no_hole() -> Result<()> {
+    let testbed = Testbed::up(Plan::default(), Servers::Auto).await?;
+    let workload = Workload { database: "millrace_null_stop".into(), ..workload(60_000) };
+    let workload = Workload { mix: Mix::INSERTS, writers: 1, ..workload };
+    let backlog = Backlog::write(&testbed, workload, Progress::hidden()).await?;
+    let binary = Path::new(env!("CARGO_BIN_EXE_millrace"));
+    let plan = backlog.node_plan(binary, Format::Bson, "millrace_null_stop")?;
+    let topic = backlog::fresh_topic(&backlog.bootstrap, &plan.topic("events"), 1).await?;
+    let mut path = Contender::start(Some(Rival::NullPath), &plan).await?;
+    topic.wait_for(1, Duration::from_secs(20), || path.ensure_alive(), |_| ()).await?;
+    path.stop().await?;
+
+    let end = topic.end().await?;
+    ensure!((1..=60_000).contains(&end), "{end}");
+    let written = Workload { operations: end, ..backlog.workload.clone() };
+    let report = check::check_topic(&topic, &written, Format::Bson, |_| ()).await?;
+    ensure!(report.is_exact(), "{end} records: {report}");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    ensure!(topic.end().await? == end, "something came after its end");
     Ok(())
 }
