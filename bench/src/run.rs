@@ -1,14 +1,18 @@
 //! A run of a scenario: its rounds, interleaved among the arms, and the record that they become.
 //!
 //! ```text
-//! round 1   null-reader  node-json    node-bson        every arm meets the same servers and the same load
-//! round 2   node-json    node-bson    null-reader
-//! round 3   node-bson    null-reader  node-json
+//! round 1   null-reader  null-writer  node-bson    node-json       every arm meets the same servers and the same load
+//! round 2   null-writer  node-json    null-reader  node-bson
+//! round 3   node-json    node-bson    null-writer  null-reader
+//! round 4   node-bson    null-reader  node-json    null-writer
 //! ```
 //!
 //! Why interleaved: the speed of a machine drifts by the minute, with its neighbours, its caches and its clock. So an
-//! arm is only compared with the null reader of its own round, and the order rotates, so that no arm is always the one
-//! that finds a cold cache. The ratio of an arm is the median over the rounds.
+//! arm is only compared with the null reader of its own round. The ratio of an arm is the median over the rounds.
+//!
+//! Why in this order: an arm leaves something behind for the next, a cold cache or pages that are still to be written.
+//! In a balanced Latin square (E. J. Williams 1949) each arm comes at each place once, and right after each other arm
+//! once; for an odd number of arms it takes twice as many rounds.
 //!
 //! A round in which the null reader is no wall (mongod was not busy: a reader that was too slow, or a host that gave the
 //! CPU to a neighbour) has no ratios. It is kept with its reason, and another is run, up to twice the rounds but one.
@@ -199,9 +203,17 @@ fn kept(rounds: Vec<ArmRounds>) -> Result<Vec<ArmRounds>> {
     Ok(rounds)
 }
 
-/// The places of the arms in a round: each round begins one further.
-fn order_of(round: u32, arms: usize) -> impl Iterator<Item = usize> {
-    (0..arms).map(move |step| (step + round as usize - 1) % arms)
+/// The places of the arms in a round: a row of a balanced Latin square.
+fn order_of(round: u32, arms: usize) -> Vec<usize> {
+    let row = round.saturating_sub(1) as usize;
+    // 0, 1, n-1, 2, n-2, …: neighbours differ by every number once.
+    let zigzag = |step: usize| if step % 2 == 1 { step.div_ceil(2) } else { arms - step / 2 };
+    let mut order: Vec<usize> = (0..arms).map(|step| (zigzag(step) + row) % arms).collect();
+    // An odd number of arms takes the mirror image as well.
+    if arms % 2 == 1 && row / arms.max(1) % 2 == 1 {
+        order.reverse();
+    }
+    order
 }
 
 fn log(arm: Arm, round: &RoundRecord) {
@@ -303,9 +315,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_arm_is_first_once_and_none_is_left_out() {
-        let orders: Vec<Vec<_>> = (1..=3).map(|round| order_of(round, 3).collect()).collect();
-        assert_eq!(orders, [[0, 1, 2], [1, 2, 0], [2, 0, 1]]);
+    fn every_arm_comes_at_every_place_and_after_every_other_as_often() {
+        for arms in 2..=9_usize {
+            let rounds = if arms % 2 == 0 { arms } else { 2 * arms };
+            let mut places = vec![0; arms * arms];
+            let mut followers = vec![0; arms * arms];
+            for round in 1..=rounds as u32 {
+                let order = order_of(round, arms);
+                order.iter().enumerate().for_each(|(place, arm)| places[arm * arms + place] += 1);
+                order.windows(2).for_each(|pair| followers[pair[0] * arms + pair[1]] += 1);
+            }
+            assert!(places.iter().all(|&times| times == rounds / arms), "{arms}: {places:?}");
+            let after = |arm: usize, next: usize| followers[arm * arms + next];
+            let pairs = (0..arms).flat_map(|arm| (0..arms).map(move |next| (arm, next)));
+            for (arm, next) in pairs {
+                let expected = if arm == next { 0 } else { rounds / arms };
+                assert_eq!(after(arm, next), expected, "{next} after {arm} of {arms}");
+            }
+        }
+        assert_eq!(order_of(1, 1), [0]);
     }
 
     #[test]
