@@ -12,6 +12,7 @@
 //!   │       ├ arm         the node as a process, seen from outside
 //!   │       ├ null_writer null writer: prebuilt Produce requests (produce), nothing else
 //!   │       ├ rival       what it is compared with; straight_line and null_path are its own_process
+//!   │       ├ open_streams asks mongod whether somebody's stream is open
 //!   │       ├ consumer    reads a topic with another client than the node's
 //!   │       ├ check       topic against ledger, by decode and strict_json
 //!   │       └ kafka_admin, usage, procfs
@@ -39,6 +40,7 @@ pub mod ladder;
 pub mod live;
 pub mod null_path;
 pub mod null_writer;
+pub mod open_streams;
 pub mod own_process;
 pub mod procfs;
 pub mod progress;
