@@ -37,6 +37,8 @@ pub enum Format {
     Json,
     /// The bytes of the event as MongoDB sent them.
     Bson,
+    /// Debezium's envelope as JSON text: see [`crate::decode_debezium`]. Only Debezium writes it.
+    Debezium,
 }
 
 /// What to run.
@@ -111,6 +113,7 @@ impl NodePlan {
         match self.format {
             Format::Json => "org.apache.kafka.connect.storage.StringConverter",
             Format::Bson => "org.apache.kafka.connect.converters.ByteArrayConverter",
+            Format::Debezium => "org.apache.kafka.connect.json.JsonConverter",
         }
     }
 
@@ -136,7 +139,7 @@ impl NodePlan {
     /// The connector's properties.
     pub(crate) fn connector_config(&self) -> BTreeMap<String, String> {
         let format = match self.format {
-            Format::Json => "json",
+            Format::Json | Format::Debezium => "json",
             Format::Bson => "bson",
         };
         let mut config = BTreeMap::from(

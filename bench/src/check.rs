@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::decode::tests::{record, workload};
 
-    const FORMATS: [Format; 2] = [Format::Json, Format::Bson];
+    const FORMATS: [Format; 3] = [Format::Json, Format::Bson, Format::Debezium];
 
     fn records(workload: &Workload, format: Format) -> Vec<RecordAndOffset> {
         let kafka = |(offset, op)| {

@@ -22,7 +22,7 @@ use millrace_loadgen::workload::{Key, Kind, Workload};
 use serde_json::{Value, json};
 
 use crate::arm::Format;
-use crate::strict_json;
+use crate::{decode_debezium, strict_json};
 
 /// Why a record says nothing about any write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ impl Decoder {
         match self.format {
             Format::Json => self.decode_json(key, value),
             Format::Bson => self.decode_bson(key, value),
+            Format::Debezium => decode_debezium::decode(&self.workload, key, value),
         }
     }
 
@@ -183,7 +184,7 @@ impl<'a> EventFields<'a> {
     }
 }
 
-fn view(bytes: &[u8]) -> Option<&RawDocument> {
+pub(crate) fn view(bytes: &[u8]) -> Option<&RawDocument> {
     RawDocument::from_bytes(bytes).ok()
 }
 
@@ -197,7 +198,7 @@ fn kind_of(operation: &str) -> Option<Kind> {
     }
 }
 
-fn observed(key: Key, kind: Kind, version: Option<u32>, same: bool) -> Observed {
+pub(crate) fn observed(key: Key, kind: Kind, version: Option<u32>, same: bool) -> Observed {
     let content = if same { Content::Matches } else { Content::Differs };
     Observed { key, kind, version, content }
 }
@@ -281,17 +282,18 @@ pub(crate) mod tests {
     /// Key and value of the record that a node would write about an operation.
     pub(crate) fn record(workload: &Workload, op: Operation, format: Format) -> (Vec<u8>, Vec<u8>) {
         let (key, event) = event(workload, op);
-        (text(&key, format), text(&event, format))
+        match format {
+            Format::Json | Format::Bson => (text(&key, format), text(&event, format)),
+            Format::Debezium => decode_debezium::tests::record(workload, op, &event),
+        }
     }
 
     fn text(document: &Document, format: Format) -> Vec<u8> {
         let bytes = document.to_vec().expect("encodes");
         match format {
             Format::Bson => bytes,
-            Format::Json => {
-                let raw = RawDocument::from_bytes(&bytes).expect("decodes");
-                json_of(RawBsonRef::Document(raw)).to_string().into_bytes()
-            }
+            Format::Json => json_of_document(document).to_string().into_bytes(),
+            Format::Debezium => panic!("its envelope has another shape"),
         }
     }
 
@@ -337,6 +339,11 @@ pub(crate) mod tests {
         });
         let truncated: Vec<_> = truncated.into_iter().collect();
         doc! { "updatedFields": fields, "removedFields": removed, "truncatedArrays": truncated }
+    }
+
+    pub(crate) fn json_of_document(document: &Document) -> Value {
+        let bytes = document.to_vec().expect("encodes");
+        json_of(RawBsonRef::Document(RawDocument::from_bytes(&bytes).expect("decodes")))
     }
 
     /// The types of plain documents, as DefaultJson writes them.

@@ -14,7 +14,7 @@
 //!   │       ├ rival       what it is compared with; straight_line and null_path are its own_process
 //!   │       ├ open_streams asks mongod whether somebody's stream is open
 //!   │       ├ consumer    reads a topic with another client than the node's
-//!   │       ├ check       topic against ledger, by decode and strict_json
+//!   │       ├ check       topic against ledger, by decode, decode_debezium, strict_json and relaxed_json
 //!   │       └ kafka_admin, usage, procfs
 //!   └ scenario   the files of bench/scenarios
 //! proxy, tamper   drops, doubles, swaps and alters records: the checker is held against it
@@ -30,6 +30,7 @@ pub mod check;
 pub mod commands;
 pub mod consumer;
 pub mod decode;
+pub mod decode_debezium;
 pub mod demo;
 pub mod drain;
 pub mod exhaust;
@@ -45,6 +46,7 @@ pub mod own_process;
 pub mod procfs;
 pub mod progress;
 pub mod proxy;
+pub mod relaxed_json;
 pub mod rival;
 pub mod run;
 pub mod scenario;

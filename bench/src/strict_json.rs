@@ -16,36 +16,17 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bson::oid::ObjectId;
-use bson::raw::{RawBsonRef, RawDbPointerRef, RawDocument, RawDocumentBuf};
+use bson::raw::{RawArray, RawBsonRef, RawDbPointerRef, RawDocument, RawDocumentBuf};
 use serde_json::Value;
 
 /// Whether `text` says exactly what `expected` is, fields in the same order.
 pub fn document_equals(expected: &RawDocument, text: &Value) -> bool {
-    let Some(fields) = text.as_object() else { return false };
-    let mut fields = fields.iter();
-    for element in expected {
-        let (Ok((name, value)), Some((text_name, text_value))) = (element, fields.next()) else {
-            return false;
-        };
-        if name.as_str() != text_name || !value_equals(value, text_value) {
-            return false;
-        }
-    }
-    fields.next().is_none()
+    document_equals_by(value_equals, expected, text)
 }
 
 /// As [`document_equals`], but the outermost fields may come in any order.
 pub fn fields_equal(expected: &RawDocument, text: &Value) -> bool {
-    let Some(fields) = text.as_object() else { return false };
-    let mut count = 0;
-    for element in expected {
-        let Ok((name, value)) = element else { return false };
-        if !fields.get(name.as_str()).is_some_and(|text| value_equals(value, text)) {
-            return false;
-        }
-        count += 1;
-    }
-    count == fields.len()
+    fields_equal_by(value_equals, expected, text)
 }
 
 /// Whether `text` says exactly what `expected` is.
@@ -55,13 +36,7 @@ pub fn value_equals(expected: RawBsonRef<'_>, text: &Value) -> bool {
             text.is_f64() && text.as_f64().is_some_and(|y| x.to_bits() == y.to_bits())
         }
         RawBsonRef::String(s) => text.as_str() == Some(s),
-        RawBsonRef::Array(items) => text.as_array().is_some_and(|texts| {
-            let mut texts = texts.iter();
-            items.into_iter().all(|item| match (item, texts.next()) {
-                (Ok(item), Some(text)) => value_equals(item, text),
-                _ => false,
-            }) && texts.next().is_none()
-        }),
+        RawBsonRef::Array(items) => array_equals_by(value_equals, items, text),
         RawBsonRef::Document(document) => document_equals(document, text),
         RawBsonRef::Boolean(b) => text.as_bool() == Some(b),
         RawBsonRef::Null => text.is_null(),
@@ -111,6 +86,49 @@ pub fn value_equals(expected: RawBsonRef<'_>, text: &Value) -> bool {
     }
 }
 
+/// Whether one value equals its text.
+pub(crate) type ValueEquals = fn(RawBsonRef<'_>, &Value) -> bool;
+
+/// Whether a document's values equal those of `text` by `equal`, under the same names in the same order.
+pub(crate) fn document_equals_by(equal: ValueEquals, expected: &RawDocument, text: &Value) -> bool {
+    let Some(fields) = text.as_object() else { return false };
+    let mut fields = fields.iter();
+    for element in expected {
+        let (Ok((name, value)), Some((text_name, text_value))) = (element, fields.next()) else {
+            return false;
+        };
+        if name.as_str() != text_name || !equal(value, text_value) {
+            return false;
+        }
+    }
+    fields.next().is_none()
+}
+
+/// As [`document_equals_by`], but the outermost fields may come in any order.
+pub(crate) fn fields_equal_by(equal: ValueEquals, expected: &RawDocument, text: &Value) -> bool {
+    let Some(fields) = text.as_object() else { return false };
+    let mut count = 0;
+    for element in expected {
+        let Ok((name, value)) = element else { return false };
+        if !fields.get(name.as_str()).is_some_and(|text| equal(value, text)) {
+            return false;
+        }
+        count += 1;
+    }
+    count == fields.len()
+}
+
+/// Whether the items of an array equal those of `text` by `equal`, and there are no more.
+pub(crate) fn array_equals_by(equal: ValueEquals, expected: &RawArray, text: &Value) -> bool {
+    text.as_array().is_some_and(|texts| {
+        let mut texts = texts.iter();
+        expected.into_iter().all(|item| match (item, texts.next()) {
+            (Ok(item), Some(text)) => equal(item, text),
+            _ => false,
+        }) && texts.next().is_none()
+    })
+}
+
 /// Namespace and id of a DBPointer. The bson crate keeps them to itself, so they are taken from its bytes:
 /// `document length i32 │ 0c │ "p" 00 │ string length i32 │ namespace 00 │ id 12 bytes`.
 fn db_pointer_parts(pointer: RawDbPointerRef<'_>) -> Option<(String, ObjectId)> {
@@ -123,16 +141,19 @@ fn db_pointer_parts(pointer: RawDbPointerRef<'_>) -> Option<(String, ObjectId)> 
 }
 
 /// The value of an object's only member.
-fn member<'a>(text: &'a Value, name: &str) -> Option<&'a Value> {
+pub(crate) fn member<'a>(text: &'a Value, name: &str) -> Option<&'a Value> {
     members(text, [name]).map(|[value]| value)
 }
 
-fn member_str<'a>(text: &'a Value, name: &str) -> Option<&'a str> {
+pub(crate) fn member_str<'a>(text: &'a Value, name: &str) -> Option<&'a str> {
     member(text, name).and_then(Value::as_str)
 }
 
 /// The values of an object that has exactly these members, in this order.
-fn members<'a, const N: usize>(text: &'a Value, names: [&str; N]) -> Option<[&'a Value; N]> {
+pub(crate) fn members<'a, const N: usize>(
+    text: &'a Value,
+    names: [&str; N],
+) -> Option<[&'a Value; N]> {
     let object = text.as_object()?;
     if object.len() != N || !object.keys().zip(names).all(|(key, name)| key == name) {
         return None;
