@@ -11,7 +11,7 @@
 //!   │       ├ exhaust     null reader: change stream, exhaust (raw_stream), nothing else
 //!   │       ├ arm         the node as a process, seen from outside
 //!   │       ├ null_writer null writer: prebuilt Produce requests (produce), nothing else
-//!   │       ├ rival       what it is compared with; straight_line and null_path are its own_process
+//!   │       ├ rival       what it is compared with, debezium too; straight_line and null_path are its own_process
 //!   │       ├ open_streams asks mongod whether somebody's stream is open
 //!   │       ├ consumer    reads a topic with another client than the node's
 //!   │       ├ check       topic against ledger, by decode, decode_debezium, strict_json and relaxed_json
@@ -29,6 +29,7 @@ pub mod bottleneck;
 pub mod check;
 pub mod commands;
 pub mod consumer;
+pub mod debezium;
 pub mod decode;
 pub mod decode_debezium;
 pub mod demo;

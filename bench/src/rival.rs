@@ -1,10 +1,12 @@
-//! What the node is compared with: the MongoDB connector in Kafka Connect, the straight line, and the null path.
+//! What the node is compared with: the MongoDB connector and Debezium in Kafka Connect, the straight line, and the null
+//! path.
 //!
 //! ```text
 //! connector-default   JSON text, every setting left alone
 //! connector-tuned     JSON text, batches of 10 000 events, 20 ms linger, record batches of 1 MB
 //! connector-bson      as tuned, raw BSON
 //! straight-line       the official driver and rdkafka, raw BSON: see `straight_line`
+//! debezium            Debezium's envelope as JSON text: see `debezium`
 //! null-path           no rival but a bound, raw BSON: see `null_path`
 //! ```
 //!
@@ -18,7 +20,7 @@ use millrace_testbed::{ConnectPlan, ConnectWorker, Plugin};
 
 use crate::arm::{Format, Node, NodePlan};
 use crate::own_process::OwnProcess;
-use crate::{null_path, straight_line};
+use crate::{debezium, null_path, straight_line};
 
 /// Heap of a Connect worker, MiB: what Connect's own start script gives.
 const CONNECT_HEAP_MB: u32 = 2_048;
@@ -37,6 +39,8 @@ pub enum Rival {
     StraightLine,
     /// The raw exhaust reader and raw Produce requests.
     NullPath,
+    /// Debezium for MongoDB.
+    Debezium,
 }
 
 impl Rival {
@@ -45,6 +49,7 @@ impl Rival {
         match self {
             Self::ConnectorDefault | Self::ConnectorTuned => Format::Json,
             Self::ConnectorBson | Self::StraightLine | Self::NullPath => Format::Bson,
+            Self::Debezium => Format::Debezium,
         }
     }
 
@@ -58,6 +63,7 @@ impl Rival {
                 ("producer.override.linger.ms", "20"),
                 ("producer.override.batch.size", "1000000"),
             ],
+            Self::Debezium => debezium::SETTINGS,
         }
     }
 }
@@ -85,6 +91,10 @@ impl Contender {
             Some(Rival::NullPath) => {
                 let started = OwnProcess::start("null-path", null_path::RUNNING, plan);
                 started.await.map(Self::Own)
+            }
+            Some(Rival::Debezium) => {
+                let worker = debezium::start(plan, CONNECT_HEAP_MB).await?;
+                Ok(Self::Connect(Box::new(worker)))
             }
             Some(
                 rival @ (Rival::ConnectorDefault | Rival::ConnectorTuned | Rival::ConnectorBson),

@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn rivals_are_named_one_by_one_or_all_together() {
-        assert_eq!(parse_rivals("all").map(|rivals| rivals.0.len()), Ok(4));
+        assert_eq!(parse_rivals("all").map(|rivals| rivals.0.len()), Ok(5));
         assert_eq!(parse_rivals("none"), Ok(Rivals::default()));
         assert_eq!(
             parse_rivals("straight-line,connector-bson"),

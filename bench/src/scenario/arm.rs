@@ -27,6 +27,8 @@ pub enum Arm {
     NullWriter,
     /// See [`Rival::NullPath`].
     NullPath,
+    /// See [`Rival::Debezium`].
+    Debezium,
 }
 
 /// Something that a scenario takes and not every arm has.
@@ -49,8 +51,13 @@ pub enum Feature {
 
 impl Arm {
     /// Every rival, in the order of tables.
-    pub const RIVALS: [Self; 4] =
-        [Self::ConnectorDefault, Self::ConnectorTuned, Self::ConnectorBson, Self::StraightLine];
+    pub const RIVALS: [Self; 5] = [
+        Self::ConnectorDefault,
+        Self::ConnectorTuned,
+        Self::ConnectorBson,
+        Self::StraightLine,
+        Self::Debezium,
+    ];
 
     /// As records name it.
     pub fn name(self) -> &'static str {
@@ -64,6 +71,7 @@ impl Arm {
             Self::StraightLine => "straight-line",
             Self::NullWriter => "null-writer",
             Self::NullPath => "null-path",
+            Self::Debezium => "debezium",
         }
     }
 
@@ -78,6 +86,7 @@ impl Arm {
             Self::ConnectorBson => Rival::ConnectorBson,
             Self::StraightLine => Rival::StraightLine,
             Self::NullPath => Rival::NullPath,
+            Self::Debezium => Rival::Debezium,
         };
         Some((Some(rival), rival.format()))
     }
@@ -105,13 +114,29 @@ impl Arm {
                 Some("the node has no startup.mode=copy_existing yet")
             }
             (Self::StraightLine, _) => Some("the straight line has no settings"),
+            (Self::Debezium, Feature::Snapshot) => {
+                Some("the rig starts Debezium without its snapshot")
+            }
+            (Self::Debezium, Feature::Tls) => Some("the rig hands Debezium no certificates"),
             (Self::NodeJson | Self::NodeBson, _)
-            | (Self::ConnectorDefault | Self::ConnectorTuned | Self::ConnectorBson, _) => None,
+            | (Self::ConnectorDefault | Self::ConnectorTuned | Self::ConnectorBson, _)
+            | (Self::Debezium, _) => None,
         }
     }
 
     /// Whether a round of it leaves the next one cold: it brings a virtual machine of its own.
     pub fn starts_cold(self) -> bool {
-        matches!(self, Self::ConnectorDefault | Self::ConnectorTuned | Self::ConnectorBson)
+        match self {
+            Self::ConnectorDefault
+            | Self::ConnectorTuned
+            | Self::ConnectorBson
+            | Self::Debezium => true,
+            Self::NullReader
+            | Self::NodeJson
+            | Self::NodeBson
+            | Self::StraightLine
+            | Self::NullWriter
+            | Self::NullPath => false,
+        }
     }
 }
