@@ -236,7 +236,7 @@ impl Backlog {
         match filled {
             Err(error) if error.is::<Interrupted>() => return Err(error),
             filled => {
-                filled.with_context(|| format!("its log ends with:\n{}", contender.log_tail()))?
+                filled.with_context(|| format!("its log ends with:\n{}", contender.log_tail()))?;
             }
         }
         let used = watch.end(events);
