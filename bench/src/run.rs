@@ -14,8 +14,9 @@
 //! In a balanced Latin square (E. J. Williams 1949) each arm comes at each place once, and right after each other arm
 //! once; for an odd number of arms it takes twice as many rounds.
 //!
-//! A round in which the null reader is no wall (mongod was not busy: a reader that was too slow, or a host that gave the
-//! CPU to a neighbour) has no ratios. It is kept with its reason, and another is run, up to twice the rounds but one.
+//! A round in which the null reader is no wall (mongod was not busy: a reader that was too slow, or a host that gave
+//! the CPU to a neighbour) has no ratios. It is kept with its reason, and another is run, up to twice the rounds but
+//! one.
 //!
 //! The first rounds warm up and are not recorded: the broker's machine code is compiled while it works, which takes as
 //! much CPU again as the work (17 µs per event in the first round, 6 µs in the fourth). An arm that brings a virtual
