@@ -1,8 +1,9 @@
 //! A load at intended times, followed by one arm: started before it, checked and stopped after it.
 //!
 //! ```text
-//! database dropped ─► topic made ─► arm started at this operation time ─► load ─► arm stopped ─► topic deleted
-//!                                                                          └ one record for each recorded phase
+//! database dropped ─► topic made ─► arm started at this operation time ─► its stream is open
+//!                                                             ─► load ─► arm stopped ─► topic deleted
+//!                                                                └ one record for each recorded phase
 //! ```
 //!
 //! Every arm has a database of its own, so that no arm sees the drop of another's. A ledger that is not clean spoils
@@ -11,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use millrace_loadgen::ceiling::Ceiling;
@@ -27,9 +28,13 @@ use crate::arm::NodePlan;
 use crate::backlog::{self, CONNECTOR};
 use crate::drain::faults;
 use crate::live::{self, Live, LiveReading, PhaseReading};
+use crate::open_streams::OpenStreams;
 use crate::progress::Progress;
 use crate::rival::Contender;
 use crate::scenario::{Arm, Course, Phase, Scenario};
+
+/// How long an arm that runs may take to open its stream.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the arms of a run share.
 #[derive(Clone, Debug)]
@@ -75,7 +80,12 @@ impl Follow {
         };
         let topic = backlog::fresh_topic(&plan.bootstrap, &plan.topic(&plan.collection), 1).await?;
         let started = Instant::now();
+        let streams = OpenStreams::note(&client).await?;
         let mut contender = Contender::start(rival, &plan).await?;
+        streams
+            .wait_for_stream(STREAM_TIMEOUT)
+            .await
+            .with_context(|| format!("its log ends with:\n{}", contender.log_tail()))?;
         let start_ms = started.elapsed().as_millis() as u64;
         let member = mongodb.primary().await.unwrap_or(0);
         let parts = [
@@ -166,7 +176,7 @@ fn why_invalid(reading: &LiveReading, latency: &LatencyHistogram) -> Option<Stri
             reading.report.verdict
         ));
     }
-    let p99 = std::time::Duration::from_secs_f64(latency.percentile_ms(99.0) / 1e3);
+    let p99 = Duration::from_secs_f64(latency.percentile_ms(99.0) / 1e3);
     reading.lateness.fault(Some(p99)).map(|late| late.to_string())
 }
 
