@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bson::Timestamp;
 use millrace_testbed::{Lifetime, Process};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::procfs;
@@ -56,6 +57,8 @@ pub struct NodePlan {
     pub database: String,
     /// Collection to watch; empty for every collection of the database.
     pub collection: String,
+    /// Further collections, each with a connector of its own.
+    pub further_collections: Vec<String>,
     /// The topic is `<prefix>.<database>.<collection>`; without a prefix `<database>.<collection>`.
     pub topic_prefix: String,
     /// Form of keys and values.
@@ -81,7 +84,8 @@ pub struct Usage {
 #[derive(Debug)]
 pub struct Node {
     process: Process,
-    name: String,
+    /// Of its connectors.
+    names: Vec<String>,
     folder: Folder,
 }
 
@@ -132,11 +136,17 @@ impl NodePlan {
         file
     }
 
-    fn connector_file(&self) -> Value {
-        json!({ "name": self.name, "config": self.connector_config() })
+    /// Name and properties of each connector.
+    pub(crate) fn connectors(&self) -> Vec<(String, BTreeMap<String, String>)> {
+        let first = (self.name.clone(), self.connector_config());
+        let further = (2..).zip(&self.further_collections).map(|(number, collection)| {
+            let plan = Self { collection: collection.clone(), ..self.clone() };
+            (format!("{}-{number}", self.name), plan.connector_config())
+        });
+        iter::once(first).chain(further).collect()
     }
 
-    /// The connector's properties.
+    /// The properties of the first connector.
     pub(crate) fn connector_config(&self) -> BTreeMap<String, String> {
         let format = match self.format {
             Format::Json | Format::Debezium => "json",
@@ -189,17 +199,27 @@ impl Node {
     async fn run(plan: &NodePlan, folder: Folder, lifetime: Lifetime) -> Result<Self> {
         let path = folder.path();
         fs::write(path.join("worker.properties"), plan.worker_file(path))?;
-        fs::write(path.join("connector.json"), plan.connector_file().to_string())?;
+        let mut files = Vec::new();
+        let mut names = Vec::new();
+        for (name, config) in plan.connectors() {
+            let number = files.len() + 1;
+            let file = if number == 1 { String::new() } else { format!("-{number}") };
+            let file = path.join(format!("connector{file}.json"));
+            fs::write(&file, json!({ "name": name, "config": config }).to_string())?;
+            files.push(file);
+            names.push(name);
+        }
         let log = path.join("node.log");
         let log_bytes_before = fs::metadata(&log).map_or(0, |log| log.len());
         let mut command = Command::new(&plan.binary);
         command
             .arg("standalone")
-            .args([path.join("worker.properties"), path.join("connector.json")])
+            .arg(path.join("worker.properties"))
+            .args(files)
             .env("NO_COLOR", "1")
             .env("RUST_LOG", "info"); // its log tells when it runs
         let process = Process::start("the node", command, &log, lifetime)?;
-        let mut node = Self { process, name: plan.name.clone(), folder };
+        let mut node = Self { process, names, folder };
         node.wait_until_running(log_bytes_before as usize).await?;
         Ok(node)
     }
@@ -209,14 +229,15 @@ impl Node {
         loop {
             let log = fs::read(self.process.log_path()).unwrap_or_default();
             let new = String::from_utf8_lossy(log.get(log_bytes_before..).unwrap_or_default());
-            if new.lines().any(|line| says_running(line, &self.name)) {
+            let runs = |name: &String| new.lines().any(|line| says_running(line, name));
+            if self.names.iter().all(runs) {
                 return Ok(());
             }
             self.ensure_alive()?;
             if START_TIMEOUT < started.elapsed() {
                 bail!(
-                    "the node did not report connector {} running within {} s; its log ends with:\n{}",
-                    self.name,
+                    "the node did not report {} running within {} s; its log ends with:\n{}",
+                    self.names.join(", "),
                     START_TIMEOUT.as_secs(),
                     self.log_tail()
                 );
@@ -308,6 +329,7 @@ mod tests {
             bootstrap: "h:2".into(),
             database: "millrace_drain".into(),
             collection: "events".into(),
+            further_collections: vec!["more".into()],
             topic_prefix: "r1json".into(),
             format: Format::Json,
             start_at: Some(Timestamp { time: 7, increment: 2 }),
@@ -327,9 +349,10 @@ mod tests {
              offset.storage.file.filename=/f/connect.offsets\n\
              offset.flush.interval.ms=1000\n"
         );
-        let connector = plan.connector_file();
-        let config = &connector["config"];
-        assert_eq!(connector["name"], "drain");
+        let connectors = plan.connectors();
+        let [(name, config), (second, further)] = &connectors[..] else { panic!("two connectors") };
+        assert_eq!((name.as_str(), second.as_str()), ("drain", "drain-2"));
+        assert_eq!((&*config["collection"], &*further["collection"]), ("events", "more"));
         assert_eq!(config["batch.size"], "5");
         assert_eq!(
             config["startup.mode.timestamp.start.at.operation.time"],

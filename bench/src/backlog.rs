@@ -13,6 +13,8 @@
 //! neither rate. The first arrival is a small share of the events, and is recorded. The node's window is the broker's
 //! own, not the node's word for it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,23 +24,24 @@ use millrace_loadgen::stop::Stop;
 use millrace_loadgen::workload::{Collections, Workload};
 use millrace_loadgen::writer::{Written, write_backlog};
 use millrace_testbed::Testbed;
+use serde_json::Value;
 use tokio::task::spawn_blocking;
 
 use crate::arm::{Format, NodePlan};
 use crate::check::{self, Report};
-use crate::consumer::{self, Topic};
+use crate::consumer::Topic;
+use crate::counters;
 use crate::exhaust::{self, NullRead, NullReading};
-use crate::kafka_admin::KafkaAdmin;
 use crate::null_writer::{self, NullWrite, NullWriting, Pair};
 use crate::procfs;
 use crate::progress::Progress;
 use crate::rival::{Contender, Rival};
 use crate::run::{Interrupted, ensure_not_stopped};
+use crate::topics::{self, AppendWindow};
 use crate::usage::{self, Watch};
 
 /// An arm that stands still for this long has failed.
 pub const STALLED_MAX: Duration = Duration::from_secs(30);
-const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
 /// Events that the null writer takes turns with: some megabytes.
 const SAMPLE_EVENTS: u64 = 8_192;
 /// Name of the connector in every arm.
@@ -61,8 +64,12 @@ pub struct Backlog {
     primary_pid: Option<u32>,
     /// Process id of the broker, if it runs here.
     broker_pid: Option<u32>,
+    /// Whether each collection has a connector of its own.
+    is_shared_out: bool,
     /// Ends a drain early.
     stop: Stop,
+    /// What it added to the oplog, for each event.
+    oplog_growth: BTreeMap<String, Value>,
 }
 
 /// How the node drained the backlog.
@@ -82,6 +89,8 @@ pub struct NodeReading {
     pub peak_rss_kib: u64,
     /// What every process used from the start of the stream to the last event.
     pub used: usage::Found,
+    /// Connections of the arm, growth of the oplog.
+    pub counters: BTreeMap<String, Value>,
     /// What the ledger says.
     pub report: Report,
 }
@@ -98,10 +107,14 @@ impl Backlog {
         let database = mongodb.client().await?.database(&workload.database);
         database.drop().await.context("could not drop what an earlier run left")?;
         let bar = progress.count("loading", workload.operations);
+        let client = mongodb.client().await?;
+        let oplog_before = counters::oplog_bytes(&client).await.ok();
         let written =
             write_backlog(&mongodb.uri(), &workload, |written| bar.set_position(written)).await?;
         bar.finish_and_clear();
+        let oplog_after = counters::oplog_bytes(&client).await.ok();
         let member = mongodb.primary().await.unwrap_or(0);
+        let oplog_growth = counters::oplog_growth(oplog_before, oplog_after, written.operations);
         Ok(Self {
             written,
             mongodb_uri: mongodb.uri(),
@@ -109,9 +122,17 @@ impl Backlog {
             primary: mongodb.hosts().get(member).cloned().context("there is no mongod")?,
             primary_pid: mongodb.pid(member).ok(),
             broker_pid: testbed.kafka().pid().ok(),
+            is_shared_out: false,
             stop: Stop::new(),
+            oplog_growth,
             workload,
         })
+    }
+
+    /// Gives each collection a connector of its own, instead of one that watches all.
+    pub fn share_out(mut self) -> Self {
+        self.is_shared_out = true;
+        self
     }
 
     /// Lets `stop` end drains early, with [`Interrupted`].
@@ -141,7 +162,7 @@ impl Backlog {
         Ok(NullRead {
             address: self.primary.clone(),
             database: self.workload.database.clone(),
-            collection: self.collection()?.to_owned(),
+            collection: self.collection(),
             start_at: self.start_at(),
             events,
             server_pid: self.primary_pid,
@@ -163,7 +184,7 @@ impl Backlog {
         progress: Progress,
     ) -> Result<NullWriting> {
         let sample = self.sample(SAMPLE_EVENTS).await?;
-        let topic = fresh_topic(&self.bootstrap, topic, 1).await?;
+        let topic = topics::fresh(&self.bootstrap, &[topic.to_owned()], 1).await?;
         let plan = NullWrite { bootstrap: self.bootstrap.clone(), sample, records };
         let bar = progress.count("null writer", records);
         let on_progress = {
@@ -172,19 +193,27 @@ impl Backlog {
         };
         let writing = null_writer::write(plan, &topic, on_progress).await;
         bar.finish_and_clear();
-        delete_topic(&self.bootstrap, topic.name()).await?;
+        topics::delete(&self.bootstrap, topic.names()).await?;
         writing
     }
 
     /// What the node is started with to drain it.
     pub fn node_plan(&self, binary: &Path, format: Format, topic_prefix: &str) -> Result<NodePlan> {
+        let (collection, further_collections) = match self.is_shared_out {
+            false => (self.collection(), Vec::new()),
+            true => {
+                let mut names = self.workload.collections.names().map(Cow::into_owned);
+                (names.next().context("a backlog has a collection")?, names.collect())
+            }
+        };
         Ok(NodePlan {
             binary: binary.to_owned(),
             name: CONNECTOR.to_owned(),
             mongodb_uri: self.mongodb_uri.clone(),
             bootstrap: self.bootstrap.clone(),
             database: self.workload.database.clone(),
-            collection: self.collection()?.to_owned(),
+            collection,
+            further_collections,
             topic_prefix: topic_prefix.to_owned(),
             format,
             start_at: Some(self.start_at()),
@@ -202,11 +231,12 @@ impl Backlog {
         keep_topic: bool,
         progress: Progress,
     ) -> Result<NodeReading> {
-        let name = plan.topic(self.collection()?);
-        let topic = fresh_topic(&self.bootstrap, &name, 1).await?;
+        let collections = self.workload.collections.names();
+        let names: Vec<_> = collections.map(|collection| plan.topic(&collection)).collect();
+        let topic = topics::fresh(&self.bootstrap, &names, 1).await?;
         let reading = self.fill_and_check(rival, plan, &topic, progress).await;
         if !keep_topic {
-            delete_topic(&self.bootstrap, &name).await?;
+            topics::delete(&self.bootstrap, &names).await?;
         }
         reading
     }
@@ -242,12 +272,13 @@ impl Backlog {
         let used = watch.end(events);
         let cpu = procfs::process_cpu(pid).context("could not read its CPU time")?;
         let peak_rss_kib = procfs::peak_rss_kib(pid).context("could not read its memory")?;
+        let mut counters = counters::connections(pid, &self.mongodb_uri, &self.bootstrap);
+        counters.extend(self.oplog_growth.clone());
         contender.stop().await?;
 
-        let end = topic.end().await?;
-        let (window, events_first_batch) =
-            append_window(&self.bootstrap, topic.name(), end).await?;
-        let bar = progress.count("checking", end);
+        let AppendWindow { events, window, events_first_batch } =
+            topics::append_window(&self.bootstrap, topic).await?;
+        let bar = progress.count("checking", events);
         let report = check::check_topic(topic, &self.workload, plan.format, {
             let bar = bar.clone();
             move |records| bar.set_position(records)
@@ -255,70 +286,23 @@ impl Backlog {
         .await?;
         bar.finish_and_clear();
         Ok(NodeReading {
-            events: end,
+            events,
             events_first_batch,
             window,
             start,
             cpu,
             peak_rss_kib,
             used,
+            counters,
             report,
         })
     }
 
-    fn collection(&self) -> Result<&str> {
+    /// What a stream of it watches: its only collection, or the database (as an empty name).
+    fn collection(&self) -> String {
         match &self.workload.collections {
-            Collections::Named(names) if names.len() == 1 => Ok(&names[0]),
-            collections @ (Collections::Named(_) | Collections::Numbered { .. }) => {
-                anyhow::bail!("a backlog has one collection, not {collections}")
-            }
+            Collections::Named(names) if names.len() == 1 => names[0].clone(),
+            Collections::Named(_) | Collections::Numbered { .. } => String::new(),
         }
     }
-}
-
-/// An empty topic in which the broker notes when it appended each batch. What an earlier run left there is deleted.
-pub async fn fresh_topic(bootstrap: &str, name: &str, partitions: i32) -> Result<Topic> {
-    let client = consumer::connect(bootstrap).await?;
-    if client.list_topics().await?.iter().any(|topic| topic.name == name) {
-        delete_topic(bootstrap, name).await?;
-    }
-    let (address, topic_name) = (bootstrap.to_owned(), name.to_owned());
-    let settings = [("message.timestamp.type", "LogAppendTime")];
-    spawn_blocking(move || {
-        KafkaAdmin::connect(&address)?.create_topic(&topic_name, partitions, &settings)
-    })
-    .await??;
-    Topic::open(&client, name, TOPIC_TIMEOUT).await
-}
-
-/// Deletes a topic and waits until the broker has forgotten it.
-pub async fn delete_topic(bootstrap: &str, name: &str) -> Result<()> {
-    let client = consumer::connect(bootstrap).await?;
-    let controller = client.controller_client()?;
-    let deleted = controller.delete_topic(name, TOPIC_TIMEOUT.as_millis() as i32).await;
-    deleted.with_context(|| format!("could not delete topic {name}"))?;
-    let asked = Instant::now();
-    while client.list_topics().await?.iter().any(|topic| topic.name == name) {
-        ensure!(asked.elapsed() < TOPIC_TIMEOUT, "topic {name} is still there after its deletion");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
-}
-
-/// From the first batch of partition 0 to the last, and the records of the first.
-pub(crate) async fn append_window(
-    bootstrap: &str,
-    topic: &str,
-    end: u64,
-) -> Result<(Duration, u64)> {
-    let (bootstrap, topic) = (bootstrap.to_owned(), topic.to_owned());
-    spawn_blocking(move || {
-        let mut admin = KafkaAdmin::connect(&bootstrap)?;
-        let first = admin.batch_at(&topic, 0, 0)?;
-        let last = admin.batch_at(&topic, 0, end.saturating_sub(1) as i64)?;
-        let (first, last) = first.zip(last).with_context(|| format!("topic {topic} is empty"))?;
-        let window_ms = last.appended_ms.saturating_sub(first.appended_ms).max(0) as u64;
-        Ok((Duration::from_millis(window_ms), u64::from(first.records)))
-    })
-    .await?
 }

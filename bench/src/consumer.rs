@@ -27,7 +27,7 @@ const MESSAGE_BYTES_MAX: usize = 128 << 20;
 /// Records of one partition, in the order of their offsets.
 #[derive(Debug)]
 pub struct Fetched {
-    /// The partition.
+    /// The partition; of several topics its place among all partitions.
     pub partition: i32,
     /// When the reply was complete.
     pub arrived: Instant,
@@ -35,10 +35,10 @@ pub struct Fetched {
     pub records: Vec<RecordAndOffset>,
 }
 
-/// A topic and a connection to the leader of each of its partitions.
+/// A topic, or several that are read as one, and a connection to the leader of each partition.
 #[derive(Clone, Debug)]
 pub struct Topic {
-    name: String,
+    names: Vec<String>,
     partitions: Vec<Arc<PartitionClient>>,
 }
 
@@ -73,12 +73,31 @@ impl Topic {
             let client = client.partition_client(name, partition, UnknownTopicHandling::Retry);
             client.await.map(Arc::new).with_context(|| format!("could not open {name}-{partition}"))
         });
-        Ok(Self { name: name.to_owned(), partitions: try_join_all(open).await? })
+        Ok(Self { names: vec![name.to_owned()], partitions: try_join_all(open).await? })
     }
 
-    /// The name.
-    pub fn name(&self) -> &str {
-        &self.name
+    /// Several topics as one.
+    pub fn together(topics: Vec<Self>) -> Self {
+        let (mut names, mut partitions) = (Vec::new(), Vec::new());
+        for topic in topics {
+            names.extend(topic.names);
+            partitions.extend(topic.partitions);
+        }
+        Self { names, partitions }
+    }
+
+    /// The name; of several topics the first and how many there are.
+    pub fn name(&self) -> String {
+        match &self.names[..] {
+            [] => "none".to_owned(),
+            [name] => name.clone(),
+            [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+        }
+    }
+
+    /// All names.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// How many partitions it has.
@@ -88,8 +107,16 @@ impl Topic {
 
     /// Records in all partitions now, if none was deleted.
     pub async fn end(&self) -> Result<u64> {
-        let ends = self.partitions.iter().map(|partition| end_of(partition));
-        Ok(try_join_all(ends).await?.into_iter().map(|end| end as u64).sum())
+        Ok(self.ends().await?.into_iter().map(|(_, _, end)| end as u64).sum())
+    }
+
+    /// Name, partition and end of the log of each partition.
+    pub async fn ends(&self) -> Result<Vec<(String, i32, i64)>> {
+        let ends = self.partitions.iter().map(|partition| async move {
+            let end = end_of(partition).await?;
+            anyhow::Ok((partition.topic().to_owned(), partition.partition(), end))
+        });
+        try_join_all(ends).await
     }
 
     /// Waits until the log holds `records` records. Fails when none is added for `stalled_max`, and when `alive` says
@@ -115,7 +142,7 @@ impl Topic {
             ensure!(
                 grown.elapsed() < stalled_max,
                 "topic {} stands at {end} of {records} records for {} s",
-                self.name,
+                self.name(),
                 stalled_max.as_secs()
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -124,7 +151,8 @@ impl Topic {
 
     /// Sends every record of the log, as it is now, to `sink`. Ends early when the receiver is gone.
     pub async fn read_all(&self, sink: mpsc::Sender<Fetched>) -> Result<()> {
-        let readers = self.partitions.iter().map(|partition| read_all(partition, sink.clone()));
+        let readers = (0..).zip(&self.partitions);
+        let readers = readers.map(|(place, partition)| read_all(place, partition, sink.clone()));
         try_join_all(readers).await?;
         Ok(())
     }
@@ -133,9 +161,9 @@ impl Topic {
     /// holds a request open at the broker, so that a record is seen as soon as it is committed.
     pub async fn follow(&self) -> Result<mpsc::UnboundedReceiver<Result<Fetched>>> {
         let (sink, fetched) = mpsc::unbounded_channel();
-        for partition in &self.partitions {
+        for (place, partition) in (0..).zip(&self.partitions) {
             let from = end_of(partition).await?;
-            tokio::spawn(follow(partition.clone(), from, sink.clone()));
+            tokio::spawn(follow(place, partition.clone(), from, sink.clone()));
         }
         Ok(fetched)
     }
@@ -145,11 +173,15 @@ async fn end_of(partition: &PartitionClient) -> Result<i64> {
     partition.get_offset(OffsetAt::Latest).await.context("could not read the end of the log")
 }
 
-async fn read_all(partition: &PartitionClient, sink: mpsc::Sender<Fetched>) -> Result<()> {
+async fn read_all(
+    place: i32,
+    partition: &PartitionClient,
+    sink: mpsc::Sender<Fetched>,
+) -> Result<()> {
     let end = end_of(partition).await?;
     let mut offset = 0;
     while offset < end {
-        let fetched = fetch(partition, offset, LONG_POLL_MS).await?;
+        let fetched = fetch(place, partition, offset, LONG_POLL_MS).await?;
         let last = fetched.records.last().map(|record| record.offset);
         offset =
             last.with_context(|| format!("the log of {} records has a gap at {offset}", end))? + 1;
@@ -161,6 +193,7 @@ async fn read_all(partition: &PartitionClient, sink: mpsc::Sender<Fetched>) -> R
 }
 
 async fn follow(
+    place: i32,
     partition: Arc<PartitionClient>,
     from: i64,
     sink: mpsc::UnboundedSender<Result<Fetched>>,
@@ -168,7 +201,7 @@ async fn follow(
     let mut offset = from;
     loop {
         let fetched = tokio::select! {
-            fetched = fetch(&partition, offset, LONG_POLL_MS) => fetched,
+            fetched = fetch(place, &partition, offset, LONG_POLL_MS) => fetched,
             // Nobody listens: the request is given up, so that it does not see the topic deleted.
             () = sink.closed() => return,
         };
@@ -184,10 +217,15 @@ async fn follow(
     }
 }
 
-async fn fetch(partition: &PartitionClient, offset: i64, wait_ms: i32) -> Result<Fetched> {
+async fn fetch(
+    place: i32,
+    partition: &PartitionClient,
+    offset: i64,
+    wait_ms: i32,
+) -> Result<Fetched> {
     let (records, _) = partition
         .fetch_records(offset, 1..FETCH_BYTES, wait_ms)
         .await
         .with_context(|| format!("could not fetch {} from {offset}", partition.topic()))?;
-    Ok(Fetched { partition: partition.partition(), arrived: Instant::now(), records })
+    Ok(Fetched { partition: place, arrived: Instant::now(), records })
 }

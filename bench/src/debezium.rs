@@ -120,6 +120,7 @@ mod tests {
             bootstrap: "h:2".into(),
             database: "millrace_drain".into(),
             collection: collection.into(),
+            further_collections: Vec::new(),
             topic_prefix: topic_prefix.into(),
             format: Format::Debezium,
             start_at: Some(Timestamp { time: 7, increment: 2 }),

@@ -24,12 +24,13 @@ use millrace_testbed::{Facts, Plan, Servers, Testbed};
 use serde::Serialize;
 
 use crate::arm::{Format, Node, NodePlan};
-use crate::backlog::{self, Backlog, NodeReading};
+use crate::backlog::{Backlog, NodeReading};
 use crate::drain::faults;
 use crate::exhaust::NullReading;
 use crate::live::{self, Live, LiveReading};
 use crate::progress::Progress;
 use crate::scenario::{Course, Step};
+use crate::topics;
 
 const DATABASE: &str = "millrace_demo";
 const BACKLOG_COLLECTION: &str = "events";
@@ -144,7 +145,7 @@ pub async fn run(tour: &Tour, progress: Progress) -> Result<Summary> {
     let started = Instant::now();
     let waiting = progress.wait("servers");
     let testbed = if tour.keep {
-        Testbed::up_detached(Plan::default()).await?
+        Testbed::up_detached_from(Plan::default(), tour.servers).await?
     } else {
         Testbed::up(Plan::default(), tour.servers).await?
     };
@@ -166,9 +167,8 @@ pub async fn run(tour: &Tour, progress: Progress) -> Result<Summary> {
         summary.kept = Some(keep(testbed, node)?);
     } else {
         node.stop().await?;
-        for collection in [BACKLOG_COLLECTION, LIVE_COLLECTION] {
-            backlog::delete_topic(&backlog.bootstrap, &topic(collection)).await?;
-        }
+        let names = [BACKLOG_COLLECTION, LIVE_COLLECTION].map(topic);
+        topics::delete(&backlog.bootstrap, &names).await?;
     }
     summary.elapsed_s = started.elapsed().as_secs_f64();
     Ok(summary)
@@ -182,7 +182,7 @@ async fn go_live(
     plan: NodePlan,
     progress: Progress,
 ) -> Result<(Node, LiveReading)> {
-    let topic = backlog::fresh_topic(&backlog.bootstrap, &topic(LIVE_COLLECTION), 1).await?;
+    let topic = topics::fresh_one(&backlog.bootstrap, &topic(LIVE_COLLECTION), 1).await?;
     // No start time: the mode `latest` of the connector, and nothing of the backlog comes again.
     let plan = NodePlan { start_at: None, ..plan };
     let mut node = match testbed.folder().filter(|_| tour.keep) {

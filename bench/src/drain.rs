@@ -96,20 +96,22 @@ pub fn sink_round(round: u32, writing: &NullWriting) -> RoundRecord {
 pub fn node_round(round: u32, reading: &NodeReading) -> RoundRecord {
     let seconds = reading.window.as_secs_f64();
     let moved = reading.report.moved;
+    let mut counters = reading.counters.clone();
+    counters.extend([
+        ("events_first_batch".to_owned(), json!(reading.events_first_batch)),
+        ("cpu_ms".to_owned(), json!(reading.cpu.as_millis() as u64)),
+        ("start_ms".to_owned(), json!(reading.start.as_millis() as u64)),
+        ("cpu_system_share".to_owned(), json!(reading.used.arm_system_share)),
+        ("server_busy".to_owned(), json!(reading.used.mongod_busy)),
+        ("host_stolen".to_owned(), json!(reading.used.host_stolen)),
+    ]);
     RoundRecord {
         cpu_us_per_event: Some(reading.cpu.as_secs_f64() * 1e6 / reading.events.max(1) as f64),
         peak_rss_mib: Some(reading.peak_rss_kib as f64 / 1_024.0),
         faults: faults(&reading.report),
         invalid_reason: (moved != 0).then(|| format!("{moved} records in a foreign partition")),
         usage: reading.used.usage.clone(),
-        counters: BTreeMap::from([
-            ("events_first_batch".to_owned(), json!(reading.events_first_batch)),
-            ("cpu_ms".to_owned(), json!(reading.cpu.as_millis() as u64)),
-            ("start_ms".to_owned(), json!(reading.start.as_millis() as u64)),
-            ("cpu_system_share".to_owned(), json!(reading.used.arm_system_share)),
-            ("server_busy".to_owned(), json!(reading.used.mongod_busy)),
-            ("host_stolen".to_owned(), json!(reading.used.host_stolen)),
-        ]),
+        counters,
         ..RoundRecord::new(round, reading.events, reading.report.bytes, seconds)
     }
 }

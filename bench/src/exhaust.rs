@@ -32,7 +32,7 @@ pub struct NullRead {
     pub address: String,
     /// Database of the collection.
     pub database: String,
-    /// The collection to watch.
+    /// The collection to watch; empty for all of the database.
     pub collection: String,
     /// Where the stream starts.
     pub start_at: Timestamp,

@@ -22,16 +22,18 @@ use millrace_loadgen::writer::next_operation_time;
 use millrace_results::histogram::LatencyHistogram;
 use millrace_results::record::RoundRecord;
 use millrace_testbed::Testbed;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arm::NodePlan;
-use crate::backlog::{self, CONNECTOR};
+use crate::backlog::CONNECTOR;
+use crate::counters;
 use crate::drain::faults;
 use crate::live::{self, Live, LiveReading, PhaseReading};
 use crate::open_streams::OpenStreams;
 use crate::progress::Progress;
 use crate::rival::Contender;
 use crate::scenario::{Arm, Course, Phase, Scenario};
+use crate::topics;
 
 /// How long an arm that runs may take to open its stream.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(30);
@@ -72,13 +74,14 @@ impl Follow {
             bootstrap: kafka.bootstrap(),
             database: workload.database.clone(),
             collection: collection(&workload)?,
+            further_collections: Vec::new(),
             topic_prefix: format!("r{round}"),
             format,
             start_at: Some(next_operation_time(&client).await?),
             worker_settings: Vec::new(),
             connector_settings: scenario.connector.clone().into_iter().collect(),
         };
-        let topic = backlog::fresh_topic(&plan.bootstrap, &plan.topic(&plan.collection), 1).await?;
+        let topic = topics::fresh_one(&plan.bootstrap, &plan.topic(&plan.collection), 1).await?;
         let started = Instant::now();
         let streams = OpenStreams::note(&client).await?;
         let mut contender = Contender::start(rival, &plan).await?;
@@ -106,15 +109,22 @@ impl Follow {
             faults,
             stop: self.stop.clone(),
         };
+        let oplog_before = counters::oplog_bytes(&client).await.ok();
         let reading = live::measure(&live, || contender.ensure_alive(), progress).await;
         let reading =
             reading.with_context(|| format!("its log ends with:\n{}", contender.log_tail()))?;
+        let oplog_after = counters::oplog_bytes(&client).await.ok();
+        let mut counters =
+            counters::connections(contender.pid()?, &plan.mongodb_uri, &plan.bootstrap);
+        let written = reading.written.operations;
+        counters.extend(counters::oplog_growth(oplog_before, oplog_after, written));
+        counters.insert("start_ms".to_owned(), json!(start_ms));
         contender.stop().await?;
-        backlog::delete_topic(&plan.bootstrap, topic.name()).await?;
+        topics::delete(&plan.bootstrap, topic.names()).await?;
         if !reading.report.is_exact() {
             tracing::error!("{}: {}", arm.name(), reading.report);
         }
-        Ok(self.records(round, course, &reading, start_ms))
+        Ok(self.records(round, course, &reading, &counters))
     }
 
     fn records(
@@ -122,12 +132,12 @@ impl Follow {
         round: u32,
         course: &Course,
         reading: &LiveReading,
-        start_ms: u64,
+        counters: &BTreeMap<String, Value>,
     ) -> Vec<RoundRecord> {
         let phases = course.phases().iter().zip(&reading.phases);
         let recorded = phases.filter(|(phase, read)| phase.is_recorded && read.events != 0);
         let mut records: Vec<_> = recorded
-            .map(|(phase, read)| self.record(round, phase, read, reading, start_ms))
+            .map(|(phase, read)| self.record(round, phase, read, reading, counters))
             .collect();
         // The faults of the whole are counted once.
         if let Some(last) = records.last_mut() {
@@ -142,34 +152,41 @@ impl Follow {
         phase: &Phase,
         read: &PhaseReading,
         reading: &LiveReading,
-        start_ms: u64,
+        counters: &BTreeMap<String, Value>,
     ) -> RoundRecord {
         let latency = read.latency();
         let arm = read.used.usage.iter().find(|usage| usage.process == "arm");
         RoundRecord {
             cpu_us_per_event: arm.and_then(|arm| arm.cpu_us_per_event),
             peak_rss_mib: arm.and_then(|arm| arm.peak_rss_mib),
-            invalid_reason: why_invalid(reading, &latency),
+            invalid_reason: why_invalid(reading, read, &latency),
             offered_per_s: Some(phase.offered_per_s),
-            lateness: Some(lateness(reading)),
+            lateness: Some(lateness(read)),
             series: read.series.clone(),
             marks: marks(phase, reading),
             usage: read.used.usage.clone(),
-            counters: BTreeMap::from([
-                ("start_ms".to_owned(), json!(start_ms)),
-                ("host_stolen".to_owned(), json!(read.used.host_stolen)),
-                ("generator_scheduled_per_s".to_owned(), json!(self.ceiling.scheduled_per_s)),
-                ("generator_built_per_s".to_owned(), json!(self.ceiling.built_per_s)),
-                ("generator_priority_raised".to_owned(), json!(reading.is_raised)),
-                ("server_busy".to_owned(), json!(read.used.mongod_busy)),
-            ]),
+            counters: counters
+                .clone()
+                .into_iter()
+                .chain([
+                    ("host_stolen".to_owned(), json!(read.used.host_stolen)),
+                    ("generator_scheduled_per_s".to_owned(), json!(self.ceiling.scheduled_per_s)),
+                    ("generator_built_per_s".to_owned(), json!(self.ceiling.built_per_s)),
+                    ("generator_priority_raised".to_owned(), json!(reading.is_raised)),
+                    ("server_busy".to_owned(), json!(read.used.mongod_busy)),
+                ])
+                .collect(),
             latency: Some(latency),
             ..RoundRecord::new(round, read.events, read.bytes, read.lasted.as_secs_f64())
         }
     }
 }
 
-fn why_invalid(reading: &LiveReading, latency: &LatencyHistogram) -> Option<String> {
+fn why_invalid(
+    reading: &LiveReading,
+    read: &PhaseReading,
+    latency: &LatencyHistogram,
+) -> Option<String> {
     if !reading.report.is_exact() {
         return Some(format!(
             "the ledger of the whole load is not clean: {}",
@@ -177,13 +194,13 @@ fn why_invalid(reading: &LiveReading, latency: &LatencyHistogram) -> Option<Stri
         ));
     }
     let p99 = Duration::from_secs_f64(latency.percentile_ms(99.0) / 1e3);
-    reading.lateness.fault(Some(p99)).map(|late| late.to_string())
+    read.lateness.fault(Some(p99)).map(|late| late.to_string())
 }
 
 /// The generator's own lateness, as latencies are kept.
-fn lateness(reading: &LiveReading) -> LatencyHistogram {
+fn lateness(read: &PhaseReading) -> LatencyHistogram {
     let mut histogram = LatencyHistogram::new();
-    for (delay, times) in reading.lateness.own.recorded() {
+    for (delay, times) in read.lateness.own.recorded() {
         histogram.record_n(delay, times);
     }
     histogram
@@ -209,5 +226,79 @@ fn collection(workload: &Workload) -> Result<String> {
         collections @ (Collections::Named(_) | Collections::Numbered { .. }) => {
             anyhow::bail!("a load is followed in one collection, not in {collections}")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use millrace_loadgen::lateness::Lateness;
+    use millrace_loadgen::settings::LoadSettings;
+    use millrace_loadgen::writer::{WriteConcern, Written};
+
+    use super::*;
+    use crate::arm::Format;
+    use crate::check::Checker;
+    use crate::scenario::Step;
+
+    /// A load of which nothing was written, by a generator that was always so late.
+    fn reading(late: Duration) -> LiveReading {
+        let steps = [Step { per_s: 10.0, lasts_s: 1.0, warm_up: false }];
+        let course = Course::steps(&LoadSettings::default(), &steps).expect("a course");
+        let mut checker = Checker::new(&course.load().workload, Format::Bson, 1);
+        checker.cut(0);
+        let mut lateness = Lateness::default();
+        lateness.own.record(late, 1_000);
+        LiveReading {
+            phases: vec![PhaseReading { lateness: lateness.clone(), ..PhaseReading::default() }],
+            report: checker.report(),
+            written: Written {
+                operations: 0,
+                bytes: 0,
+                elapsed: Duration::ZERO,
+                started_at_operation_time: bson::Timestamp { time: 1, increment: 1 },
+                write_concern: WriteConcern::MAJORITY,
+                retries: 0,
+            },
+            lateness,
+            is_raised: true,
+            marks: Vec::new(),
+            is_cut_short: false,
+        }
+    }
+
+    #[test]
+    fn a_late_generator_spoils_the_round() {
+        let mut latency = LatencyHistogram::new();
+        latency.record(Duration::from_millis(5));
+        let judged = |late: Duration| {
+            let reading = reading(late);
+            why_invalid(&reading, &reading.phases[0], &latency)
+        };
+        let late = judged(Duration::from_millis(40));
+        assert!(late.is_some_and(|reason| reason.contains("late by itself")));
+        assert_eq!(judged(Duration::from_micros(300)), None);
+    }
+
+    #[test]
+    fn a_ledger_that_is_not_clean_spoils_the_round() {
+        let mut lost = reading(Duration::ZERO);
+        lost.report.verdict.lost = 1;
+        let reason = why_invalid(&lost, &lost.phases[0], &LatencyHistogram::new());
+        assert!(reason.is_some_and(|reason| reason.contains("1 lost")));
+    }
+
+    #[test]
+    fn a_mark_stands_in_the_phase_in_which_it_began() {
+        let mut marked = reading(Duration::ZERO);
+        let mark = |at_s, what: &str| millrace_results::record::Mark {
+            at_s,
+            until_s: Some(at_s + 2.0),
+            what: what.to_owned(),
+        };
+        marked.marks = vec![mark(1.0, "kill"), mark(6.5, "pause")];
+        let (begins, lasts) = (Duration::from_secs(5), Duration::from_secs(5));
+        let phase = Phase { offered_per_s: 1.0, begins, lasts, is_recorded: true };
+        let [mark] = &marks(&phase, &marked)[..] else { panic!("one mark") };
+        assert_eq!((mark.what.as_str(), mark.at_s, mark.until_s), ("pause", 1.5, Some(3.5)));
     }
 }

@@ -1,8 +1,9 @@
-//! The highest rate at which an objective is kept, by bisection between two rates.
+//! The highest rate at which an objective is kept: up in even ratios, then by bisection.
 //!
 //! ```text
-//! low  kept ──────────────┐        each rung is a start of the arm, a warm-up and the rate for some seconds
-//! high not kept, or untried ┘ ─► the rate in the middle of their logarithms ─► one of the two
+//! 500  1 000  2 000  4 000 ✗        the rungs: the same in every round, so that a law can be fitted to them
+//!                2 828 ✓            refinements: the middle of the logarithms of the last kept and the first broken
+//!                     3 364 ✗
 //! ```
 //!
 //! A rung is kept when every event came, as many a second as were offered, and 99 of 100 within the objective. Rungs
@@ -17,7 +18,8 @@ const ACHIEVED_MIN: f64 = 0.98;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Search {
     ladder: Ladder,
-    rungs: u32,
+    /// Rates that were tried.
+    tried: u32,
     /// The highest rate that was kept.
     kept: Option<f64>,
     /// The lowest that was not.
@@ -27,29 +29,43 @@ pub struct Search {
 impl Search {
     /// Before the first rung.
     pub fn new(ladder: Ladder) -> Self {
-        Self { ladder, rungs: 0, kept: None, broken: None }
+        Self { ladder, tried: 0, kept: None, broken: None }
     }
 
-    /// The rate to try, or `None` when the search is over: rungs used up, the lowest rate broken, the highest kept.
+    /// The rate to try, or `None` when the search is over.
     pub fn next_rate(&self) -> Option<f64> {
-        let Ladder { from_per_s, to_per_s, rungs, .. } = self.ladder;
-        if rungs <= self.rungs {
-            return None;
-        }
+        let Ladder { rungs, refinements, .. } = self.ladder;
         match (self.kept, self.broken) {
-            (None, None) => Some(from_per_s),
-            (None, Some(_)) => None,
-            (Some(kept), _) if to_per_s <= kept => None,
-            (Some(kept), broken) => Some((kept * broken.unwrap_or(to_per_s)).sqrt().round()),
+            (_, None) if self.tried < rungs => Some(self.rung(self.tried)),
+            (Some(kept), Some(broken)) if self.tried < rungs + refinements => {
+                Some((kept * broken).sqrt().round())
+            }
+            _ => None,
         }
     }
 
-    /// Notes what a rung came to: events a second, and the latency at p99.
+    /// Whether the next rate is a rung, the same in every round.
+    pub fn is_rung_next(&self) -> bool {
+        self.broken.is_none()
+    }
+
+    fn rung(&self, place: u32) -> f64 {
+        let Ladder { from_per_s, to_per_s, rungs, .. } = self.ladder;
+        let share = f64::from(place) / f64::from(rungs.saturating_sub(1).max(1));
+        (from_per_s * (to_per_s / from_per_s).powf(share)).round()
+    }
+
+    /// Notes what a rate came to: events a second, and the latency at p99.
     pub fn note(&mut self, offered_per_s: f64, events_per_s: f64, p99_ms: f64, is_exact: bool) {
-        self.rungs += 1;
         let is_kept = is_exact
             && offered_per_s * ACHIEVED_MIN <= events_per_s
             && p99_ms <= self.ladder.p99_ms_max;
+        if self.is_rung_next() && !is_kept {
+            // What rungs are left above is left to refine below.
+            self.tried = self.ladder.rungs;
+        } else {
+            self.tried += 1;
+        }
         let place = if is_kept { &mut self.kept } else { &mut self.broken };
         *place = Some(offered_per_s);
     }
@@ -64,39 +80,58 @@ impl Search {
 mod tests {
     use super::*;
 
-    const LADDER: Ladder =
-        Ladder { from_per_s: 500.0, to_per_s: 16_000.0, rungs: 8, lasts_s: 1.0, p99_ms_max: 50.0 };
+    const LADDER: Ladder = Ladder {
+        from_per_s: 500.0,
+        to_per_s: 16_000.0,
+        rungs: 6,
+        refinements: 4,
+        lasts_s: 1.0,
+        p99_ms_max: 50.0,
+    };
 
-    /// Searches on a machine that keeps the objective up to `knee`.
-    fn search(knee: f64) -> Search {
+    /// The rates that are tried on a machine that keeps the objective up to `knee`, and the knee that is found.
+    fn search(knee: f64) -> (Vec<f64>, Option<f64>) {
         let mut search = Search::new(LADDER);
+        let mut tried = Vec::new();
         while let Some(rate) = search.next_rate() {
+            tried.push(rate);
             search.note(rate, rate, if rate <= knee { 10.0 } else { 400.0 }, true);
         }
-        search
+        (tried, search.knee())
     }
 
     #[test]
-    fn the_knee_is_found_within_a_few_percent() {
+    fn the_rungs_come_first_and_the_knee_is_found_within_a_few_percent() {
         for knee in [600.0, 1_234.0, 5_000.0, 15_000.0] {
-            let found = search(knee).knee().expect("there is one");
+            let (tried, found) = search(knee);
+            let found = found.expect("there is one");
             assert!(found <= knee && knee / found < 1.06, "{found} of {knee}");
+            let rungs = tried.iter().take_while(|rate| **rate <= knee).count();
+            let doubled: Vec<f64> =
+                (0..rungs as i32).map(|rung| 500.0 * 2.0_f64.powi(rung)).collect();
+            assert_eq!(tried[..rungs], doubled);
         }
+    }
+
+    #[test]
+    fn a_machine_that_keeps_all_of_it_is_not_refined() {
+        assert_eq!(
+            search(20_000.0),
+            (vec![500.0, 1_000.0, 2_000.0, 4_000.0, 8_000.0, 16_000.0], Some(16_000.0))
+        );
     }
 
     #[test]
     fn a_machine_that_keeps_nothing_has_no_knee_and_is_asked_once() {
-        let search = search(100.0);
-        assert_eq!((search.knee(), search.rungs), (None, 1));
+        assert_eq!(search(100.0), (vec![500.0], None));
     }
 
     #[test]
     fn too_few_events_or_a_fault_break_a_rung() {
-        let mut search = Search::new(LADDER);
-        search.note(500.0, 480.0, 1.0, true);
-        assert_eq!(search.knee(), None);
-        search = Search::new(LADDER);
-        search.note(500.0, 500.0, 1.0, false);
-        assert_eq!(search.knee(), None);
+        for (events_per_s, is_exact) in [(480.0, true), (500.0, false)] {
+            let mut search = Search::new(LADDER);
+            search.note(500.0, events_per_s, 1.0, is_exact);
+            assert_eq!((search.knee(), search.next_rate()), (None, None));
+        }
     }
 }

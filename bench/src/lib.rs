@@ -4,6 +4,7 @@
 //! commands     what `millrace demo|bench|testbed|load` take and print
 //!   ├ demo       the tour: a flood for throughput, then a trickle for latency
 //!   ├ run        the rounds of a scenario, interleaved among its arms; bottleneck: what held them back
+//!   │   ├ ground      what the arms meet: a backlog, several, or a load
 //!   │   ├ drain       a backlog drained by one arm; backlog writes it
 //!   │   ├ follow      a load followed by one arm; live takes the latencies, fault_steps lets things go wrong
 //!   │   ├ ladder      the rate that comes next in the search for the highest
@@ -29,6 +30,7 @@ pub mod bottleneck;
 pub mod check;
 pub mod commands;
 pub mod consumer;
+pub mod counters;
 pub mod debezium;
 pub mod decode;
 pub mod decode_debezium;
@@ -54,8 +56,10 @@ pub mod scenario;
 pub mod straight_line;
 pub mod strict_json;
 pub mod tamper;
+pub mod topics;
 pub mod usage;
 
+mod ground;
 mod present;
 mod produce;
 mod raw_stream;

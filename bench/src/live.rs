@@ -31,7 +31,7 @@ use crate::check::{Checker, Report};
 use crate::consumer::{Fetched, Topic};
 use crate::fault_steps;
 use crate::progress::Progress;
-use crate::scenario::{Course, FaultStep};
+use crate::scenario::{Course, FaultStep, Phase};
 use crate::usage::{Found, Watch};
 
 /// Time for the connections to open before the first write is due.
@@ -72,7 +72,7 @@ pub struct LiveReading {
     pub report: Report,
     /// How the writing went.
     pub written: Written,
-    /// How far the writers were behind their schedule.
+    /// How far the writers were behind their schedule, over all phases.
     pub lateness: Lateness,
     /// Whether the generator's threads had a higher priority.
     pub is_raised: bool,
@@ -95,6 +95,8 @@ pub struct PhaseReading {
     pub series: Vec<Second>,
     /// What every process used while it lasted.
     pub used: Found,
+    /// How far the writes that were due in it began behind their times.
+    pub lateness: Lateness,
 }
 
 impl PhaseReading {
@@ -150,7 +152,7 @@ pub async fn measure(
         }
     }
     bar.finish_and_clear();
-    let OpenLoopReport { written, lateness, is_raised, .. } =
+    let OpenLoopReport { written, lateness, lateness_by_part, is_raised, .. } =
         written.context("the loop ends after the writers")?;
     let marks = match faulting {
         Some(faulting) => faulting.await.context("the faults panicked")??,
@@ -158,7 +160,10 @@ pub async fn measure(
     };
     let is_cut_short = written.operations < operations;
     let report = follower.checker.report();
-    let phases = follower.finish();
+    let mut phases = follower.finish(is_cut_short);
+    for (phase, lateness) in phases.iter_mut().zip(lateness_by_part) {
+        phase.lateness = lateness;
+    }
     Ok(LiveReading { phases, report, written, lateness, is_raised, marks, is_cut_short })
 }
 
@@ -168,6 +173,7 @@ impl Live<'_> {
         let open_loop = OpenLoop::new(self.workload, schedule)
             .connections(load.connections)
             .write_concern(load.write_concern)
+            .parts(self.course.phases().iter().rev().skip(1).rev().map(Phase::ends))
             .stop(self.stop.clone());
         let uri = self.mongodb_uri.to_owned();
         tokio::spawn(async move { open_loop.run(&uri, |_| ()).await })
@@ -259,19 +265,24 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn finish(mut self) -> Vec<PhaseReading> {
+    fn finish(mut self, is_cut_short: bool) -> Vec<PhaseReading> {
         self.end_watch();
         let start = self.schedule.start();
         let phases = self.live.course.phases().iter().zip(self.tallies);
-        let reading = |(phase, tally): (&crate::scenario::Phase, Tally)| {
+        let reading = |(phase, tally): (&Phase, Tally)| {
             let begins = start + phase.begins;
             let until_last = tally.last_arrival.map(|last| last.saturating_duration_since(begins));
             PhaseReading {
                 events: tally.events,
                 bytes: tally.bytes,
-                lasted: phase.lasts.max(until_last.unwrap_or_default()),
+                lasted: match until_last.unwrap_or_default() {
+                    // Nobody knows in which phase it was ended, so none is taken to be whole.
+                    until_last if is_cut_short => until_last,
+                    until_last => phase.lasts.max(until_last),
+                },
                 series: seconds_without_gaps(tally.seconds),
                 used: tally.used,
+                lateness: Lateness::default(),
             }
         };
         phases.map(reading).collect()

@@ -25,11 +25,12 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
-use crate::backlog::{STALLED_MAX, append_window};
+use crate::backlog::STALLED_MAX;
 use crate::consumer::Topic;
 use crate::exhaust::WINDOW_MIN;
 use crate::procfs::{self, MachineTimes};
 use crate::produce::{Answers, BATCH_BYTES_MAX, IN_FLIGHT_MAX, SealedRequest, Target};
+use crate::topics;
 
 /// Share of the time that the broker must have had a whole request, or have kept the writer waiting.
 pub const BROKER_SUPPLIED_MIN: f64 = 0.95;
@@ -105,8 +106,7 @@ pub async fn write(
     on_progress: impl FnMut(u64) + Send + 'static,
 ) -> Result<NullWriting> {
     ensure!(topic.end().await? == 0, "topic {} is not empty", topic.name());
-    let (name, records, bootstrap) =
-        (topic.name().to_owned(), plan.records, plan.bootstrap.clone());
+    let (name, records, bootstrap) = (topic.name(), plan.records, plan.bootstrap.clone());
     let writing = spawn_blocking(move || -> Result<NullWriting> {
         let prebuilt = Prebuilt::new(&Target::new(&name, 0), &plan.sample, plan.records)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -115,8 +115,8 @@ pub async fn write(
     let mut writing = writing.await.context("the null writer panicked")??;
     let end = topic.end().await?;
     ensure!(end == records, "topic {} ends with {end} of {records} records", topic.name());
-    (writing.window, writing.events_first_batch) =
-        append_window(&bootstrap, topic.name(), end).await?;
+    let appended = topics::append_window(&bootstrap, topic).await?;
+    (writing.window, writing.events_first_batch) = (appended.window, appended.events_first_batch);
     Ok(writing)
 }
 

@@ -4,12 +4,13 @@
 //! /proc/<pid>/stat            pid (name) state … utime stime …     field 14 and 15, ticks
 //! /proc/<pid>/task/<tid>/stat the same for one thread
 //! /proc/<pid>/status          VmHWM:  12345 kB                     the most memory ever resident
+//! /proc/<pid>/net/tcp, fd     … 0100007F:6989 01 … inode          sockets, and which of them are the process's
 //! /proc/stat                  cpu user nice system idle iowait irq softirq steal …        the whole machine, ticks
 //! ```
 //!
 //! Ticks are 10 ms, so a share of a window is only as good as the window is long: over 2 s it is within 1 %.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -91,6 +92,37 @@ pub fn switches(pid: u32) -> io::Result<Switches> {
         sum.involuntary += number("nonvoluntary_ctxt_switches:");
     }
     Ok(sum)
+}
+
+/// Open connections of process `pid` to any of `ports`.
+pub fn connections(pid: u32, ports: &[u16]) -> io::Result<u32> {
+    let mut own = HashSet::new();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // A descriptor may be closed meanwhile.
+        let Ok(target) = fs::read_link(entry?.path()) else { continue };
+        let inode =
+            target.to_str().and_then(|text| text.strip_prefix("socket:[")?.strip_suffix(']'));
+        own.extend(inode.and_then(|inode| inode.parse::<u64>().ok()));
+    }
+    let mut open = 0;
+    for table in ["tcp", "tcp6"] {
+        // Without IPv6 there is no second table.
+        let table = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        let peers = table.lines().filter_map(parse_connection);
+        let ours = peers.filter(|(port, inode)| ports.contains(port) && own.contains(inode));
+        open += ours.count() as u32;
+    }
+    Ok(open)
+}
+
+/// The peer's port and the inode of an established connection.
+fn parse_connection(line: &str) -> Option<(u16, u64)> {
+    const ESTABLISHED: &str = "01";
+    let fields: Vec<_> = line.split_ascii_whitespace().collect();
+    let (_, port) = fields.get(2)?.rsplit_once(':')?;
+    let is_open = *fields.get(3)? == ESTABLISHED;
+    let inode = fields.get(9)?.parse().ok()?;
+    is_open.then_some((u16::from_str_radix(port, 16).ok()?, inode))
 }
 
 /// What the machine's CPUs did up to one moment, ticks.
@@ -198,6 +230,19 @@ mod tests {
         let earlier = ThreadTimes(HashMap::from([(1, 500), (2, 10)]));
         let later = ThreadTimes(HashMap::from([(1, 510), (2, 90), (3, 20)]));
         assert_eq!(later.busiest_since(&earlier), Duration::from_millis(800));
+    }
+
+    #[test]
+    fn a_connection_is_counted_at_the_end_that_asked() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        let count = || connections(std::process::id(), &[port]).expect("own sockets");
+        assert_eq!(count(), 0);
+        let held = std::net::TcpStream::connect(("127.0.0.1", port)).expect("connects");
+        assert_eq!(count(), 1);
+        drop(held);
+        assert_eq!(count(), 0);
+        assert_eq!(parse_connection("  sl  local_address rem_address   st"), None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use bson::{Document, Timestamp, doc};
+use bson::{Bson, Document, Timestamp, doc};
 
 const OP_MSG: i32 = 2013;
 const FLAG_MORE_TO_COME: u32 = 1 << 1;
@@ -44,6 +44,7 @@ pub(crate) struct Watched<'a> {
     /// Host and port of the primary.
     pub(crate) address: &'a str,
     pub(crate) database: &'a str,
+    /// Empty for all of the database.
     pub(crate) collection: &'a str,
     pub(crate) start_at: Timestamp,
 }
@@ -68,8 +69,13 @@ impl RawStream {
         let is_primary = hello.get_bool("isWritablePrimary").unwrap_or(false);
         ensure!(is_primary, "mongod at {address} is not the primary");
         let stage = doc! { "$changeStream": { "startAtOperationTime": start_at } };
+        // Who watches a database names no collection, and the cursor has one of its own (the change streams' spec).
+        let (aggregate, collection) = match *collection {
+            "" => (Bson::Int32(1), "$cmd.aggregate"),
+            name => (Bson::from(name), name),
+        };
         connection.command(&doc! {
-            "aggregate": collection, "pipeline": [stage], "cursor": {}, "$db": database,
+            "aggregate": aggregate, "pipeline": [stage], "cursor": {}, "$db": database,
         })?;
         let cursor_id = Batch::parse(connection.reply())?.cursor_id;
         let get_more = doc! { "getMore": cursor_id, "collection": collection, "maxTimeMS": AWAIT_MS,

@@ -13,8 +13,6 @@
 //! A rival gets the same backlog, the same start of the stream, the same topic settings and the same check as the
 //! node. It is started as its users start it, in a process of its own, and that start is not part of what is timed.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use millrace_testbed::{ConnectPlan, ConnectWorker, Plugin};
 
@@ -150,10 +148,11 @@ async fn start_connector(rival: Rival, plan: &NodePlan) -> Result<Contender> {
         .property("key.converter", converter)
         .property("value.converter", converter);
     let worker = ConnectWorker::start(&worker).await.context("could not start Kafka Connect")?;
-    let mut config: BTreeMap<String, String> = plan.connector_config();
-    for (name, value) in rival.settings() {
-        config.insert((*name).to_owned(), (*value).to_owned());
+    for (connector, mut config) in plan.connectors() {
+        for (name, value) in rival.settings() {
+            config.insert((*name).to_owned(), (*value).to_owned());
+        }
+        worker.create(&connector, &config).await?;
     }
-    worker.create(&plan.name, &config).await?;
     Ok(Contender::Connect(Box::new(worker)))
 }

@@ -32,20 +32,17 @@ use std::time::SystemTime;
 use anyhow::{Context, Result, ensure};
 use millrace_loadgen::ceiling::{Ceiling, MEASURED_FOR};
 use millrace_loadgen::stop::Stop;
+use millrace_results::gate::paired::BASE_SUFFIX;
 use millrace_results::machine::{self, Commit, Machine};
 use millrace_results::record::{self, ArmRecord, RoundRecord, RunRecord, SCHEMA_VERSION};
 use millrace_results::utc;
 use millrace_testbed::{Servers, Testbed};
-use serde_json::json;
 use tokio::task::spawn_blocking;
 
-use crate::backlog::Backlog;
 use crate::bottleneck;
-use crate::drain;
-use crate::follow::Follow;
-use crate::ladder::Search;
+use crate::ground::Ground;
 use crate::progress::Progress;
-use crate::scenario::{Arm, Course, Ladder, Measure, Scenario};
+use crate::scenario::{Arm, Measure, Scenario};
 
 /// A run of a scenario.
 #[derive(Clone, Debug)]
@@ -56,6 +53,8 @@ pub struct Run {
     pub servers: Servers,
     /// The binary `millrace`.
     pub binary: PathBuf,
+    /// Another build of it: the node's arms run once more by this one.
+    pub base: Option<PathBuf>,
     /// Ends it early.
     pub stop: Stop,
 }
@@ -77,16 +76,12 @@ pub fn ensure_not_stopped(stop: &Stop) -> Result<()> {
     if stop.is_requested() { Err(Interrupted.into()) } else { Ok(()) }
 }
 
-/// What the arms meet.
-enum Ground {
-    Backlog(Box<Backlog>),
-    Live(Follow, Box<Course>),
-    Ladder(Follow, Ladder),
-}
-
-/// The rounds of one arm so far.
-struct ArmRounds {
+/// One who takes part: an arm, under a name of its own and by a binary.
+struct Contestant<'a> {
     arm: Arm,
+    /// `x`; `x#2` of the same once more; `x@base` by the build that it is held against.
+    name: String,
+    binary: &'a Path,
     rounds: Vec<RoundRecord>,
 }
 
@@ -100,15 +95,17 @@ pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
     scenario.check()?;
     let (arms, unsupported) = split(scenario);
     let ceiling = ceiling(scenario).await?;
-    let started_at = utc::text(SystemTime::now());
+    // Of the moment of the start: who edits files meanwhile does not change what is measured.
+    let (started_at, commit) = (utc::text(SystemTime::now()), Commit::of(Path::new(".")));
     let waiting = progress.wait("servers");
     let testbed = Arc::new(Testbed::up(scenario.plan(), *servers).await?);
     waiting.finish_and_clear();
     ensure_not_stopped(stop)?;
     let ground = Ground::prepare(run, &testbed, ceiling, progress).await?;
-    let rounds = run_rounds(run, &arms, &ground, progress).await?;
+    let mut contestants = contestants(run, &arms);
+    run_rounds(run, &mut contestants, &ground, progress).await?;
 
-    let rounds = rounds.into_iter().map(|arm| (arm.arm.name().to_owned(), arm.rounds)).collect();
+    let rounds = contestants.into_iter().map(|one| (one.name, one.rounds)).collect();
     let mut arms = record::arms(rounds, Some(Arm::NullReader.name()), Some(Arm::NullWriter.name()));
     arms.extend(unsupported);
     let load = ground.load(scenario)?;
@@ -118,7 +115,7 @@ pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
         question: scenario.question.clone(),
         seed: scenario.load.seed,
         started_at,
-        commit: Commit::of(Path::new(".")),
+        commit,
         command_line: machine::command_line(),
         machine: Machine::here(),
         servers: serde_json::to_value(testbed.facts())?,
@@ -146,7 +143,7 @@ fn split(scenario: &Scenario) -> (Vec<Arm>, Vec<ArmRecord>) {
 /// What the generator can do by itself; refuses a load above it.
 async fn ceiling(scenario: &Scenario) -> Result<Option<Ceiling>> {
     let course = match scenario.measure() {
-        Measure::Backlog => return Ok(None),
+        Measure::Backlog | Measure::Connectors => return Ok(None),
         Measure::Live => scenario.course()?,
         Measure::Ladder(ladder) => scenario.course_at(ladder.to_per_s, ladder.lasts_s)?,
     };
@@ -158,50 +155,67 @@ async fn ceiling(scenario: &Scenario) -> Result<Option<Ceiling>> {
     Ok(Some(ceiling))
 }
 
+fn contestants<'a>(run: &'a Run, arms: &[Arm]) -> Vec<Contestant<'a>> {
+    let mut contestants: Vec<Contestant<'_>> = Vec::new();
+    for &arm in arms {
+        let before = contestants.iter().filter(|one| one.arm == arm).count();
+        let name = match before {
+            0 => arm.name().to_owned(),
+            _ => format!("{}#{}", arm.name(), before + 1),
+        };
+        contestants.push(Contestant { arm, name, binary: &run.binary, rounds: Vec::new() });
+    }
+    let nodes = arms.iter().filter(|arm| matches!(arm, Arm::NodeJson | Arm::NodeBson));
+    for (&arm, base) in nodes.zip(run.base.iter().cycle()) {
+        let name = format!("{}{BASE_SUFFIX}", arm.name());
+        contestants.push(Contestant { arm, name, binary: base, rounds: Vec::new() });
+    }
+    contestants
+}
+
 async fn run_rounds(
-    Run { scenario, binary, stop, .. }: &Run,
-    arms: &[Arm],
+    Run { scenario, stop, .. }: &Run,
+    contestants: &mut [Contestant<'_>],
     ground: &Ground,
     progress: Progress,
-) -> Result<Vec<ArmRounds>> {
-    let mut rounds: Vec<_> =
-        arms.iter().map(|&arm| ArmRounds { arm, rounds: Vec::new() }).collect();
+) -> Result<()> {
     let last_round = scenario.warm_up_rounds + 2 * scenario.rounds - 1;
     let (mut round, mut walls) = (0, 0);
     while walls < scenario.rounds && round < last_round {
         round += 1;
         let warms_up = round <= scenario.warm_up_rounds;
         let mut is_wall = !warms_up;
-        for place in order_of(round, arms.len()) {
-            let arm = arms[place];
-            if warms_up && arm.starts_cold() {
+        for place in order_of(round, contestants.len()) {
+            let one = &mut contestants[place];
+            if warms_up && one.arm.starts_cold() {
                 continue;
             }
-            let measured = ground.measure(scenario, (arm, round), binary, stop, progress).await;
+            let who = (one.arm, round);
+            let measured = ground.measure(scenario, who, one.binary, stop, progress).await;
             let measured = match measured {
-                Err(error) if error.is::<Interrupted>() => return kept(rounds),
+                Err(error) if error.is::<Interrupted>() => return ensure_kept(contestants),
                 measured => {
-                    measured.with_context(|| format!("round {round} of {} failed", arm.name()))?
+                    measured.with_context(|| format!("round {round} of {} failed", one.name))?
                 }
             };
-            measured.iter().for_each(|measured| log(arm, measured));
-            is_wall &= arm != Arm::NullReader || measured.iter().all(RoundRecord::counts);
+            measured.iter().for_each(|measured| log(&one.name, measured));
+            is_wall &= one.arm != Arm::NullReader || measured.iter().all(RoundRecord::counts);
             // A fault counts whenever it happens.
             let is_kept = |measured: &RoundRecord| !warms_up || !measured.faults.is_none();
-            rounds[place].rounds.extend(measured.into_iter().filter(is_kept));
+            one.rounds.extend(measured.into_iter().filter(is_kept));
         }
         if stop.is_requested() {
-            return kept(rounds);
+            return ensure_kept(contestants);
         }
         walls += u32::from(is_wall);
     }
-    Ok(rounds)
+    Ok(())
 }
 
-/// What a stopped run has to show.
-fn kept(rounds: Vec<ArmRounds>) -> Result<Vec<ArmRounds>> {
-    ensure!(rounds.iter().any(|arm| !arm.rounds.is_empty()), Interrupted);
-    Ok(rounds)
+/// A stopped run has something to show, or it is none.
+fn ensure_kept(contestants: &[Contestant<'_>]) -> Result<()> {
+    ensure!(contestants.iter().any(|one| !one.rounds.is_empty()), Interrupted);
+    Ok(())
 }
 
 /// The places of the arms in a round: a row of a balanced Latin square.
@@ -217,98 +231,11 @@ fn order_of(round: u32, arms: usize) -> Vec<usize> {
     order
 }
 
-fn log(arm: Arm, round: &RoundRecord) {
+fn log(arm: &str, round: &RoundRecord) {
     let events_per_s = round.events_per_s().round();
     let p99_ms = round.latency.as_ref().map(|latency| latency.percentile_ms(99.0));
-    let (number, arm) = (round.round, arm.name());
+    let number = round.round;
     tracing::info!(round = number, arm, events_per_s, round.offered_per_s, p99_ms, "arm done");
-}
-
-impl Ground {
-    async fn prepare(
-        Run { scenario, stop, .. }: &Run,
-        testbed: &Arc<Testbed>,
-        ceiling: Option<Ceiling>,
-        progress: Progress,
-    ) -> Result<Self> {
-        let follow = || -> Result<Follow> {
-            let ceiling = ceiling.context("a load at intended times has a ceiling")?;
-            Ok(Follow { testbed: Arc::clone(testbed), ceiling, stop: stop.clone() })
-        };
-        Ok(match scenario.measure() {
-            Measure::Live => Self::Live(follow()?, Box::new(scenario.course()?)),
-            Measure::Ladder(ladder) => Self::Ladder(follow()?, ladder),
-            Measure::Backlog => {
-                let workload = scenario.backlog()?.workload;
-                let backlog = Backlog::write(testbed, workload, progress).await?;
-                let (events, written) = (backlog.written.operations, backlog.written.elapsed);
-                tracing::info!(events, seconds = written.as_secs_f64(), "backlog loaded");
-                Self::Backlog(Box::new(backlog.stop(stop.clone())))
-            }
-        })
-    }
-
-    /// One round of one arm; of a load one record for each rate.
-    async fn measure(
-        &self,
-        scenario: &Scenario,
-        (arm, round): (Arm, u32),
-        binary: &Path,
-        stop: &Stop,
-        progress: Progress,
-    ) -> Result<Vec<RoundRecord>> {
-        ensure_not_stopped(stop)?;
-        match self {
-            Self::Backlog(backlog) => {
-                let who = (arm, round);
-                drain::measure(backlog, scenario, who, binary, progress)
-                    .await
-                    .map(|round| vec![round])
-            }
-            Self::Live(follow, course) => {
-                follow.measure(scenario, course, (arm, round), binary, progress).await
-            }
-            Self::Ladder(follow, ladder) => {
-                climb(follow, *ladder, scenario, (arm, round), binary, progress).await
-            }
-        }
-    }
-
-    fn load(&self, scenario: &Scenario) -> Result<millrace_loadgen::settings::Load> {
-        match self {
-            Self::Backlog(_) => scenario.backlog(),
-            Self::Live(_, course) => Ok(course.load().clone()),
-            Self::Ladder(_, ladder) => {
-                Ok(scenario.course_at(ladder.from_per_s, ladder.lasts_s)?.load().clone())
-            }
-        }
-    }
-}
-
-/// The rungs of one arm. The knee stands with the last of them.
-async fn climb(
-    follow: &Follow,
-    ladder: Ladder,
-    scenario: &Scenario,
-    who: (Arm, u32),
-    binary: &Path,
-    progress: Progress,
-) -> Result<Vec<RoundRecord>> {
-    let mut search = Search::new(ladder);
-    let mut rungs = Vec::new();
-    while let Some(rate) = search.next_rate().filter(|_| !follow.stop.is_requested()) {
-        let course = scenario.course_at(rate, ladder.lasts_s)?;
-        let measured = follow.measure(scenario, &course, who, binary, progress).await?;
-        for rung in measured {
-            let p99_ms = rung.latency.as_ref().map_or(0.0, |latency| latency.percentile_ms(99.0));
-            search.note(rate, rung.events_per_s(), p99_ms, rung.counts());
-            rungs.push(rung);
-        }
-    }
-    if let Some(last) = rungs.last_mut() {
-        last.counters.insert("knee_per_s".to_owned(), json!(search.knee()));
-    }
-    Ok(rungs)
 }
 
 #[cfg(test)]
@@ -356,8 +283,37 @@ mod tests {
 
     #[test]
     fn a_stopped_run_that_measured_nothing_is_no_record() {
-        let rounds = |rounds| vec![ArmRounds { arm: Arm::NodeJson, rounds }];
-        assert!(kept(rounds(Vec::new())).is_err_and(|error| error.is::<Interrupted>()));
-        assert!(kept(rounds(vec![RoundRecord::new(1, 1, 1, 1.0)])).is_ok());
+        let one = |rounds| {
+            let (arm, name, binary) =
+                (Arm::NodeJson, "node-json".to_owned(), Path::new("millrace"));
+            [Contestant { arm, name, binary, rounds }]
+        };
+        assert!(ensure_kept(&one(Vec::new())).is_err_and(|error| error.is::<Interrupted>()));
+        assert!(ensure_kept(&one(vec![RoundRecord::new(1, 1, 1, 1.0)])).is_ok());
+    }
+
+    #[test]
+    fn the_same_arm_twice_and_another_build_have_names_of_their_own() {
+        let mut run = Run {
+            scenario: Scenario::all().expect("well-formed").remove(0),
+            servers: Servers::Native,
+            binary: PathBuf::from("new"),
+            base: None,
+            stop: Stop::new(),
+        };
+        let arms = [Arm::NullReader, Arm::NodeJson, Arm::NodeJson];
+        let names = |run: &Run, arms: &[Arm]| -> Vec<_> {
+            let all = contestants(run, arms);
+            all.iter().map(|one| format!("{} by {}", one.name, one.binary.display())).collect()
+        };
+        assert_eq!(
+            names(&run, &arms),
+            ["null-reader by new", "node-json by new", "node-json#2 by new"]
+        );
+        run.base = Some(PathBuf::from("old"));
+        assert_eq!(
+            names(&run, &arms[..2]),
+            ["null-reader by new", "node-json by new", "node-json@base by old"]
+        );
     }
 }

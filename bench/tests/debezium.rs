@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use bson::{Document, doc};
 use millrace_bench::arm::{Format, NodePlan, own_binary};
-use millrace_bench::backlog::{self, Backlog, STALLED_MAX};
+use millrace_bench::backlog::{Backlog, STALLED_MAX};
 use millrace_bench::check;
 use millrace_bench::open_streams::OpenStreams;
 use millrace_bench::progress::Progress;
 use millrace_bench::rival::{Contender, Rival};
+use millrace_bench::topics;
 use millrace_loadgen::document::DocumentShape;
 use millrace_loadgen::workload::{Collections, Deltas, KeySpread, Mix, Workload};
 use millrace_loadgen::writer::write_backlog;
@@ -72,13 +73,14 @@ async fn follow(testbed: &Testbed) -> Result<()> {
         bootstrap: bootstrap.clone(),
         database: workload.database.clone(),
         collection: "events".into(),
+        further_collections: Vec::new(),
         topic_prefix: "dbz".into(),
         format: Format::Debezium,
         start_at: None,
         worker_settings: Vec::new(),
         connector_settings: Vec::new(),
     };
-    let topic = backlog::fresh_topic(&bootstrap, &plan.topic("events"), 1).await?;
+    let topic = topics::fresh_one(&bootstrap, &plan.topic("events"), 1).await?;
     let before = OpenStreams::note(&mongodb.client().await?).await?;
     let mut contender = Contender::start(Some(Rival::Debezium), &plan).await?;
     let runs = Instant::now();

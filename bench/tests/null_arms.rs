@@ -7,9 +7,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use millrace_bench::backlog::{self, Backlog};
+use millrace_bench::backlog::Backlog;
 use millrace_bench::null_writer::{self, BROKER_SUPPLIED_MIN, NullWrite};
 use millrace_bench::progress::Progress;
+use millrace_bench::topics;
 use millrace_loadgen::document::DocumentShape;
 use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
 use millrace_testbed::{Plan, Servers, Testbed};
@@ -35,7 +36,7 @@ async fn the_null_writer_leaves_the_records_that_it_built_in_turns() -> Result<(
     let sample = backlog.sample(1_000_000).await?;
     ensure!(sample.len() == 4_000, "all that there are: {}", sample.len());
 
-    let topic = backlog::fresh_topic(&backlog.bootstrap, "millrace_null_writer", 1).await?;
+    let topic = topics::fresh_one(&backlog.bootstrap, "millrace_null_writer", 1).await?;
     let (bootstrap, records) = (backlog.bootstrap.clone(), 10_123);
     let plan = NullWrite { bootstrap, sample: sample.clone(), records };
     let writing = null_writer::write(plan.clone(), &topic, |_| ()).await?;

@@ -9,13 +9,14 @@ use anyhow::{Context, Result};
 use bson::raw::RawDocumentBuf;
 use futures_util::StreamExt;
 use millrace_bench::arm::Format;
-use millrace_bench::backlog::{self, Backlog};
+use millrace_bench::backlog::Backlog;
 use millrace_bench::check::{self, Report};
 use millrace_bench::consumer::{self, Topic};
 use millrace_bench::kafka_admin::KafkaAdmin;
 use millrace_bench::progress::Progress;
 use millrace_bench::proxy::Proxy;
 use millrace_bench::tamper::Fault;
+use millrace_bench::topics;
 use millrace_loadgen::document::DocumentShape;
 use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
 use millrace_testbed::{Plan, Servers, Testbed};
@@ -90,8 +91,8 @@ async fn the_ledger_names_what_a_proxy_does_to_records_and_nothing_else() -> Res
     let backlog = Backlog::write(&testbed, workload(2_000), Progress::hidden()).await?;
     let records = replicate(&testbed, &backlog).await?;
 
-    let good = backlog::fresh_topic(&backlog.bootstrap, "millrace_rig_good", 1).await?;
-    produce(&backlog.bootstrap, good.name(), &records).await?;
+    let good = topics::fresh_one(&backlog.bootstrap, "millrace_rig_good", 1).await?;
+    produce(&backlog.bootstrap, &good.name(), &records).await?;
     let report = check(&good, &backlog.workload).await?;
     assert!(report.is_exact(), "{report}");
 
@@ -102,7 +103,7 @@ async fn the_ledger_names_what_a_proxy_does_to_records_and_nothing_else() -> Res
         (Fault::Alter, [0, 0, 0, 1]),
     ] {
         let name = format!("millrace_rig_{fault:?}").to_lowercase();
-        let topic = backlog::fresh_topic(&backlog.bootstrap, &name, 1).await?;
+        let topic = topics::fresh_one(&backlog.bootstrap, &name, 1).await?;
         let proxy = Proxy::start(&backlog.bootstrap, fault)?;
         produce(&proxy.bootstrap(), &name, &records).await?;
         assert!(proxy.has_tampered(), "{fault:?}");
@@ -123,7 +124,7 @@ async fn the_null_reader_and_the_consumer_read_all_there_is() -> Result<()> {
 
     let records = replicate(&testbed, &backlog).await?;
     let name = "millrace_rig_consumer";
-    let topic = backlog::fresh_topic(&backlog.bootstrap, name, 1).await?;
+    let topic = topics::fresh_one(&backlog.bootstrap, name, 1).await?;
     let mut live = topic.follow().await?;
     let before = now_ms()?;
     produce(&backlog.bootstrap, name, &records).await?;

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use millrace_bench::arm::{Format, NodePlan};
-use millrace_bench::backlog::{self, Backlog};
+use millrace_bench::backlog::Backlog;
 use millrace_bench::check;
 use millrace_bench::progress::Progress;
 use millrace_bench::rival::{Contender, Rival};
+use millrace_bench::topics;
 use millrace_loadgen::document::DocumentShape;
 use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
 use millrace_testbed::{Plan, Servers, Testbed};
@@ -63,7 +64,7 @@ async fn a_null_path_that_is_stopped_on_its_way_leaves_the_beginning_and_no_hole
     let backlog = Backlog::write(&testbed, workload, Progress::hidden()).await?;
     let binary = Path::new(env!("CARGO_BIN_EXE_millrace"));
     let plan = backlog.node_plan(binary, Format::Bson, "millrace_null_stop")?;
-    let topic = backlog::fresh_topic(&backlog.bootstrap, &plan.topic("events"), 1).await?;
+    let topic = topics::fresh_one(&backlog.bootstrap, &plan.topic("events"), 1).await?;
     let mut path = Contender::start(Some(Rival::NullPath), &plan).await?;
     topic.wait_for(1, Duration::from_secs(20), || path.ensure_alive(), |_| ()).await?;
     path.stop().await?;

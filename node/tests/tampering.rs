@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use millrace_bench::arm::{Format, Node, NodePlan};
-use millrace_bench::backlog::{self, Backlog};
+use millrace_bench::backlog::Backlog;
 use millrace_bench::check::{self, Report};
 use millrace_bench::progress::Progress;
 use millrace_bench::proxy::Proxy;
 use millrace_bench::tamper::Fault;
+use millrace_bench::topics;
 use millrace_loadgen::document::DocumentShape;
 use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
 use millrace_testbed::{Plan, Servers, Testbed};
@@ -49,7 +50,7 @@ async fn replicate(
 ) -> Result<Report> {
     let plan = backlog.node_plan(Path::new(env!("CARGO_BIN_EXE_millrace")), format, prefix)?;
     let plan = NodePlan { bootstrap: bootstrap.to_owned(), ..plan };
-    let topic = backlog::fresh_topic(&backlog.bootstrap, &plan.topic("events"), 1).await?;
+    let topic = topics::fresh_one(&backlog.bootstrap, &plan.topic("events"), 1).await?;
     let mut node = Node::start(&plan).await?;
     let filled = topic.wait_for(arriving, STALLED_MAX, || node.ensure_alive(), |_| ()).await;
     filled.with_context(|| format!("the node's log ends with:\n{}", node.log_tail()))?;

@@ -1,6 +1,6 @@
 //! `millrace bench`: runs scenarios and keeps their records.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -24,6 +24,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   millrace bench run drain --rivals all
   millrace bench run latency --rates 100,1000,5000 --seconds 10
   millrace bench run soak --seconds 3600
+  millrace bench run mine.toml                          a scenario of your own
   millrace bench compare drain --base latest~3
   millrace bench gate --counts counts.json
   millrace bench export drain --format hgrm --out curves";
@@ -58,7 +59,7 @@ pub enum Bench {
 /// Options of `millrace bench run`.
 #[derive(Debug, Args)]
 pub struct BenchRun {
-    /// The scenario
+    /// The scenario: a name of `bench list`, or a .toml file
     name: String,
     /// Events instead of the scenario's number
     #[arg(long, value_parser = clap::value_parser!(u64).range(1_000..))]
@@ -87,6 +88,9 @@ pub struct BenchRun {
     /// The binary that is measured, instead of this one
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
+    /// Another build of it, such as the last release: the node's arms run beside it, for `bench gate`
+    #[arg(long, value_name = "PATH")]
+    base: Option<PathBuf>,
     /// Print the record as one JSON document
     #[arg(long)]
     json: bool,
@@ -148,14 +152,26 @@ fn list(json: bool) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-async fn run_scenario(options: BenchRun) -> Result<Outcome> {
+/// A scenario by its name, or from a file of the user's.
+fn find(name: &str) -> Result<Scenario> {
+    if name.ends_with(".toml") {
+        let read = Scenario::read(Path::new(name));
+        return read.map_err(|error| WrongUsage(format!("{error:#}")).into());
+    }
     let scenarios = Scenario::all()?;
     let names: Vec<_> = scenarios.iter().map(|scenario| scenario.name.clone()).collect();
-    let found = scenarios.into_iter().find(|scenario| scenario.name == options.name);
-    let Some(mut scenario) = found else {
-        let (name, names) = (options.name, names.join(", "));
-        return Err(WrongUsage(format!("there is no scenario {name:?}; there are: {names}")).into());
-    };
+    let found = scenarios.into_iter().find(|scenario| scenario.name == name);
+    found.ok_or_else(|| {
+        let names = names.join(", ");
+        WrongUsage(format!(
+            "there is no scenario {name:?}; there are: {names}; or name a .toml file"
+        ))
+        .into()
+    })
+}
+
+async fn run_scenario(options: BenchRun) -> Result<Outcome> {
+    let mut scenario = find(&options.name)?;
     let wrong_usage = |error: anyhow::Error| WrongUsage(format!("{error:#}"));
     if !options.rates.is_empty() {
         scenario.set_rates(&options.rates).map_err(wrong_usage)?;
@@ -171,7 +187,8 @@ async fn run_scenario(options: BenchRun) -> Result<Outcome> {
     scenario.load.seed = options.seed.unwrap_or(scenario.load.seed);
     let binary = options.binary.map_or_else(arm::own_binary, Ok)?;
     let stop = stop_on_ctrl_c("ending the run; what was measured is kept");
-    let run = run::Run { scenario, servers: options.servers, binary, stop };
+    let (servers, base) = (options.servers, options.base);
+    let run = run::Run { scenario, servers, binary, base, stop };
     let record = run::run(&run, Progress::on_terminal()).await?;
     match Store::locate().and_then(|store| store.append(&record)) {
         Ok(path) => tracing::info!("record appended to {}", path.display()),
@@ -210,6 +227,7 @@ mod tests {
             seed: None,
             servers: Servers::Native,
             binary: None,
+            base: None,
             json: false,
         };
         let error = run_scenario(options).await.expect_err("unknown");

@@ -27,7 +27,7 @@ pub struct Options {
     /// Leave servers and node running, and say how to look around
     #[arg(long)]
     keep: bool,
-    /// Where servers come from: auto, native or external
+    /// Where servers come from: auto, docker, native or external
     #[arg(long, default_value_t = Servers::Auto, value_name = "SOURCE")]
     servers: Servers,
     /// Print one JSON document

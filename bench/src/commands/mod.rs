@@ -11,6 +11,7 @@
 //! contract.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -103,12 +104,12 @@ fn print(
     document: impl FnOnce() -> Result<serde_json::Value>,
     text: impl FnOnce() -> String,
 ) -> Result<()> {
-    if json {
-        println!("{}", document()?);
-    } else {
-        print!("{}", text());
+    let text = if json { format!("{}\n", document()?) } else { text() };
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        // Who reads has seen enough: `millrace … | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("could not print the result"),
     }
-    Ok(())
 }
 
 /// The first Ctrl-C asks for an end and says `what` comes now, the second is one.

@@ -117,6 +117,9 @@ impl Arm {
             (Self::Debezium, Feature::Snapshot) => {
                 Some("the rig starts Debezium without its snapshot")
             }
+            (Self::Debezium, Feature::ManyCollections) => {
+                Some("the rig gives Debezium one collection")
+            }
             (Self::Debezium, Feature::Tls) => Some("the rig hands Debezium no certificates"),
             (Self::NodeJson | Self::NodeBson, _)
             | (Self::ConnectorDefault | Self::ConnectorTuned | Self::ConnectorBson, _)

@@ -1,4 +1,4 @@
-//! The scenarios of `millrace bench`, as files that are part of the binary.
+//! The scenarios of `millrace bench`: files that are part of the binary, or the user's own.
 //!
 //! ```text
 //! # The question that the scenario answers.          first line, shown by `bench list`
@@ -12,7 +12,8 @@
 //! [[step]]                per_s, lasts_s: the load comes at these rates, one after the other
 //! [load.profile], lasts_s the load follows a profile
 //! [[fault]]               at_s, until_s, and what goes wrong: beside steps or a profile
-//! [ladder]                the highest rate at which an objective is kept, by bisection
+//! connectors = [1, 2 …]   backlogs, each drained by so many connectors
+//! [ladder]                the highest rate at which an objective is kept, by rungs and bisection
 //! ```
 //!
 //! A setting that a file does not know is an error, not a surprise. Sizes carry their unit in their name.
@@ -32,7 +33,7 @@ use serde::{Deserialize, Serialize};
 pub use arm::{Arm, Feature};
 pub use course::{Course, Phase};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 12] = [
     include_str!("../../scenarios/drain.toml"),
     include_str!("../../scenarios/latency.toml"),
     include_str!("../../scenarios/ladder.toml"),
@@ -41,6 +42,10 @@ const FILES: [&str; 8] = [
     include_str!("../../scenarios/failover.toml"),
     include_str!("../../scenarios/update-lookup.toml"),
     include_str!("../../scenarios/large-documents.toml"),
+    include_str!("../../scenarios/many-collections.toml"),
+    include_str!("../../scenarios/connectors.toml"),
+    include_str!("../../scenarios/compression.toml"),
+    include_str!("../../scenarios/aa.toml"),
 ];
 
 /// One scenario.
@@ -75,6 +80,9 @@ pub struct Scenario {
     /// The search for the highest rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ladder: Option<Ladder>,
+    /// Connectors beside each other, rung by rung: each has a collection with load.operations of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connectors: Vec<u32>,
     /// Properties that every connector gets beyond its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub connector: BTreeMap<String, String>,
@@ -115,8 +123,10 @@ pub struct Ladder {
     pub from_per_s: f64,
     /// The highest.
     pub to_per_s: f64,
-    /// Rates that are tried in a round.
+    /// Rates on the way up, in even ratios, until one is not kept.
     pub rungs: u32,
+    /// Rates that are tried between the last that was kept and the first that was not.
+    pub refinements: u32,
     /// How long each is held.
     pub lasts_s: f64,
     /// The objective: 99 of 100 events take at most this.
@@ -128,6 +138,8 @@ pub struct Ladder {
 pub enum Measure {
     /// A backlog is drained.
     Backlog,
+    /// Backlogs are drained by more and more connectors.
+    Connectors,
     /// A load at intended times is followed.
     Live,
     /// As live, at rates that are searched for.
@@ -159,12 +171,26 @@ impl Scenario {
         FILES.iter().map(|file| Self::parse(file)).collect()
     }
 
+    /// One of the user's own.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = std::fs::read_to_string(path)
+            .with_context(|| format!("could not read the scenario {}", path.display()))?;
+        Self::parse(&file)
+    }
+
     fn parse(file: &str) -> Result<Self> {
         let question = file.lines().next().and_then(|line| line.strip_prefix("# "));
         let question = question.context("a scenario begins with its question, as a comment")?;
         let scenario: Self = toml::from_str(file)
             .with_context(|| format!("could not read the scenario that asks {question:?}"))?;
-        ensure!(scenario.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+        ensure!(
+            scenario
+                .name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'),
+            "a name is made of small letters, digits and hyphens, not {:?}",
+            scenario.name
+        );
         let scenario = Self { question: question.to_owned(), ..scenario };
         scenario
             .check()
@@ -175,10 +201,15 @@ impl Scenario {
     /// Refuses what cannot be run, before any server is started.
     pub fn check(&self) -> Result<()> {
         ensure!(self.rounds != 0 && !self.arms.is_empty(), "it has no rounds or no arms");
-        let courses = [!self.steps.is_empty(), self.load.profile.is_some(), self.ladder.is_some()];
+        let courses = [
+            !self.steps.is_empty(),
+            self.load.profile.is_some(),
+            self.ladder.is_some(),
+            !self.connectors.is_empty(),
+        ];
         ensure!(
             courses.into_iter().filter(|given| *given).count() <= 1,
-            "it has more than one of step, load.profile and ladder"
+            "it has more than one of step, load.profile, ladder and connectors"
         );
         ensure!(
             self.lasts_s.is_some() == self.load.profile.is_some(),
@@ -191,6 +222,15 @@ impl Scenario {
                     "a backlog has no fault: give step or load.profile"
                 );
                 self.backlog().map(drop)
+            }
+            Measure::Connectors => {
+                ensure!(
+                    self.faults.is_empty()
+                        && self.connectors.is_sorted()
+                        && self.connectors[0] != 0,
+                    "connectors go up from 1, and no fault goes with them"
+                );
+                self.connectors.iter().try_for_each(|&count| self.backlog_of(count).map(drop))
             }
             Measure::Live => {
                 let course = self.course()?;
@@ -221,6 +261,7 @@ impl Scenario {
     pub fn measure(&self) -> Measure {
         match self.ladder {
             Some(ladder) => Measure::Ladder(ladder),
+            None if !self.connectors.is_empty() => Measure::Connectors,
             None if self.steps.is_empty() && self.load.profile.is_none() => Measure::Backlog,
             None => Measure::Live,
         }
@@ -230,6 +271,11 @@ impl Scenario {
     pub fn size(&self) -> String {
         match self.measure() {
             Measure::Backlog => format!("{} events", self.load.operations.unwrap_or_default()),
+            Measure::Connectors => {
+                let counts: Vec<_> = self.connectors.iter().map(u32::to_string).collect();
+                let events = self.load.operations.unwrap_or_default();
+                format!("{} connectors with {events} events each", counts.join(", "))
+            }
             Measure::Ladder(Ladder { rungs, lasts_s, from_per_s, to_per_s, .. }) => {
                 format!("up to {rungs} rates of {from_per_s} to {to_per_s}/s, {lasts_s} s each")
             }
@@ -251,6 +297,18 @@ impl Scenario {
         Ok(settings.resolve(Path::new(""))?)
     }
 
+    /// The backlog of so many connectors, in a database of its own.
+    pub fn backlog_of(&self, connectors: u32) -> Result<Load> {
+        let events = self.load.operations.context("connectors take load.operations")?;
+        let settings = LoadSettings {
+            database: format!("{}_{connectors}", self.database()),
+            collections: connectors,
+            operations: Some(events * u64::from(connectors)),
+            ..self.load.clone()
+        };
+        Ok(settings.resolve(Path::new(""))?)
+    }
+
     /// The load that it follows, from its steps or its profile.
     pub fn course(&self) -> Result<Course> {
         match (&self.load.profile, self.lasts_s) {
@@ -269,7 +327,7 @@ impl Scenario {
     pub fn resize(&mut self, events: Option<u64>, seconds: Option<f64>) -> Result<()> {
         if let Some(events) = events {
             ensure!(
-                self.measure() == Measure::Backlog,
+                matches!(self.measure(), Measure::Backlog | Measure::Connectors),
                 "the events of {} follow from its rates: give --seconds",
                 self.name
             );

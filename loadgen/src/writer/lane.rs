@@ -61,6 +61,8 @@ pub struct ConnectionReport {
     pub retries: u64,
     /// How far the operations began behind their times.
     pub lateness: Lateness,
+    /// The same for each part of the load.
+    pub lateness_by_part: Vec<Lateness>,
 }
 
 /// A connection at work.
@@ -72,6 +74,8 @@ pub(super) struct Lane {
     /// Operations done by all connections.
     done: Arc<AtomicU64>,
     waiting: Arc<Waiting>,
+    /// Where parts of the load end; behind the last is one more.
+    part_ends: Arc<[Instant]>,
     report: ConnectionReport,
 }
 
@@ -82,9 +86,11 @@ impl Lane {
         write_concern: WriteConcern,
         done: Arc<AtomicU64>,
         waiting: Arc<Waiting>,
+        part_ends: Arc<[Instant]>,
     ) -> Self {
-        let report = ConnectionReport::default();
-        Self { database, workload, write_concern, done, waiting, report }
+        let lateness_by_part = vec![Lateness::default(); part_ends.len() + 1];
+        let report = ConnectionReport { lateness_by_part, ..ConnectionReport::default() };
+        Self { database, workload, write_concern, done, waiting, part_ends, report }
     }
 
     /// Writes until there is nothing more.
@@ -119,9 +125,11 @@ impl Lane {
 
     fn note_begin(&mut self, due: Instant, free: Instant, operations: u64) {
         let now = Instant::now();
-        let Lateness { own, behind } = &mut self.report.lateness;
-        own.record(now.saturating_duration_since(due.max(free)), operations);
-        behind.record(now.saturating_duration_since(due), operations);
+        let part = self.part_ends.partition_point(|end| *end <= due);
+        for lateness in [&mut self.report.lateness, &mut self.report.lateness_by_part[part]] {
+            lateness.own.record(now.saturating_duration_since(due.max(free)), operations);
+            lateness.behind.record(now.saturating_duration_since(due), operations);
+        }
     }
 
     async fn write(&mut self, built: &Built) -> Result<()> {

@@ -41,6 +41,8 @@ use crate::workload::{Key, Operation, Unit, Workload};
 
 /// Connections unless asked otherwise: at 5 ms each enough for 12 800/s.
 pub const CONNECTIONS: NonZero<u32> = NonZero::new(64).expect("64 is not 0");
+/// Threads that write.
+const WRITING_THREADS: usize = 2;
 const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A load that follows a schedule.
@@ -50,6 +52,7 @@ pub struct OpenLoop {
     schedule: Schedule,
     connections: NonZero<u32>,
     write_concern: WriteConcern,
+    part_ends: Arc<[Instant]>,
     stop: Stop,
 }
 
@@ -60,6 +63,8 @@ pub struct OpenLoopReport {
     pub written: Written,
     /// Of all connections.
     pub lateness: Lateness,
+    /// The same for each part of the load; one unless [`OpenLoop::parts`] made more.
+    pub lateness_by_part: Vec<Lateness>,
     /// Each by itself.
     pub connections: Vec<ConnectionReport>,
     /// What the pacer did.
@@ -89,6 +94,7 @@ impl OpenLoop {
             schedule,
             connections: CONNECTIONS,
             write_concern: WriteConcern::MAJORITY,
+            part_ends: Arc::default(),
             stop: Stop::new(),
         }
     }
@@ -102,6 +108,14 @@ impl OpenLoop {
     /// When an operation counts as done.
     pub fn write_concern(mut self, write_concern: WriteConcern) -> Self {
         self.write_concern = write_concern;
+        self
+    }
+
+    /// Tells the lateness of parts of the load apart. Each but the last ends that long after the start of the schedule,
+    /// in the order of time.
+    pub fn parts(mut self, ends: impl IntoIterator<Item = Duration>) -> Self {
+        let start = self.schedule.start();
+        self.part_ends = ends.into_iter().map(|end| start + end).collect();
         self
     }
 
@@ -163,7 +177,9 @@ impl OpenLoop {
             let database = self.database(&client);
             let (workload, done) = (Arc::clone(&self.workload), Arc::clone(&done));
             let waiting = Arc::clone(&waiting);
-            let lane = Lane::new(database, workload, self.write_concern, done, waiting);
+            let part_ends = Arc::clone(&self.part_ends);
+            let concern = self.write_concern;
+            let lane = Lane::new(database, workload, concern, done, waiting, part_ends);
             lanes.spawn(async move { (place, lane.run(units).await) });
         }
         let paced = self.start_pacer(queues, waiting)?;
@@ -203,6 +219,11 @@ impl OpenLoop {
     ) -> OpenLoopReport {
         let mut lateness = Lateness::default();
         connections.iter().for_each(|connection| lateness.merge(&connection.lateness));
+        let mut lateness_by_part = vec![Lateness::default(); self.part_ends.len() + 1];
+        for connection in &connections {
+            let parts = lateness_by_part.iter_mut().zip(&connection.lateness_by_part);
+            parts.for_each(|(sum, part)| sum.merge(part));
+        }
         let sum = |part: fn(&ConnectionReport) -> u64| connections.iter().map(part).sum();
         let written = Written {
             operations: sum(|connection| connection.operations),
@@ -212,7 +233,7 @@ impl OpenLoop {
             write_concern: self.write_concern,
             retries: sum(|connection| connection.retries),
         };
-        OpenLoopReport { written, lateness, connections, paced, is_raised: false }
+        OpenLoopReport { written, lateness, lateness_by_part, connections, paced, is_raised: false }
     }
 
     fn database(&self, client: &Client) -> Database {
@@ -222,9 +243,17 @@ impl OpenLoop {
     }
 }
 
-/// A runtime of the calling thread alone, which ends with the work.
+/// A runtime that ends with the work. Two threads: the driver's work for one operation must not keep the next waiting.
 fn on_a_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = Builder::new_current_thread().enable_all().build();
+    let raise = || {
+        priority::raise();
+    };
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(WRITING_THREADS)
+        .thread_name("generator")
+        .on_thread_start(raise)
+        .enable_all()
+        .build();
     runtime.context("cannot start the runtime that writes the load")?.block_on(work)
 }
 

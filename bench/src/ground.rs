@@ -1,0 +1,175 @@
+//! What the arms of a run meet: a backlog, several of them, or a load; and how one arm is measured on it.
+//!
+//! ```text
+//! Backlog      drain::measure                       one record
+//! Connectors   drain::measure, rung by rung         a record for each number of connectors
+//! Live         follow::measure                      a record for each recorded phase of the load
+//! Ladder       follow::measure, rate by rate        a record for each rate
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use millrace_loadgen::ceiling::Ceiling;
+use millrace_loadgen::settings::Load;
+use millrace_loadgen::stop::Stop;
+use millrace_results::plan::predict_next;
+use millrace_results::plan::rungs::{CONNECTORS, PREDICTED_EVENTS_PER_S};
+use millrace_results::plan::usl::Point;
+use millrace_results::record::RoundRecord;
+use millrace_results::stats::Interval;
+use millrace_testbed::Testbed;
+use serde_json::json;
+
+use crate::backlog::Backlog;
+use crate::drain;
+use crate::follow::Follow;
+use crate::ladder::Search;
+use crate::progress::Progress;
+use crate::run::{Run, ensure_not_stopped};
+use crate::scenario::{Arm, Course, Ladder, Measure, Scenario};
+
+/// What the arms meet.
+pub(crate) enum Ground {
+    Backlog(Box<Backlog>),
+    /// Fewest connectors first.
+    Connectors(Vec<(u32, Backlog)>),
+    Live(Follow, Box<Course>),
+    Ladder(Follow, Ladder),
+}
+
+impl Ground {
+    /// Writes what has to be there before the first round.
+    pub(crate) async fn prepare(
+        Run { scenario, stop, .. }: &Run,
+        testbed: &Arc<Testbed>,
+        ceiling: Option<Ceiling>,
+        progress: Progress,
+    ) -> Result<Self> {
+        let follow = || -> Result<Follow> {
+            let ceiling = ceiling.context("a load at intended times has a ceiling")?;
+            Ok(Follow { testbed: Arc::clone(testbed), ceiling, stop: stop.clone() })
+        };
+        Ok(match scenario.measure() {
+            Measure::Live => Self::Live(follow()?, Box::new(scenario.course()?)),
+            Measure::Ladder(ladder) => Self::Ladder(follow()?, ladder),
+            Measure::Connectors => {
+                let mut backlogs = Vec::new();
+                for &connectors in &scenario.connectors {
+                    let workload = scenario.backlog_of(connectors)?.workload;
+                    let backlog = Backlog::write(testbed, workload, progress).await?;
+                    backlogs.push((connectors, backlog.share_out().stop(stop.clone())));
+                }
+                Self::Connectors(backlogs)
+            }
+            Measure::Backlog => {
+                let workload = scenario.backlog()?.workload;
+                let backlog = Backlog::write(testbed, workload, progress).await?;
+                let (events, written) = (backlog.written.operations, backlog.written.elapsed);
+                tracing::info!(events, seconds = written.as_secs_f64(), "backlog loaded");
+                Self::Backlog(Box::new(backlog.stop(stop.clone())))
+            }
+        })
+    }
+
+    /// One round of one arm; of a load one record for each rate.
+    pub(crate) async fn measure(
+        &self,
+        scenario: &Scenario,
+        (arm, round): (Arm, u32),
+        binary: &Path,
+        stop: &Stop,
+        progress: Progress,
+    ) -> Result<Vec<RoundRecord>> {
+        ensure_not_stopped(stop)?;
+        match self {
+            Self::Backlog(backlog) => {
+                let who = (arm, round);
+                drain::measure(backlog, scenario, who, binary, progress)
+                    .await
+                    .map(|round| vec![round])
+            }
+            Self::Connectors(backlogs) => {
+                join_in(backlogs, scenario, (arm, round), binary, progress).await
+            }
+            Self::Live(follow, course) => {
+                follow.measure(scenario, course, (arm, round), binary, progress).await
+            }
+            Self::Ladder(follow, ladder) => {
+                climb(follow, *ladder, scenario, (arm, round), binary, progress).await
+            }
+        }
+    }
+
+    /// What is written, for the record.
+    pub(crate) fn load(&self, scenario: &Scenario) -> Result<Load> {
+        match self {
+            Self::Backlog(_) | Self::Connectors(_) => scenario.backlog(),
+            Self::Live(_, course) => Ok(course.load().clone()),
+            Self::Ladder(_, ladder) => {
+                Ok(scenario.course_at(ladder.from_per_s, ladder.lasts_s)?.load().clone())
+            }
+        }
+    }
+}
+
+/// More and more connectors of one arm, each rung foretold once there are enough below it.
+async fn join_in(
+    backlogs: &[(u32, Backlog)],
+    scenario: &Scenario,
+    who: (Arm, u32),
+    binary: &Path,
+    progress: Progress,
+) -> Result<Vec<RoundRecord>> {
+    let mut rungs = Vec::new();
+    let mut points = Vec::new();
+    for (connectors, backlog) in backlogs {
+        let load = f64::from(*connectors);
+        let predicted = predict_next(&points, load, 1);
+        let mut rung = drain::measure(backlog, scenario, who, binary, progress).await?;
+        points.push(Point { load, events_per_s: rung.events_per_s() });
+        rung.counters.insert(CONNECTORS.to_owned(), json!(connectors));
+        foretell(&mut rung, predicted);
+        rungs.push(rung);
+    }
+    Ok(rungs)
+}
+
+/// Writes down what was said before a rung was measured, so that it can be wrong.
+fn foretell(rung: &mut RoundRecord, predicted: Option<Interval>) {
+    if let Some(predicted) = predicted {
+        rung.counters.insert(PREDICTED_EVENTS_PER_S.to_owned(), json!(predicted.estimate));
+    }
+}
+
+/// The rungs of one arm. The knee stands with the last of them.
+async fn climb(
+    follow: &Follow,
+    ladder: Ladder,
+    scenario: &Scenario,
+    who: (Arm, u32),
+    binary: &Path,
+    progress: Progress,
+) -> Result<Vec<RoundRecord>> {
+    let mut search = Search::new(ladder);
+    let mut rungs: Vec<RoundRecord> = Vec::new();
+    let mut points = Vec::new();
+    while let Some(rate) = search.next_rate().filter(|_| !follow.stop.is_requested()) {
+        let load = rate / ladder.from_per_s;
+        let predicted = search.is_rung_next().then(|| predict_next(&points, load, 1)).flatten();
+        let course = scenario.course_at(rate, ladder.lasts_s)?;
+        let measured = follow.measure(scenario, &course, who, binary, progress).await?;
+        for mut rung in measured {
+            let p99_ms = rung.latency.as_ref().map_or(0.0, |latency| latency.percentile_ms(99.0));
+            search.note(rate, rung.events_per_s(), p99_ms, rung.counts());
+            points.push(Point { load, events_per_s: rung.events_per_s() });
+            foretell(&mut rung, predicted);
+            rungs.push(rung);
+        }
+    }
+    if let Some(last) = rungs.last_mut() {
+        last.counters.insert("knee_per_s".to_owned(), json!(search.knee()));
+    }
+    Ok(rungs)
+}

@@ -1,0 +1,139 @@
+//! A load at intended times, followed on real servers, without the node: what a stall costs has to be seen.
+//!
+//! ```text
+//! load ─► mongod ─► official driver's change stream ─► rskafka ─► broker ─► consumer ─► latency, ledger
+//!           └ stands still for a second: the server's clients are not asked less meanwhile
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bson::Timestamp;
+use bson::raw::RawDocumentBuf;
+use futures_util::StreamExt;
+use millrace_bench::arm::Format;
+use millrace_bench::consumer;
+use millrace_bench::live::{self, Live, LiveReading};
+use millrace_bench::progress::Progress;
+use millrace_bench::scenario::{Course, FaultStep, Step};
+use millrace_bench::topics;
+use millrace_loadgen::settings::LoadSettings;
+use millrace_loadgen::stop::Stop;
+use millrace_loadgen::writer::next_operation_time;
+use millrace_testbed::faults::{Fault, Target};
+use millrace_testbed::{Plan, Servers, Testbed};
+use rskafka::chrono::DateTime;
+use rskafka::client::partition::{Compression, UnknownTopicHandling};
+use rskafka::record::Record;
+use tokio::task::JoinHandle;
+
+const PER_S: f64 = 200.0;
+
+/// What a right node would do, event by event.
+fn replicate(
+    testbed: Arc<Testbed>,
+    database: String,
+    topic: String,
+    start: Timestamp,
+) -> JoinHandle<Result<()>> {
+    tokio::spawn(async move {
+        let client = testbed.mongodb().client().await?;
+        let stream = client.database(&database).watch().start_at_operation_time(start).await?;
+        let mut events = stream.with_type::<RawDocumentBuf>();
+        let kafka = consumer::connect(&testbed.kafka().bootstrap()).await?;
+        let partition = kafka.partition_client(topic, 0, UnknownTopicHandling::Retry).await?;
+        while let Some(event) = events.next().await {
+            let event = event?;
+            let record = Record {
+                key: Some(event.get_document("documentKey")?.as_bytes().to_vec()),
+                value: Some(event.into_bytes()),
+                headers: Default::default(),
+                timestamp: DateTime::UNIX_EPOCH,
+            };
+            partition.produce(vec![record], Compression::NoCompression).await?;
+        }
+        bail!("the stream ended")
+    })
+}
+
+/// Follows `steps` in a database of this name.
+async fn follow(
+    testbed: &Arc<Testbed>,
+    database: &str,
+    steps: &[Step],
+    faults: Vec<FaultStep>,
+    stop: Stop,
+) -> Result<LiveReading> {
+    let settings = LoadSettings { database: database.to_owned(), ..LoadSettings::default() };
+    let course = Course::steps(&settings, steps)?;
+    let bootstrap = testbed.kafka().bootstrap();
+    let topic = topics::fresh_one(&bootstrap, database, 1).await?;
+    let start = next_operation_time(&testbed.mongodb().client().await?).await?;
+    let replicating =
+        replicate(Arc::clone(testbed), database.to_owned(), database.to_owned(), start);
+    let uri = testbed.mongodb().uri();
+    let live = Live {
+        mongodb_uri: &uri,
+        course: &course,
+        workload: &course.load().workload,
+        topic: &topic,
+        format: Format::Bson,
+        parts: &[("rig", Some(std::process::id()))],
+        faults: (!faults.is_empty()).then(|| (Arc::clone(testbed), faults)),
+        stop,
+    };
+    let alive = || if replicating.is_finished() { bail!("the stand-in ended") } else { Ok(()) };
+    let reading = live::measure(&live, alive, Progress::hidden()).await?;
+    replicating.abort();
+    assert!(reading.report.is_exact(), "{}", reading.report);
+    Ok(reading)
+}
+
+fn step(per_s: f64, lasts_s: f64, warm_up: bool) -> Step {
+    Step { per_s, lasts_s, warm_up }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stall_is_in_the_latency_of_all_that_was_due_meanwhile_and_phases_are_told_apart()
+-> Result<()> {
+    let testbed = Arc::new(Testbed::up(Plan::default(), Servers::Native).await?);
+    let pause =
+        FaultStep { at_s: 5, until_s: Some(6), fault: Fault::Pause { target: Target::Primary } };
+    let steps = [step(PER_S, 3.0, true), step(PER_S, 6.0, false)];
+    let reading = follow(&testbed, "millrace_live", &steps, vec![pause], Stop::new()).await?;
+
+    let [before, stalled] = &reading.phases[..] else { bail!("{} phases", reading.phases.len()) };
+    assert_eq!((before.events, stalled.events), (600, 1_200));
+    let latency = stalled.latency();
+    let (p50, p99) = (latency.percentile_ms(50.0), latency.percentile_ms(99.0));
+    // A closed loop would have one late write; here a second's worth of writes waited, the first for all of it.
+    assert!(900.0 <= p99, "p99 {p99} ms");
+    let late = latency.count() - latency.count_up_to(200.0);
+    assert!(PER_S * 0.7 <= late as f64, "{late} of {} are late", latency.count());
+    assert!(p50 < 500.0, "p50 {p50} ms");
+    let sum: u64 = stalled.series.iter().map(|second| second.events).sum();
+    assert_eq!(sum, stalled.events, "the seconds hold every event once");
+
+    let [mark] = &reading.marks[..] else { bail!("{:?}", reading.marks) };
+    assert_eq!(mark.what, "pause primary");
+    let until_s = mark.until_s.context("it was undone")?;
+    assert!((5.0..5.5).contains(&mark.at_s) && (6.0..7.0).contains(&until_s), "{mark:?}");
+    assert!(stalled.used.usage.iter().any(|usage| usage.process == "rig"), "{:?}", stalled.used);
+
+    let stop = Stop::new();
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        stopping.request();
+    });
+    let steps = [step(PER_S, 600.0, false)];
+    let reading = follow(&testbed, "millrace_live_cut", &steps, Vec::new(), stop).await?;
+    assert!(reading.is_cut_short);
+    let (written, events) = (reading.written.operations, reading.phases[0].events);
+    assert!(
+        (100..2_000).contains(&written) && events == written,
+        "{written} written, {events} seen"
+    );
+    Ok(())
+}
