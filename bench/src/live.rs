@@ -74,7 +74,7 @@ pub struct LiveReading {
     pub written: Written,
     /// How far the writers were behind their schedule, over all phases.
     pub lateness: Lateness,
-    /// Whether the generator's threads had a higher priority.
+    /// Whether the generator's threads were of a real-time class.
     pub is_raised: bool,
     /// What went wrong on purpose; seconds from the first intended write.
     pub marks: Vec<Mark>,

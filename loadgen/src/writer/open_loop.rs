@@ -5,7 +5,7 @@
 //! lane 0 … n (tasks)    a connection each, one operation after the other, so the order of a key holds
 //! ```
 //!
-//! Both have threads of their own, of a higher priority where the system allows it: what else the process and the
+//! Both have threads of their own, of a real-time class where the system allows it: what else the process and the
 //! machine do delays them as little as can be.
 //!
 //! The pacer builds an operation before its time has come. A slow server fills lanes, it does not slow the pacer;
@@ -69,7 +69,7 @@ pub struct OpenLoopReport {
     pub connections: Vec<ConnectionReport>,
     /// What the pacer did.
     pub paced: Paced,
-    /// Whether the system gave the generator's threads a higher priority.
+    /// Whether the system gave the generator's threads a real-time class.
     pub is_raised: bool,
 }
 
