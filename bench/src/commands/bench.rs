@@ -79,6 +79,9 @@ pub struct BenchRun {
     /// Seed instead of the scenario's
     #[arg(long)]
     seed: Option<u64>,
+    /// Arms instead of the scenario's, with commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_arm)]
+    arms: Vec<Arm>,
     /// Rivals to compare with, beside the scenario's arms: all, none, or names with commas
     #[arg(long, default_value = "none", value_name = "NAMES", value_parser = parse_rivals)]
     rivals: Rivals,
@@ -99,6 +102,10 @@ pub struct BenchRun {
 fn parse_above_zero(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| 0.0 < *number && number.is_finite());
     number.ok_or_else(|| format!("{text:?} is no number above zero"))
+}
+
+fn parse_arm(name: &str) -> Result<Arm, String> {
+    Arm::named(name).ok_or_else(|| format!("no arm {name:?}: see `millrace bench list`"))
 }
 
 /// The rivals that are to take part.
@@ -177,6 +184,9 @@ async fn run_scenario(options: BenchRun) -> Result<Outcome> {
         scenario.set_rates(&options.rates).map_err(wrong_usage)?;
     }
     scenario.resize(options.events, options.seconds).map_err(wrong_usage)?;
+    if !options.arms.is_empty() {
+        scenario.arms = options.arms;
+    }
     for rival in options.rivals.0 {
         if !scenario.arms.contains(&rival) {
             scenario.arms.push(rival);
@@ -221,6 +231,7 @@ mod tests {
             events: None,
             seconds: None,
             rates: Vec::new(),
+            arms: Vec::new(),
             rounds: None,
             warm_up_rounds: None,
             rivals: Rivals::default(),

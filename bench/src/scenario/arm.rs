@@ -59,6 +59,11 @@ impl Arm {
         Self::Debezium,
     ];
 
+    /// The arm that records call so.
+    pub fn named(name: &str) -> Option<Self> {
+        serde_json::from_value(serde_json::Value::from(name)).ok()
+    }
+
     /// As records name it.
     pub fn name(self) -> &'static str {
         match self {
@@ -141,5 +146,20 @@ impl Arm {
             | Self::NullWriter
             | Self::NullPath => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arm_has_one_name_in_files_and_in_records() {
+        let bounds =
+            [Arm::NullReader, Arm::NullWriter, Arm::NullPath, Arm::NodeJson, Arm::NodeBson];
+        for arm in bounds.into_iter().chain(Arm::RIVALS) {
+            assert_eq!(Arm::named(arm.name()), Some(arm));
+        }
+        assert_eq!(Arm::named("node-xml"), None);
     }
 }
