@@ -5,13 +5,18 @@
 //! null-reader  100,000    77,118   79.0        1.00  1.00-1.00  …    none
 //! ```
 //!
-//! A column without any value is left out; a missing value is `-`. Reasons of invalid arms follow below the table.
+//! An arm with several offered rates has a line for each. A column without any value is left out; a missing value is `-`. Reasons of invalid arms follow below the table.
 
-use crate::record::ArmRecord;
+use crate::histogram::LatencyHistogram;
+use crate::record::{ArmRecord, StepRecord};
 
-/// The arms of a run, one per line, and below why some do not count.
+/// The arms of a run, one per line and offered rate, and below why some do not count.
 pub fn arms(arms: &[ArmRecord]) -> String {
-    let rows: Vec<Vec<String>> = arms.iter().map(cells).collect();
+    let lines_of = |arm: &ArmRecord| match &arm.steps[..] {
+        [] | [_] => vec![cells(arm)],
+        steps => steps.iter().map(|step| step_cells(arm, step)).collect(),
+    };
+    let rows: Vec<Vec<String>> = arms.iter().flat_map(lines_of).collect();
     let mut text = render(&HEADS, &rows);
     for arm in arms {
         if let Some(reason) = &arm.invalid_reason {
@@ -21,8 +26,9 @@ pub fn arms(arms: &[ArmRecord]) -> String {
     text
 }
 
-const HEADS: [&str; 12] = [
+const HEADS: [&str; 13] = [
     "arm",
+    "offered/s",
     "events",
     "events/s",
     "MB/s",
@@ -41,12 +47,12 @@ fn cells(arm: &ArmRecord) -> Vec<String> {
         (Some(min), Some(max)) => format!("{min:.2}-{max:.2}"),
         (None, _) | (_, None) => MISSING.to_owned(),
     };
-    let latency_ms =
-        |percent| decimal(arm.latency.as_ref().map(|latency| latency.percentile_ms(percent)), 1);
+    let latency_ms = |percent| latency_ms(arm.latency.as_ref(), percent);
     vec![
         arm.name.clone(),
+        rate(arm.steps.first().map(|step| step.offered_per_s)),
         thousands(arm.events),
-        arm.events_per_s.map_or(MISSING.to_owned(), |rate| thousands(rate.round() as u64)),
+        rate(arm.events_per_s),
         decimal(arm.mb_per_s, 1),
         decimal(arm.null_ratio, 2),
         ratio_range,
@@ -57,6 +63,35 @@ fn cells(arm: &ArmRecord) -> Vec<String> {
         decimal(arm.peak_rss_mib, 0),
         if arm.faults.is_none() { "none".to_owned() } else { arm.faults.text() },
     ]
+}
+
+/// One offered rate of an arm. Faults are those of the whole arm.
+fn step_cells(arm: &ArmRecord, step: &StepRecord) -> Vec<String> {
+    let latency_ms = |percent| latency_ms(step.latency.as_ref(), percent);
+    let missing = || MISSING.to_owned();
+    vec![
+        arm.name.clone(),
+        rate(Some(step.offered_per_s)),
+        thousands(arm.events),
+        rate(step.events_per_s),
+        missing(),
+        missing(),
+        missing(),
+        latency_ms(50.0),
+        latency_ms(99.0),
+        latency_ms(99.9),
+        decimal(step.cpu_us_per_event, 2),
+        decimal(arm.peak_rss_mib, 0),
+        if arm.faults.is_none() { "none".to_owned() } else { arm.faults.text() },
+    ]
+}
+
+fn latency_ms(latency: Option<&LatencyHistogram>, percent: f64) -> String {
+    decimal(latency.map(|latency| latency.percentile_ms(percent)), 1)
+}
+
+fn rate(per_s: Option<f64>) -> String {
+    per_s.map_or(MISSING.to_owned(), |per_s| thousands(per_s.round() as u64))
 }
 
 const MISSING: &str = "-";
@@ -103,7 +138,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::histogram::LatencyHistogram;
     use crate::record::{self, RoundRecord};
 
     #[test]
@@ -149,6 +183,24 @@ node-bson          7         -      -           -          -       -       -    
 node-bson does not count: 2 lost
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_arm_has_a_line_for_each_offered_rate() {
+        let round = |offered_per_s: f64, latency_us: u64| {
+            let mut latency = LatencyHistogram::new();
+            latency.record(Duration::from_micros(latency_us));
+            let mut round = RoundRecord::new(1, offered_per_s as u64, 1, 1.0);
+            (round.latency, round.offered_per_s) = (Some(latency), Some(offered_per_s));
+            round
+        };
+        let rounds = vec![round(1_000.0, 9_000), round(200.0, 2_000)];
+        let text = arms(&record::arms(vec![("node-json".into(), rounds)], None, None));
+        let lines: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0][..2], ["arm", "offered/s"]);
+        assert_eq!(lines[1], ["node-json", "200", "600", "200", "2.0", "2.0", "2.0", "none"]);
+        assert_eq!(lines[2], ["node-json", "1,000", "600", "1,000", "9.0", "9.0", "9.0", "none"]);
     }
 
     #[test]
