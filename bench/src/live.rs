@@ -89,7 +89,8 @@ pub struct PhaseReading {
     pub events: u64,
     /// Keys and values of these.
     pub bytes: u64,
-    /// From its begin to its end, or to the last of these events if that came later.
+    /// How long it was meant to last, or from the first of these events to the last if that took longer. So an arm that
+    /// is always late by as much keeps up, and one that falls further and further behind does not.
     pub lasted: Duration,
     /// Second by second, by arrival.
     pub series: Vec<Second>,
@@ -197,7 +198,8 @@ struct Tally {
     /// Events that came while the phase lasted, whenever they were due.
     arrived: u64,
     seconds: BTreeMap<u32, Second>,
-    last_arrival: Option<Instant>,
+    /// The first arrival and the last.
+    arrivals: Option<(Instant, Instant)>,
     used: Found,
 }
 
@@ -252,7 +254,8 @@ impl<'a> Follower<'a> {
         let tally = &mut self.tallies[phase];
         tally.events += 1;
         tally.bytes += bytes;
-        tally.last_arrival = tally.last_arrival.max(Some(arrived));
+        let (first, last) = tally.arrivals.unwrap_or((arrived, arrived));
+        tally.arrivals = Some((first.min(arrived), last.max(arrived)));
         let second = arrived.saturating_duration_since(begins).as_secs() as u32;
         let second = tally.seconds.entry(second).or_insert_with(|| Second {
             second,
@@ -267,18 +270,17 @@ impl<'a> Follower<'a> {
 
     fn finish(mut self, is_cut_short: bool) -> Vec<PhaseReading> {
         self.end_watch();
-        let start = self.schedule.start();
         let phases = self.live.course.phases().iter().zip(self.tallies);
         let reading = |(phase, tally): (&Phase, Tally)| {
-            let begins = start + phase.begins;
-            let until_last = tally.last_arrival.map(|last| last.saturating_duration_since(begins));
+            let arriving =
+                tally.arrivals.map(|(first, last)| last.saturating_duration_since(first));
             PhaseReading {
                 events: tally.events,
                 bytes: tally.bytes,
-                lasted: match until_last.unwrap_or_default() {
+                lasted: match arriving.unwrap_or_default() {
                     // Nobody knows in which phase it was ended, so none is taken to be whole.
-                    until_last if is_cut_short => until_last,
-                    until_last => phase.lasts.max(until_last),
+                    arriving if is_cut_short => arriving,
+                    arriving => phase.lasts.max(arriving),
                 },
                 series: seconds_without_gaps(tally.seconds),
                 used: tally.used,
