@@ -73,7 +73,7 @@ impl Client {
     pub fn topic(&mut self, name: &str, create: Option<&NewTopic>) -> TopicId {
         let (id, is_new) = self.topics.ask(name, create);
         if is_new {
-            self.refresh.hurry(self.now);
+            self.refresh.new_topic(self.now);
         }
         id
     }

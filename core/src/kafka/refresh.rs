@@ -15,6 +15,8 @@ const AGE_MAX: Duration = Duration::from_mins(5);
 pub(super) struct Refresh {
     due: Option<Instant>,
     is_asked: bool,
+    /// Whether there is a topic that no question so far was about.
+    has_new_topic: bool,
     answered_at: Option<Instant>,
     pause: Duration,
     backoff: Backoff,
@@ -25,6 +27,7 @@ impl Refresh {
         Self {
             due: Some(now),
             is_asked: false,
+            has_new_topic: false,
             answered_at: None,
             pause: config.retry_backoff,
             backoff: config.backoff(),
@@ -43,7 +46,17 @@ impl Refresh {
 
     pub(super) fn asked(&mut self) {
         self.is_asked = true;
+        self.has_new_topic = false;
         self.due = None;
+    }
+
+    /// There is a topic that nobody asked about: asks at once, because no answer can have been about
+    /// it. If an answer is awaited, once more right after it.
+    ///
+    /// With the pause of [`Refresh::hurry`] a hundred topics would take ten seconds to begin with.
+    pub(super) fn new_topic(&mut self, now: Instant) {
+        self.has_new_topic = true;
+        self.due = Some(now);
     }
 
     /// Something was not where we thought: asks soon, but not in a frenzy. If an answer is awaited,
@@ -69,7 +82,11 @@ impl Refresh {
         } else {
             self.backoff.fail(now)
         };
-        self.due = Some(self.due.map_or(next, |due| due.max(now + self.pause).min(next)));
+        self.due = Some(match self.due {
+            Some(_) if self.has_new_topic => now,
+            Some(due) => due.max(now + self.pause).min(next),
+            None => next,
+        });
     }
 }
 
@@ -77,6 +94,24 @@ impl Refresh {
 #[allow(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_topic_is_asked_about_at_once_and_an_old_one_is_not() {
+        let now = Instant::now();
+        let mut refresh = Refresh::new(&ClientConfig::new(Vec::new()), now);
+        refresh.asked();
+        refresh.answered(true, now);
+        refresh.new_topic(now);
+        assert!(refresh.is_due(now));
+        refresh.asked();
+        refresh.new_topic(now);
+        assert!(!refresh.is_due(now), "an answer is awaited");
+        refresh.answered(false, now);
+        assert!(refresh.is_due(now), "that answer was not about it");
+        refresh.asked();
+        refresh.answered(false, now);
+        assert!(!refresh.is_due(now), "the same is asked again after a pause");
+    }
 
     #[test]
     fn metadata_is_asked_for_soon_when_needed_and_never_in_a_frenzy() {
