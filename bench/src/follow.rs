@@ -75,7 +75,7 @@ impl Follow {
             database: workload.database.clone(),
             collection: collection(&workload)?,
             further_collections: Vec::new(),
-            topic_prefix: format!("r{round}"),
+            topic_prefix: format!("millrace_r{round}"),
             format,
             start_at: Some(next_operation_time(&client).await?),
             worker_settings: Vec::new(),
