@@ -104,10 +104,10 @@ impl Backlog {
             workload.database
         );
         let mongodb = testbed.mongodb();
-        let database = mongodb.client().await?.database(&workload.database);
+        let client = mongodb.client().await?;
+        let database = client.database(&workload.database);
         database.drop().await.context("could not drop what an earlier run left")?;
         let bar = progress.count("loading", workload.operations);
-        let client = mongodb.client().await?;
         let oplog_before = counters::oplog_bytes(&client).await.ok();
         let written =
             write_backlog(&mongodb.uri(), &workload, |written| bar.set_position(written)).await?;
@@ -148,7 +148,7 @@ impl Backlog {
 
     /// Drains it by the null reader.
     pub async fn drain_null(&self, progress: Progress) -> Result<NullReading> {
-        let plan = self.null_read(self.workload.operations)?;
+        let plan = self.null_read(self.workload.operations);
         let bar = progress.count("null reader", self.workload.operations);
         let reading = spawn_blocking(move || {
             let reading = exhaust::read(&plan, |events| bar.set_position(events));
@@ -158,8 +158,8 @@ impl Backlog {
         reading.await.context("the null reader panicked")?
     }
 
-    fn null_read(&self, events: u64) -> Result<NullRead> {
-        Ok(NullRead {
+    fn null_read(&self, events: u64) -> NullRead {
+        NullRead {
             address: self.primary.clone(),
             database: self.workload.database.clone(),
             collection: self.collection(),
@@ -167,12 +167,12 @@ impl Backlog {
             events,
             server_pid: self.primary_pid,
             idle_max: STALLED_MAX,
-        })
+        }
     }
 
     /// Keys and values of its first `events` events, or of all if it has less.
     pub async fn sample(&self, events: u64) -> Result<Vec<Pair>> {
-        let plan = self.null_read(events.min(self.workload.operations))?;
+        let plan = self.null_read(events.min(self.workload.operations));
         spawn_blocking(move || exhaust::sample(&plan)).await.context("the sampling panicked")?
     }
 

@@ -68,12 +68,8 @@ pub struct NullReading {
 impl NullReading {
     /// Why this reading is no wall to measure against, or `None` if it is one.
     pub fn invalid_because(&self) -> Option<String> {
-        if self.window < WINDOW_MIN {
-            return Some(format!(
-                "the window of {:.2} s is shorter than {} s; use more events",
-                self.window.as_secs_f64(),
-                WINDOW_MIN.as_secs()
-            ));
+        if let Some(reason) = too_short(self.window) {
+            return Some(reason);
         }
         match self.server_busy {
             None => Some("mongod is not a process of this machine: its load is unknown".to_owned()),
@@ -87,6 +83,17 @@ impl NullReading {
             Some(_) => None,
         }
     }
+}
+
+/// Why a window judges nothing, if it does not: the same for both null arms.
+pub(crate) fn too_short(window: Duration) -> Option<String> {
+    (window < WINDOW_MIN).then(|| {
+        format!(
+            "the window of {:.2} s is shorter than {} s; use more events",
+            window.as_secs_f64(),
+            WINDOW_MIN.as_secs()
+        )
+    })
 }
 
 /// Reads `plan.events` events. Blocks the thread. `on_progress` gets the number of events read so far.

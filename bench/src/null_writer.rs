@@ -27,7 +27,7 @@ use tokio::task::spawn_blocking;
 
 use crate::backlog::STALLED_MAX;
 use crate::consumer::Topic;
-use crate::exhaust::WINDOW_MIN;
+use crate::exhaust;
 use crate::procfs::{self, MachineTimes};
 use crate::produce::{Answers, BATCH_BYTES_MAX, IN_FLIGHT_MAX, SealedRequest, Target};
 use crate::topics;
@@ -79,12 +79,8 @@ pub struct NullWriting {
 impl NullWriting {
     /// Why this writing is no wall to measure against, or `None` if it is one.
     pub fn invalid_because(&self) -> Option<String> {
-        if self.window < WINDOW_MIN {
-            return Some(format!(
-                "the window of {:.2} s is shorter than {} s; use more events",
-                self.window.as_secs_f64(),
-                WINDOW_MIN.as_secs()
-            ));
+        if let Some(reason) = exhaust::too_short(self.window) {
+            return Some(reason);
         }
         (self.broker_supplied < BROKER_SUPPLIED_MIN).then(|| {
             format!(

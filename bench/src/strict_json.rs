@@ -162,23 +162,53 @@ pub(crate) fn members<'a, const N: usize>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use bson::spec::BinarySubtype;
     use bson::{Binary, Bson, DateTime, Document, JavaScriptCodeWithScope, Regex, Timestamp, doc};
 
     use super::*;
 
-    fn parse(text: &str) -> Value {
+    pub(crate) fn parse(text: &str) -> Value {
         serde_json::from_str(text).expect("JSON")
     }
 
-    fn raw(document: &Document) -> RawDocumentBuf {
+    pub(crate) fn raw(document: &Document) -> RawDocumentBuf {
         RawDocumentBuf::from_bytes(document.to_vec().expect("encodes")).expect("decodes")
     }
 
-    fn bson_equals(value: &Bson, text: &Value) -> bool {
+    pub(crate) fn equals_by(equal: ValueEquals, value: &Bson, text: &Value) -> bool {
         let holder = raw(&doc! { "x": value });
-        value_equals(holder.get("x").expect("decodes").expect("there"), text)
+        equal(holder.get("x").expect("decodes").expect("there"), text)
+    }
+
+    fn bson_equals(value: &Bson, text: &Value) -> bool {
+        equals_by(value_equals, value, text)
+    }
+
+    /// What holds for a notation: a value equals its own text and no other of the samples.
+    pub(crate) fn assert_each_equals_its_own(equal: ValueEquals, samples: &[(Bson, &str)]) {
+        for (i, (value, _)) in samples.iter().enumerate() {
+            for (j, (_, text)) in samples.iter().enumerate() {
+                let equals = equals_by(equal, value, &parse(text));
+                assert_eq!(equals, i == j, "{value} and {text}");
+            }
+        }
+    }
+
+    /// What holds for a notation: a text with one other letter or digit is not equal.
+    pub(crate) fn assert_alterations_are_seen(equal: ValueEquals, samples: &[(Bson, &str)]) {
+        for (value, text) in samples {
+            for at in 0..text.len() {
+                let mut altered = text.as_bytes().to_vec();
+                if !altered[at].is_ascii_alphanumeric() {
+                    continue;
+                }
+                altered[at] ^= 1;
+                if let Ok(altered) = serde_json::from_slice::<Value>(&altered) {
+                    assert!(!equals_by(equal, value, &altered), "{value} and {altered}");
+                }
+            }
+        }
     }
 
     fn db_pointer() -> Bson {
@@ -230,28 +260,12 @@ mod tests {
 
     #[test]
     fn every_type_equals_its_own_text_and_no_other() {
-        let samples = samples();
-        for (i, (value, _)) in samples.iter().enumerate() {
-            for (j, (_, text)) in samples.iter().enumerate() {
-                assert_eq!(bson_equals(value, &parse(text)), i == j, "{value} and {text}");
-            }
-        }
+        assert_each_equals_its_own(value_equals, &samples());
     }
 
     #[test]
     fn one_altered_letter_or_digit_is_seen() {
-        for (value, text) in samples() {
-            for at in 0..text.len() {
-                let mut altered = text.as_bytes().to_vec();
-                if !altered[at].is_ascii_alphanumeric() {
-                    continue;
-                }
-                altered[at] ^= 1;
-                if let Ok(altered) = serde_json::from_slice::<Value>(&altered) {
-                    assert!(!bson_equals(&value, &altered), "{value} and {altered}");
-                }
-            }
-        }
+        assert_alterations_are_seen(value_equals, &samples());
     }
 
     #[test]

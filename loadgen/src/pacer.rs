@@ -11,8 +11,8 @@
 //! Beyond that the thread only sleeps, and is some 20 to 60 µs late. At 10 000/s it spins about 40 % of a core; below
 //! 1 000/s under 6 %.
 //!
-//! Whoever runs a latency test on busy machines gives the thread a priority of its own (`chrt -f 1 millrace load …`):
-//! against threads that are never idle no way of sleeping helps.
+//! Against threads that are never idle no way of sleeping helps: the thread is put into a real-time class where the
+//! system allows it (see `priority.rs`).
 
 use std::fs;
 use std::ops::ControlFlow;
