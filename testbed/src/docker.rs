@@ -28,7 +28,7 @@ use testcontainers::{
     core::client::docker_client_instance,
 };
 
-use crate::{detached::Tracked, own_runtime::OwnRuntime};
+use crate::{detached::Tracked, own_runtime::OwnRuntime, process::POLL};
 
 /// Names the run folder of a container's set.
 pub(crate) const FOLDER_LABEL: &str = "io.millrace.testbed.folder";
@@ -38,6 +38,8 @@ pub(crate) const OWNER_LABEL: &str = "io.millrace.testbed.owner";
 const DETACHED_OWNER: &str = "detached";
 /// How long the daemon may take to say that it is there.
 const PING_LIMIT: Duration = Duration::from_secs(3);
+/// How long a removal that another process has begun may take.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
 /// Two workers: a container that is dropped on one of them blocks it until it is removed.
 static RUNTIME: OwnRuntime = OwnRuntime::new("testbed-docker", 2);
 
@@ -125,12 +127,9 @@ impl Docker {
                 continue;
             }
             let (api, id) = (self.api.clone(), found.id.clone());
-            let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-            run(async move { Ok(api.remove_container(&id, Some(options)).await?) })
-                .await
-                .with_context(|| {
-                    format!("remove the container of {} ({})", found.role, found.id)
-                })?;
+            run(async move { remove_container(&api, &id).await }).await.with_context(|| {
+                format!("remove the container of {} ({})", found.role, found.id)
+            })?;
             removed.push(found);
         }
         Ok(removed)
@@ -174,6 +173,36 @@ fn is_leftover(labels: &HashMap<String, String>) -> bool {
     }
 }
 
+/// Removes a container with its volumes; done when it is gone, whoever removes it.
+///
+/// Two may want the same one: a process that looks for leftovers, and the owner or another such process.
+/// The daemon answers the second with 409 while the first is at it, and with 404 afterwards.
+async fn remove_container(api: &bollard::Docker, id: &str) -> Result<()> {
+    let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+    match api.remove_container(id, Some(options)).await {
+        Err(error) if is_status(&error, 404) => return Ok(()),
+        Err(error) if is_status(&error, 409) => {}
+        result => return Ok(result?),
+    }
+    let gone = async {
+        loop {
+            match api.inspect_container(id, None).await {
+                Err(error) if is_status(&error, 404) => return Ok(()),
+                Err(error) => return Err(error.into()),
+                Ok(_) => tokio::time::sleep(POLL).await,
+            }
+        }
+    };
+    tokio::time::timeout(REMOVAL_LIMIT, gone).await.with_context(|| {
+        format!("another process is removing it, and it is still there after {REMOVAL_LIMIT:?}")
+    })?
+}
+
+fn is_status(error: &bollard::errors::Error, status: u16) -> bool {
+    use bollard::errors::Error::DockerResponseServerError;
+    matches!(error, DockerResponseServerError { status_code, .. } if *status_code == status)
+}
+
 /// Runs `work` on Docker's runtime. Goes on there when the caller stops waiting.
 pub(crate) async fn run<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
@@ -195,7 +224,56 @@ pub(crate) fn wait<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::*;
+
+    /// A daemon that gives each request the next of `answers`, and returns the methods it was asked with.
+    async fn scripted(
+        answers: &'static [(u16, &'static str)],
+    ) -> (bollard::Docker, tokio::task::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let serve = tokio::spawn(async move {
+            let mut methods = Vec::new();
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4_096];
+                let read = stream.read(&mut request).await.unwrap();
+                let request = String::from_utf8_lossy(&request[..read]);
+                methods.push(request.split(' ').next().unwrap().to_owned());
+                let answer = format!(
+                    "HTTP/1.1 {status} -\r\nContent-Type: application/json\r\nConnection: close\r\n\
+                     Content-Length: {}\r\n\r\n{body}",
+                    body.len()
+                );
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            methods
+        });
+        let version = bollard::API_DEFAULT_VERSION;
+        (bollard::Docker::connect_with_http(&address, 5, version).unwrap(), serve)
+    }
+
+    #[tokio::test]
+    async fn container_that_another_process_removes_is_waited_for() {
+        const BUSY: (u16, &str) = (409, r#"{"message":"removal is already in progress"}"#);
+        const GONE: (u16, &str) = (404, r#"{"message":"no such container"}"#);
+        let (api, asked) = scripted(&[BUSY, (200, "{}"), (200, "{}"), GONE]).await;
+        remove_container(&api, "c").await.unwrap();
+        assert_eq!(asked.await.unwrap(), ["DELETE", "GET", "GET", "GET"]);
+
+        let (api, asked) = scripted(&[GONE]).await;
+        remove_container(&api, "c").await.unwrap();
+        assert_eq!(asked.await.unwrap(), ["DELETE"]);
+
+        let (api, _) = scripted(&[(500, r#"{"message":"disk on fire"}"#)]).await;
+        let error = remove_container(&api, "c").await.unwrap_err();
+        assert!(error.to_string().contains("disk on fire"), "{error}");
+    }
 
     fn labels(owner: &str, folder: &Path) -> HashMap<String, String> {
         HashMap::from([

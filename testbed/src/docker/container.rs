@@ -32,7 +32,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Docker, FOLDER_LABEL, OWNER_LABEL, Owner, image::Image, wait};
+use super::{Docker, FOLDER_LABEL, OWNER_LABEL, Owner, image::Image, remove_container, wait};
 use crate::{limits::Limits, process::POLL, software::Invocation};
 
 /// Says which server a container is.
@@ -215,8 +215,14 @@ impl Container {
 impl Drop for Container {
     fn drop(&mut self) {
         let Some(container) = self.container.take() else { return };
-        // On Docker's runtime also when removing fails: the library's own destructor needs one.
-        if let Err(error) = wait(async move { Ok(container.rm().await?) }) {
+        let api = self.docker.api.clone();
+        let removed = wait(async move {
+            let removed = remove_container(&api, container.id()).await;
+            // The library's destructor would ask once more, and take the answer that it is gone as an error.
+            std::mem::forget(container);
+            removed
+        });
+        if let Err(error) = removed {
             tracing::warn!(role = self.role, "remove its container: {error:#}");
         }
     }
