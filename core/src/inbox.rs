@@ -11,11 +11,14 @@
 //! A reply of MongoDB has up to 16 MB and is sent in one go after the server has worked on it. Whoever reads it only as
 //! fast as it is worked on makes the server wait, so the inbox takes it in at the speed of the socket, up to
 //! `read_ahead_bytes_max`. Segments are recycled; an event larger than a segment makes the current one grow, and that
-//! growth is given back when the event is taken.
+//! growth is given back when the event is taken. Memory comes from a [`Loan`]: when that is refused nothing is read
+//! ahead, but an event that is not whole yet may always be read on.
 //!
 //! The inbox does not read: the driver takes a [`Space`], fills it and gives it back.
 
 use std::collections::VecDeque;
+
+use crate::memory::Loan;
 
 /// Free bytes at the front of each segment, for the tail of the one before. Bytes.
 const ROOM_BYTES: usize = 16 * 1024;
@@ -50,12 +53,17 @@ pub struct Inbox {
     read_ahead_bytes_max: usize,
     /// Received bytes in `next`.
     queued_bytes: usize,
-    lent: bool,
+    /// Of the buffer that is with the driver; 0 while none is. Bytes.
+    out_bytes: usize,
+    /// Of all buffers, that one included. Bytes.
+    held_bytes: usize,
+    memory: Loan,
 }
 
 impl Inbox {
     /// An inbox that reads into segments of `segment_bytes` and stops when `read_ahead_bytes_max` are unread.
     /// Memory is taken as it is needed: at most `read_ahead_bytes_max` and two segments, and an event larger than that.
+    /// Nobody else is asked for it; see [`Inbox::within`].
     pub fn new(segment_bytes: usize, read_ahead_bytes_max: usize) -> Self {
         Self {
             current: Segment { bytes: Vec::new(), start: 0, end: 0 },
@@ -64,8 +72,15 @@ impl Inbox {
             segment_bytes,
             read_ahead_bytes_max,
             queued_bytes: 0,
-            lent: false,
+            out_bytes: 0,
+            held_bytes: 0,
+            memory: Loan::unbounded(),
         }
+    }
+
+    /// The same, with memory from `memory`. To be called before anything is read.
+    pub fn within(self, memory: Loan) -> Self {
+        Self { memory, ..self }
     }
 
     /// The unread bytes that lie together. More may follow after [`Inbox::join_next`].
@@ -113,6 +128,7 @@ impl Inbox {
         // The event is larger than the room: bring it together in a buffer that holds all of it.
         let received = next.bytes.get(next.start..next.end).unwrap_or_default();
         let mut bytes = if self.current.start == 0 && self.current.end == self.current.bytes.len() {
+            self.held_bytes -= self.current.bytes.capacity();
             std::mem::take(&mut self.current.bytes)
         } else {
             let mut bytes = Vec::with_capacity(wanted.max(tail_bytes + received.len()));
@@ -120,28 +136,44 @@ impl Inbox {
             bytes
         };
         bytes.extend_from_slice(received);
+        self.held_bytes += bytes.capacity();
         let end = bytes.len();
         let old = std::mem::replace(&mut self.current, Segment { bytes, start: 0, end });
         self.recycle(old.bytes);
         self.recycle(next.bytes);
     }
 
-    /// A buffer for the socket to fill; `None` while one is out or when enough is read ahead.
+    /// A buffer for the socket to fill; `None` while one is out, when enough is read ahead, or when there is no memory
+    /// for more than the event at the front.
     pub fn take_space(&mut self) -> Option<Space> {
-        if self.lent || self.read_ahead_bytes_max <= self.unread_bytes() {
+        if self.out_bytes != 0 || self.read_ahead_bytes_max <= self.unread_bytes() {
             return None;
         }
-        self.lent = true;
-        let bytes = self
-            .spare
-            .pop()
-            .unwrap_or_else(|| vec![0; ROOM_BYTES.saturating_add(self.segment_bytes)]);
+        let bytes = match self.spare.pop() {
+            Some(bytes) => bytes,
+            None => self.new_segment()?,
+        };
+        self.out_bytes = bytes.capacity();
         Some(Space { bytes, filled: ROOM_BYTES })
+    }
+
+    fn new_segment(&mut self) -> Option<Vec<u8>> {
+        let segment_bytes = ROOM_BYTES.saturating_add(self.segment_bytes);
+        let held_bytes = self.held_bytes.saturating_add(segment_bytes);
+        if !self.memory.cover(held_bytes) {
+            if !self.next.is_empty() {
+                return None;
+            }
+            // Nothing lies ahead of the parser, so it may wait for these very bytes.
+            self.memory.settle(held_bytes);
+        }
+        self.held_bytes = held_bytes;
+        Some(vec![0; segment_bytes])
     }
 
     /// Takes the buffer back with `received` new bytes behind what was filled.
     pub fn give_back(&mut self, space: Space, received: usize) {
-        self.lent = false;
+        self.out_bytes = 0;
         let end = space.filled.saturating_add(received).min(space.bytes.len());
         let start = space.filled.min(end);
         let segment = Segment { bytes: space.bytes, start, end };
@@ -175,20 +207,39 @@ impl Inbox {
             self.recycle(segment.bytes);
         }
         self.queued_bytes = 0;
-        self.lent = false;
+        self.held_bytes -= std::mem::take(&mut self.out_bytes);
+        self.memory.settle(self.held_bytes);
+    }
+
+    /// Returns the memory that holds nothing. Costs the next read an allocation.
+    pub fn release(&mut self) {
+        for bytes in std::mem::take(&mut self.spare) {
+            self.held_bytes -= bytes.capacity();
+        }
+        if self.current.start == self.current.end {
+            self.held_bytes -= self.current.bytes.capacity();
+            self.current = Segment { bytes: Vec::new(), start: 0, end: 0 };
+        }
+        self.memory.settle(self.held_bytes);
     }
 
     fn recycle(&mut self, bytes: Vec<u8>) {
         let segments_max = self.read_ahead_bytes_max / self.segment_bytes.max(1) + 2;
-        if bytes.len() == ROOM_BYTES + self.segment_bytes && self.spare.len() < segments_max {
+        // One is kept whatever the others want: else each read would ask for memory.
+        let spares_max = if self.memory.is_tight() { 1 } else { segments_max };
+        if bytes.len() == ROOM_BYTES + self.segment_bytes && self.spare.len() < spares_max {
             self.spare.push(bytes);
+            return;
         }
+        self.held_bytes -= bytes.capacity();
+        self.memory.settle(self.held_bytes);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::MemoryBudget;
     use proptest::prelude::*;
 
     fn receive(inbox: &mut Inbox, data: &[u8]) {
@@ -223,6 +274,54 @@ mod tests {
         assert!(inbox.join_next(5));
         assert_eq!(inbox.bytes(), b"after");
         assert_eq!(inbox.current.bytes.len(), ROOM_BYTES + 32 * 1024);
+    }
+
+    /// What the inbox really has, counted buffer by buffer.
+    fn held(inbox: &Inbox) -> usize {
+        let queued: usize = inbox.next.iter().map(|segment| segment.bytes.capacity()).sum();
+        let spare: usize = inbox.spare.iter().map(Vec::capacity).sum();
+        inbox.current.bytes.capacity() + queued + spare + inbox.out_bytes
+    }
+
+    #[test]
+    fn without_memory_nothing_is_read_ahead_but_every_event_is_read_to_its_end() {
+        let budget = MemoryBudget::new(0);
+        let mut inbox = Inbox::new(256 * 1024, 64 << 20).within(budget.loan(0));
+        receive(&mut inbox, &[1; 1024]);
+        assert!(inbox.take_space().is_none(), "there is something to take first");
+        assert!(inbox.join_next(1));
+        let event: Vec<u8> = (0..5_000_000_u32).map(|i| (i / 3) as u8).collect();
+        let mut parts = event.chunks(256 * 1024);
+        inbox.consume(1024);
+        while inbox.bytes().len() < event.len() {
+            receive(&mut inbox, parts.next().unwrap());
+            inbox.join_next(event.len());
+        }
+        assert_eq!(inbox.bytes(), event);
+        assert!(event.len() <= budget.lent_bytes());
+        inbox.consume(event.len());
+        receive(&mut inbox, b"after");
+        assert!(inbox.join_next(5));
+        assert!(budget.lent_bytes() <= 1 << 20, "the event's memory is returned");
+    }
+
+    #[test]
+    fn rest_returns_what_holds_nothing() {
+        let budget = MemoryBudget::new(1 << 20);
+        let mut inbox = Inbox::new(32 * 1024, 1 << 20).within(budget.loan(0));
+        for _ in 0..8 {
+            receive(&mut inbox, &[1; 32 * 1024]);
+        }
+        while inbox.join_next(1) {
+            inbox.consume(inbox.bytes().len());
+        }
+        assert_ne!(budget.lent_bytes(), 0);
+        inbox.release();
+        assert_eq!((budget.lent_bytes(), inbox.held_bytes), (0, 0));
+        receive(&mut inbox, b"kept");
+        inbox.join_next(4);
+        inbox.release();
+        assert_eq!(inbox.bytes(), b"kept");
     }
 
     #[test]
@@ -273,6 +372,7 @@ mod tests {
                 prop_assert!(take_bytes <= inbox.bytes().len());
                 taken.extend_from_slice(&inbox.bytes()[..take_bytes]);
                 inbox.consume(take_bytes);
+                prop_assert_eq!(inbox.held_bytes, held(&inbox));
             }
             prop_assert!(taken == data);
         }

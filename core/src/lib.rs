@@ -20,8 +20,11 @@
 #![warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used)]
 #![cfg_attr(test, allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used))]
 
+#[cfg(test)]
+mod allocations;
 pub mod inbox;
 pub mod link;
+pub mod memory;
 pub mod recovery;
 
 pub mod mongo;

@@ -26,7 +26,11 @@ use crate::progress::SafeToken;
 
 mod error;
 mod outbound;
+#[cfg(test)]
+mod peers;
 mod records;
+#[cfg(test)]
+mod steady_state;
 mod storing;
 
 pub use error::PipelineError;
@@ -39,6 +43,8 @@ use storing::{Storing, Writing};
 
 /// Events taken before the driver gets to look at its sockets again: about 0.1 ms of work.
 const EVENTS_PER_SLICE: usize = 128;
+/// How long nothing must have come before the memory that holds nothing is returned.
+const REST_BEFORE_RELEASE: Duration = Duration::from_secs(1);
 /// Events between two marks under load; a mark copies the token.
 const EVENTS_PER_MARK: u64 = 64;
 
@@ -101,6 +107,15 @@ enum Phase {
     Stopping,
 }
 
+/// Whether there is something to do, and if not, since when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    Busy,
+    /// Memory is returned at this time.
+    Until(Instant),
+    Released,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -113,6 +128,7 @@ pub struct Pipeline {
     start_is_kept: bool,
     /// Events taken when the last mark was set.
     marked_event: u64,
+    rest: Rest,
     said: VecDeque<Output>,
 }
 
@@ -137,6 +153,7 @@ impl Pipeline {
             phase: Phase::Opening { opened: false },
             start_is_kept,
             marked_event: 0,
+            rest: Rest::Busy,
             said: VecDeque::new(),
         }
     }
@@ -145,6 +162,15 @@ impl Pipeline {
     ///
     /// `unix_ms` becomes the timestamp of the records.
     pub fn work(&mut self, now: Instant, unix_ms: i64) -> Result<bool, PipelineError> {
+        let events_before = self.outbound.progress.events();
+        let more = self.take_slice(now, unix_ms);
+        if events_before != self.outbound.progress.events() {
+            self.rest = Rest::Busy;
+        }
+        more
+    }
+
+    fn take_slice(&mut self, now: Instant, unix_ms: i64) -> Result<bool, PipelineError> {
         if self.phase == Phase::Stopping
             || self.outbound.retry_waiting(unix_ms)? == Taken::TopicNotReady
         {
@@ -203,14 +229,22 @@ impl Pipeline {
         if let Some(command) = self.session.poll(&mut self.ids, now) {
             return Ok(Some(Output::Link(command)));
         }
-        Ok(self.outbound.client.poll(&mut self.ids, now).map(Output::Link))
+        let command = self.outbound.client.poll(&mut self.ids, now);
+        if command.is_none() && self.rest == Rest::Busy && self.outbound.client.is_idle() {
+            self.rest = Rest::Until(now + REST_BEFORE_RELEASE);
+        }
+        Ok(command.map(Output::Link))
     }
 
     /// When [`Pipeline::handle_timeout`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let progress = &self.outbound.progress;
         let storing = self.storing.deadline(progress.has_safe_token());
-        [self.session.deadline(), self.outbound.client.deadline(), storing]
+        let release = match self.rest {
+            Rest::Until(at) => Some(at),
+            Rest::Busy | Rest::Released => None,
+        };
+        [self.session.deadline(), self.outbound.client.deadline(), storing, release]
             .into_iter()
             .flatten()
             .min()
@@ -275,6 +309,13 @@ impl Pipeline {
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), PipelineError> {
         self.session.handle_timeout(now)?;
         self.outbound.client.handle_timeout(now)?;
+        if let Rest::Until(at) = self.rest
+            && at <= now
+        {
+            self.rest = Rest::Released;
+            self.session.release_memory();
+            self.outbound.client.release_memory();
+        }
         Ok(())
     }
 

@@ -1,13 +1,24 @@
 //! Touches the world: sockets, clock and timers. Moves bytes and knows no protocol.
 //!
-//! The seam is made for completion: an operation takes its buffers with it and hands them back when it ends, so the
-//! kernel may hold them meanwhile. A readiness driver loses nothing by that. The driver of today is epoll under
-//! tokio's current-thread runtime.
+//! ```text
+//!              ┌── epoll ── tokio, readiness: a read or write is tried, and waits where it must
+//!  socket ─────┤
+//!              └── uring ── tokio-uring, completion: the kernel has the buffers until it is done
+//! ```
 //!
+//! The seam is made for completion: an operation takes its buffers with it and hands them back when it ends, so the
+//! kernel may hold them meanwhile. A readiness driver loses nothing by that.
+//!
+//! * [`driver`] which of the two drives a thread's sockets, the probe, and the runtime of that thread
 //! * [`socket`] connect, read into an owned buffer, write owned segments
 //! * [`clock`] the only place where time is read
 //!
 //! It knows neither MongoDB nor Kafka, keeps no buffer of its own and retries nothing.
 
 pub mod clock;
+pub mod driver;
 pub mod socket;
+
+mod epoll;
+mod segments;
+mod uring;

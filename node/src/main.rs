@@ -46,6 +46,9 @@ pub(crate) struct StandaloneArgs {
     /// Refuse properties that Kafka Connect and the connector do not know
     #[arg(long)]
     strict: bool,
+    /// Read this many events of one connector, drop them, and say how fast they came
+    #[arg(long, value_name = "EVENTS")]
+    only_read: Option<u64>,
 }
 
 fn main() -> ExitCode {

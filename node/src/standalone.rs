@@ -1,8 +1,7 @@
 //! `millrace standalone`: the worker and its connectors, from their files to the exit code.
 //!
 //! Every file is read and every rule checked before anything starts; all that is wrong is said at
-//! once. Then each connector runs on a thread of its own, and one that fails leaves the others
-//! alone. The worker ends when it is told to (SIGTERM, SIGINT) or when no connector is left.
+//! once. Then the connectors run, and one that fails leaves the others alone. The worker ends when it is told to (SIGTERM, SIGINT) or when no connector is left.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,6 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use millrace_core::memory::MemoryBudget;
+use millrace_core::pipeline::PipelineConfig;
+use millrace_io::driver::{Driver, DriverChoice};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
@@ -17,12 +19,15 @@ use tokio::sync::watch;
 use crate::StandaloneArgs;
 use crate::config::{ConnectorFile, Notice, OffsetStorage, Severity, SourceConfig, WorkerConfig};
 use crate::offsets::{self, OffsetWriters, StoredOffsets};
-use crate::task::{self, StateCell, Surroundings, TaskState};
+use crate::task::{self, Runtimes, StateCell, Surroundings, TaskState};
 
 /// Time for what was sent to be acknowledged after the order to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often the worker looks whether a task has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Names the I/O driver where the worker's file does not.
+const DRIVER_VARIABLE: &str = "MILLRACE_IO_DRIVER";
 
 /// How the worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +39,7 @@ enum Outcome {
 }
 
 struct Task {
-    connector: String,
     state: StateCell,
-    thread: Option<thread::JoinHandle<()>>,
 }
 
 /// Runs the worker until it ends and says how.
@@ -48,6 +51,9 @@ pub(crate) fn run(args: &StandaloneArgs) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(events) = args.only_read {
+        return only_read(&worker, &sources, events);
+    }
     match work(&worker, sources) {
         Ok(Outcome::Stopped) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
@@ -58,10 +64,35 @@ pub(crate) fn run(args: &StandaloneArgs) -> ExitCode {
     }
 }
 
+/// Reads the change stream of the one connector and prints what came as one JSON document.
+fn only_read(worker: &WorkerConfig, sources: &[SourceConfig], events: u64) -> ExitCode {
+    let [source] = sources else {
+        tracing::error!("--only-read takes one connector, {} were given", sources.len());
+        return ExitCode::from(2);
+    };
+    let driver = resolve_driver(worker.io_driver.unwrap_or_default());
+    let session = task::session_config(source, MemoryBudget::new(worker.memory_bytes_max));
+    let reading = task::only_read::read(session, task::first_position(source), events, driver);
+    match reading.and_then(|reading| Ok(serde_json::to_string(&reading)?)) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!("connector {}: {error:#}", source.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Reads and checks every file; what is wrong with any of them is in the error.
 fn read(args: &StandaloneArgs) -> anyhow::Result<(WorkerConfig, Vec<SourceConfig>)> {
-    let (worker, notices) = WorkerConfig::read(&args.worker, args.strict)?;
+    let (mut worker, notices) = WorkerConfig::read(&args.worker, args.strict)?;
     say(&args.worker, &notices);
+    if let (None, Ok(name)) = (worker.io_driver, std::env::var(DRIVER_VARIABLE)) {
+        let driver = name.parse().map_err(anyhow::Error::msg).context(DRIVER_VARIABLE)?;
+        worker.io_driver = Some(driver);
+    }
     let mut sources: Vec<SourceConfig> = Vec::new();
     let mut errors = Vec::new();
     for path in &args.connectors {
@@ -108,14 +139,37 @@ fn work(worker: &WorkerConfig, sources: Vec<SourceConfig>) -> anyhow::Result<Out
         }
     });
     let (stored, writers) = open_offsets(worker)?;
-    let mut tasks: Vec<Task> = sources
+    let driver = resolve_driver(worker.io_driver.unwrap_or_default());
+    let mut runtimes =
+        Runtimes::start(driver, sources.len()).context("no threads for the connectors")?;
+    let memory = MemoryBudget::new(worker.memory_bytes_max);
+    let tasks: Vec<Task> = sources
         .into_iter()
-        .map(|source| start(worker, &source, &stored, writers.as_ref(), stopped.clone()))
+        .map(|source| {
+            let state = StateCell::new();
+            let key = offsets::key(&source.name, &source.partition.name);
+            let around = Surroundings {
+                connector: source.name.clone(),
+                offsets: writers.as_ref().map(|writers| writers.writer(key.clone())),
+                stop: stopped.clone(),
+                stop_timeout: STOP_TIMEOUT,
+                state: state.clone(),
+            };
+            match pipeline_config(worker, &source, &stored, key, &memory) {
+                Ok(config) => task::start(config, around, &mut runtimes),
+                Err(error) => {
+                    tracing::error!("connector {} failed: {error:#}", source.name);
+                    state.set(TaskState::Failed(format!("{error:#}").into()));
+                }
+            }
+            Task { state }
+        })
         .collect();
-    while tasks.iter().any(|task| !task.has_ended()) {
+    while !tasks.iter().all(Task::has_ended) {
         thread::sleep(LOOK_INTERVAL);
     }
-    let outcome = outcome(&mut tasks);
+    runtimes.join();
+    let outcome = outcome(&tasks);
     if let Some(writers) = writers {
         writers.finish();
     }
@@ -140,69 +194,40 @@ fn open_offsets(worker: &WorkerConfig) -> anyhow::Result<(StoredOffsets, Option<
     }
 }
 
-/// Starts one connector. If that fails the task is there all the same, failed.
-fn start(
-    worker: &WorkerConfig,
-    source: &SourceConfig,
-    stored: &StoredOffsets,
-    writers: Option<&OffsetWriters>,
-    stop: watch::Receiver<bool>,
-) -> Task {
-    let state = StateCell::new();
-    let connector = source.name.clone();
-    let started = start_task(worker, source, stored, writers, stop, state.clone());
-    let thread = started
-        .inspect_err(|error| {
-            tracing::error!("connector {connector} failed: {error:#}");
-            state.set(TaskState::Failed(format!("{error:#}").into()));
-        })
-        .ok();
-    Task { connector, state, thread }
-}
-
-fn start_task(
-    worker: &WorkerConfig,
-    source: &SourceConfig,
-    stored: &StoredOffsets,
-    writers: Option<&OffsetWriters>,
-    stop: watch::Receiver<bool>,
-    state: StateCell,
-) -> anyhow::Result<thread::JoinHandle<()>> {
-    let position = stored.position(&source.name, &source.partition)?;
-    let key = offsets::key(&source.name, &source.partition.name);
-    let config = task::pipeline_config(worker, source, position, key.clone())?;
-    let around = Surroundings {
-        connector: source.name.clone(),
-        offsets: writers.map(|writers| writers.writer(key)),
-        stop,
-        stop_timeout: STOP_TIMEOUT,
-        state,
-    };
-    Ok(task::start(config, around)?)
-}
-
-/// Waits for the threads and says how it went.
-fn outcome(tasks: &mut [Task]) -> Outcome {
-    let mut outcome = Outcome::Stopped;
-    for task in tasks {
-        if let Some(thread) = task.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("connector {}: its thread has panicked", task.connector);
-            outcome = Outcome::Failed;
-        }
-        match task.state.read() {
-            TaskState::Stopped => {}
-            TaskState::Failed(_) | TaskState::Unassigned | TaskState::Running => {
-                outcome = Outcome::Failed;
-            }
-        }
+/// The driver that was chosen, if the kernel allows it; says which it is.
+fn resolve_driver(choice: DriverChoice) -> Driver {
+    let (driver, refused) = choice.resolve();
+    match refused {
+        Some(error) => tracing::warn!(
+            "io_uring cannot be used here ({error}): I/O driver {driver} instead; io.driver=epoll \
+             says so without trying"
+        ),
+        None => tracing::info!("I/O driver {driver}"),
     }
-    outcome
+    driver
+}
+
+fn pipeline_config(
+    worker: &WorkerConfig,
+    source: &SourceConfig,
+    stored: &StoredOffsets,
+    key: Vec<u8>,
+    memory: &MemoryBudget,
+) -> anyhow::Result<PipelineConfig> {
+    let position = stored.position(&source.name, &source.partition)?;
+    Ok(task::pipeline_config(worker, source, position, key, memory)?)
+}
+
+fn outcome(tasks: &[Task]) -> Outcome {
+    let stopped = tasks.iter().all(|task| task.state.read() == TaskState::Stopped);
+    if stopped { Outcome::Stopped } else { Outcome::Failed }
 }
 
 impl Task {
     fn has_ended(&self) -> bool {
-        self.thread.as_ref().is_none_or(thread::JoinHandle::is_finished)
+        match self.state.read() {
+            TaskState::Unassigned | TaskState::Running => false,
+            TaskState::Stopped | TaskState::Failed(_) => true,
+        }
     }
 }

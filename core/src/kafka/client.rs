@@ -126,9 +126,14 @@ impl Client {
     }
 
     /// Whether more may be appended: fewer than `buffer_bytes_max` bytes of batches are open,
-    /// waiting or in flight.
-    pub fn has_room(&self) -> bool {
+    /// waiting or in flight, and there is memory for more.
+    pub fn has_room(&mut self) -> bool {
         self.producer.has_room()
+    }
+
+    /// Returns the memory that holds nothing. Costs the next batches an allocation.
+    pub fn release_memory(&mut self) {
+        self.producer.settled.release();
     }
 
     /// Says whether there is nothing to append for now, so that open batches may go out as they

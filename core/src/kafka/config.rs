@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::link::Address;
+use crate::memory::MemoryBudget;
 use crate::recovery::Backoff;
 
 /// Who must have a batch before a broker acknowledges it.
@@ -61,6 +62,8 @@ pub struct ClientConfig {
     /// Bytes of batches that may be open, waiting or in flight, before [`super::Client::has_room`]
     /// says no (`buffer.memory`).
     pub buffer_bytes_max: usize,
+    /// Where the memory of batches comes from; two batches are always had.
+    pub memory: MemoryBudget,
 }
 
 impl ClientConfig {
@@ -81,6 +84,7 @@ impl ClientConfig {
             retry_backoff_max: Duration::from_secs(1),
             startup_timeout: Duration::from_secs(30),
             buffer_bytes_max: 32 * 1024 * 1024,
+            memory: MemoryBudget::unbounded(),
         }
     }
 

@@ -24,7 +24,7 @@ use crate::link::Address;
 
 /// What a broker does with a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     Fair,
     /// Does not store it and says so.
     Refused(ErrorCode),
@@ -41,9 +41,9 @@ struct Known {
 
 /// One partition.
 #[derive(Debug, Default)]
-pub(super) struct FakeLog {
-    pub(super) leader: usize,
-    pub(super) batches: Vec<Vec<u8>>,
+pub(crate) struct FakeLog {
+    pub(crate) leader: usize,
+    pub(crate) batches: Vec<Vec<u8>>,
     next_offset: i64,
     producers: BTreeMap<i64, Known>,
 }
@@ -97,17 +97,17 @@ impl FakeLog {
     }
 
     /// Forgets every producer, as after their last records were deleted.
-    pub(super) fn forget_producers(&mut self) {
+    pub(crate) fn forget_producers(&mut self) {
         self.producers.clear();
     }
 
     /// Raises the epoch of every producer, as if somebody else had taken it over.
-    pub(super) fn fence_producers(&mut self) {
+    pub(crate) fn fence_producers(&mut self) {
         self.producers.values_mut().for_each(|known| known.epoch = i16::MAX);
     }
 
     /// The values of the log, in order.
-    pub(super) fn values(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn values(&self) -> Vec<Vec<u8>> {
         let mut values = Vec::new();
         for batch in &self.batches {
             let batch = RecordBatches::new(batch).next().unwrap().unwrap();
@@ -123,35 +123,35 @@ impl FakeLog {
 
 /// One topic.
 #[derive(Debug)]
-pub(super) struct FakeTopic {
-    pub(super) logs: Vec<FakeLog>,
-    pub(super) batch_bytes_max: usize,
+pub(crate) struct FakeTopic {
+    pub(crate) logs: Vec<FakeLog>,
+    pub(crate) batch_bytes_max: usize,
 }
 
 /// All brokers together.
 #[derive(Debug)]
-pub(super) struct FakeCluster {
-    pub(super) brokers: usize,
-    pub(super) topics: BTreeMap<String, FakeTopic>,
+pub(crate) struct FakeCluster {
+    pub(crate) brokers: usize,
+    pub(crate) topics: BTreeMap<String, FakeTopic>,
     /// Whether a topic is made when metadata is asked for with leave to.
-    pub(super) creates_topics: bool,
+    pub(crate) creates_topics: bool,
     /// Whether settings of topics may not be read.
-    pub(super) hides_settings: bool,
+    pub(crate) hides_settings: bool,
     /// Whether batches of unknown producers are refused, as brokers before 2.4 do.
-    pub(super) refuses_unknown: bool,
-    pub(super) metadata_error: ErrorCode,
-    pub(super) next_producer_id: i64,
+    pub(crate) refuses_unknown: bool,
+    pub(crate) metadata_error: ErrorCode,
+    pub(crate) next_producer_id: i64,
     /// Batches in each produce request received.
-    pub(super) requests: Vec<usize>,
+    pub(crate) requests: Vec<usize>,
 }
 
 /// The address of a broker.
-pub(super) fn address(broker: usize) -> Address {
+pub(crate) fn address(broker: usize) -> Address {
     Address::new(format!("broker-{broker}"), 9_092)
 }
 
 impl FakeCluster {
-    pub(super) fn new(brokers: usize) -> Self {
+    pub(crate) fn new(brokers: usize) -> Self {
         Self {
             brokers,
             topics: BTreeMap::new(),
@@ -164,7 +164,7 @@ impl FakeCluster {
         }
     }
 
-    pub(super) fn add_topic(&mut self, name: &str, partitions: usize, batch_bytes_max: usize) {
+    pub(crate) fn add_topic(&mut self, name: &str, partitions: usize, batch_bytes_max: usize) {
         let log = |i: usize| FakeLog { leader: i % self.brokers, ..FakeLog::default() };
         let logs = (0..partitions).map(log).collect();
         self.topics.insert(name.to_owned(), FakeTopic { logs, batch_bytes_max });
@@ -175,7 +175,7 @@ impl FakeCluster {
     }
 
     /// Answers a whole request without its size, with the size.
-    pub(super) fn handle(
+    pub(crate) fn handle(
         &mut self,
         broker: usize,
         request: &[u8],

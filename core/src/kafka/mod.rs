@@ -36,7 +36,7 @@ mod tail;
 mod topics;
 
 #[cfg(test)]
-mod fake_broker;
+pub(crate) mod fake_broker;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

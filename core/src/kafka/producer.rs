@@ -25,6 +25,7 @@ use crate::kafka::delivery::IdentityWish;
 use crate::kafka::partition::{BatchId, Flow, Open, Partition, PartitionSlot, Queued, Stored};
 use crate::kafka::status::Stats;
 use crate::kafka::topics::{TopicFacts, TopicId, Topics};
+use crate::memory::Loan;
 use crate::recovery::Backoff;
 
 /// While events keep coming, a batch that does not fill is sent at this age: its partition has few
@@ -90,8 +91,12 @@ pub(super) struct Settled {
     pub(super) stats: Stats,
     pub(super) buffered_bytes: usize,
     spare: Vec<Vec<u8>>,
+    /// Of all spare buffers.
+    spare_bytes: usize,
     spare_max: usize,
-    spare_bytes_max: usize,
+    /// A larger buffer is not kept.
+    spare_one_bytes_max: usize,
+    memory: Loan,
 }
 
 impl Settled {
@@ -110,10 +115,32 @@ impl Settled {
         }
     }
 
-    fn recycle(&mut self, memory: Vec<u8>) {
-        if self.spare.len() < self.spare_max && memory.capacity() <= self.spare_bytes_max {
-            self.spare.push(memory);
+    fn recycle(&mut self, buffer: Vec<u8>) {
+        let spare_max = if self.memory.is_tight() { 1 } else { self.spare_max };
+        if self.spare.len() < spare_max && buffer.capacity() <= self.spare_one_bytes_max {
+            self.spare_bytes += buffer.capacity();
+            self.spare.push(buffer);
+        } else {
+            self.memory.settle(self.held_bytes());
         }
+    }
+
+    /// Memory for a batch.
+    fn buffer(&mut self) -> Vec<u8> {
+        let buffer = self.spare.pop().unwrap_or_default();
+        self.spare_bytes -= buffer.capacity();
+        buffer
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.buffered_bytes.saturating_add(self.spare_bytes)
+    }
+
+    /// Returns the memory that holds nothing.
+    pub(super) fn release(&mut self) {
+        self.spare = Vec::new();
+        self.spare_bytes = 0;
+        self.memory.settle(self.held_bytes());
     }
 }
 
@@ -153,8 +180,10 @@ impl Producer {
                 stats: Stats::default(),
                 buffered_bytes: 0,
                 spare: Vec::new(),
+                spare_bytes: 0,
                 spare_max: config.buffer_bytes_max / batch_bytes_max + 1,
-                spare_bytes_max: batch_bytes_max.saturating_mul(2),
+                spare_one_bytes_max: batch_bytes_max.saturating_mul(2),
+                memory: config.memory.loan(batch_bytes_max.saturating_mul(2)),
             },
             listed: VecDeque::new(),
             chosen: Vec::new(),
@@ -180,8 +209,9 @@ impl Producer {
         PartitionSlot(self.partitions.len() - 1)
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.settled.buffered_bytes < self.buffer_bytes_max
+    pub(super) fn has_room(&mut self) -> bool {
+        let held_bytes = self.settled.held_bytes();
+        self.settled.buffered_bytes < self.buffer_bytes_max && self.settled.memory.cover(held_bytes)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -218,9 +248,8 @@ impl Producer {
         }
         let mut opened = partition.open.is_none();
         let open = partition.open.get_or_insert_with(|| {
-            let memory = self.settled.spare.pop().unwrap_or_default();
             self.next_batch += 1;
-            Open::new(BatchId(self.next_batch), memory, timestamp_ms, now)
+            Open::new(BatchId(self.next_batch), self.settled.buffer(), timestamp_ms, now)
         });
         let before = if opened { 0 } else { open.builder.size_bytes() };
         match value {
@@ -231,9 +260,9 @@ impl Producer {
         }
         self.settled.buffered_bytes += open.builder.size_bytes() - before;
         if batch_max < open.builder.size_bytes() && 1 < open.builder.count() {
-            let memory = self.settled.spare.pop().unwrap_or_default();
             self.next_batch += 1;
-            let mut next = Open::new(BatchId(self.next_batch), memory, timestamp_ms, now);
+            let buffer = self.settled.buffer();
+            let mut next = Open::new(BatchId(self.next_batch), buffer, timestamp_ms, now);
             let before = open.builder.size_bytes();
             open.builder.move_last_to(&mut next.builder);
             self.settled.buffered_bytes += open.builder.size_bytes() + next.builder.size_bytes();

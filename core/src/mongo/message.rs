@@ -146,11 +146,11 @@ pub fn encode_command(
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// What a server sends, with its document made by an independent encoder.
-    pub(in crate::mongo) fn encode_reply(
+    pub(crate) fn encode_reply(
         request_id: i32,
         response_to: i32,
         more_to_come: bool,

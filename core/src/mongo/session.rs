@@ -36,6 +36,7 @@ use super::topology::Topology;
 pub use super::watch::{ResumePosition, WatchSpec};
 use crate::inbox::Inbox;
 use crate::link::{Address, LinkCommand, LinkId, LinkIds};
+use crate::memory::MemoryBudget;
 use crate::recovery::{Backoff, Recovery};
 
 mod replies;
@@ -75,6 +76,8 @@ pub struct SessionConfig {
     /// Received bytes that wait to be handed out, at most. At least 17 MiB are used, since an event
     /// may have 16 MB.
     pub read_ahead_bytes_max: usize,
+    /// Where the memory for received bytes comes from.
+    pub memory: MemoryBudget,
 }
 
 /// What [`Session::next_item`] hands out.
@@ -192,10 +195,10 @@ impl Session {
         };
         Self {
             topology: Topology::new(&config.seeds),
+            inbox: Inbox::new(SEGMENT_BYTES, read_ahead_bytes_max).within(config.memory.loan(0)),
             config,
             position: start,
             state,
-            inbox: Inbox::new(SEGMENT_BYTES, read_ahead_bytes_max),
             reader: ReplyReader::default(),
             quiet: Quiet::new(now),
             silences: 0,
@@ -330,6 +333,11 @@ impl Session {
     pub fn inbox(&mut self, link: LinkId) -> Option<&mut Inbox> {
         self.peer().filter(|(peer, _)| peer.link == link)?;
         Some(&mut self.inbox)
+    }
+
+    /// Returns the memory that holds nothing. Costs the next read an allocation.
+    pub fn release_memory(&mut self) {
+        self.inbox.release();
     }
 
     /// The next event or notice; `None`: wait. An event stays valid until the next call.

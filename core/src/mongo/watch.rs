@@ -268,12 +268,12 @@ impl WatchSpec {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::mongo::bson_write::write_document;
     use bson::{Bson, Document, doc};
 
-    pub(in crate::mongo) fn spec(scope: Scope) -> WatchSpec {
+    pub(crate) fn spec(scope: Scope) -> WatchSpec {
         WatchSpec {
             scope,
             pipeline: Vec::new(),

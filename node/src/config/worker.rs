@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use millrace_core::link::Address;
+use millrace_io::driver::DriverChoice;
 
 use super::connect_properties::{Fate, family};
 use super::connector_file::{properties_of_text, read_file};
@@ -40,6 +41,10 @@ pub(crate) struct WorkerConfig {
     pub(crate) offset_flush_interval_ms: u64,
     /// Whether connectors may declare topics.
     pub(crate) topic_creation_enable: bool,
+    /// What drives the sockets; `None`: the file does not say.
+    pub(crate) io_driver: Option<DriverChoice>,
+    /// Bytes that the buffers of all pipelines may have together.
+    pub(crate) memory_bytes_max: usize,
     /// `producer.*` without the prefix, checked. May hold no secrets: those are refused.
     pub(super) producer: BTreeMap<String, String>,
 }
@@ -103,6 +108,8 @@ impl WorkerConfig {
             offset_flush_interval_ms: u64::try_from(values.integer("offset.flush.interval.ms")?)
                 .ok()?,
             topic_creation_enable: values.boolean("topic.creation.enable"),
+            io_driver: values.text("io.driver").parse().ok(),
+            memory_bytes_max: usize::try_from(values.integer("memory.bytes.max")?).ok()?,
             producer,
         })
     }

@@ -1,7 +1,8 @@
 //! The properties of a Connect worker, and what becomes of them in a standalone run.
 //!
-//! As `StandaloneConfig` and `DistributedConfig` of Connect 4.1.0 print them. Families of TLS and
-//! SASL are refused in [`super::worker`].
+//! As `StandaloneConfig` and `DistributedConfig` of Connect 4.1.0 print them; behind them the node's
+//! own, which Connect would pass over with a warning. Families of TLS and SASL are refused in
+//! [`super::worker`].
 
 use super::connect_properties::{Family, Fate};
 use super::property::{Kind, Property};
@@ -16,7 +17,7 @@ const NO_HEADERS: &str = "records of the MongoDB source connector have no header
 const OVERRIDE_ALL: &[&str] =
     &["All", "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy"];
 
-/// In the order of Java's declarations: common ones, standalone, distributed.
+/// In the order of Java's declarations: common ones, standalone, distributed; then the node's own.
 pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::list("bootstrap.servers", "localhost:9092"),
     Property::text("client.dns.lookup", "use_all_dns_ips").accepted(SOCKETS),
@@ -89,6 +90,8 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
         .accepted("positions are always JSON without schemas"),
     Property::optional("internal.value.converter", Kind::Text)
         .accepted("positions are always JSON without schemas"),
+    Property::optional("io.driver", Kind::Text).one_of(&["auto", "uring", "epoll"]),
+    Property::long("memory.bytes.max", "67108864").at_least(1 << 20),
 ];
 
 /// The families of a worker's file. The first prefix that fits counts.

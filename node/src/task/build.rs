@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use millrace_core::format;
 use millrace_core::kafka::{self, ClientConfig, NewTopic};
+use millrace_core::memory::MemoryBudget;
 use millrace_core::mongo::scram;
 use millrace_core::mongo::session::{ResumePosition, SessionConfig};
 use millrace_core::mongo::watch::{self, WatchSpec};
@@ -31,18 +32,13 @@ pub(crate) fn pipeline_config(
     source: &SourceConfig,
     stored: Option<Vec<u8>>,
     offset_key: Vec<u8>,
+    memory: &MemoryBudget,
 ) -> Result<PipelineConfig, format::EncoderError> {
     let flush_interval = Duration::from_millis(worker.offset_flush_interval_ms);
     Ok(PipelineConfig {
-        session: session(source),
-        start: match (stored, source.startup) {
-            (Some(token), _) => ResumePosition::After(token),
-            (None, Startup::Latest) => ResumePosition::Now,
-            (None, Startup::Timestamp(at)) => {
-                ResumePosition::AtOperationTime { time: at.time, increment: at.increment }
-            }
-        },
-        client: client(worker, &source.name, &source.producer),
+        session: session_config(source, memory.clone()),
+        start: stored.map_or_else(|| first_position(source), ResumePosition::After),
+        client: client(worker, &source.name, &source.producer, memory.clone()),
         records: records(source)?,
         create_topics: create_topics(&source.topic_creation),
         offset_topic: offset_topic(&worker.offsets, offset_key),
@@ -50,7 +46,18 @@ pub(crate) fn pipeline_config(
     })
 }
 
-fn session(source: &SourceConfig) -> SessionConfig {
+/// Where `source` begins if no position is stored.
+pub(crate) fn first_position(source: &SourceConfig) -> ResumePosition {
+    match source.startup {
+        Startup::Latest => ResumePosition::Now,
+        Startup::Timestamp(at) => {
+            ResumePosition::AtOperationTime { time: at.time, increment: at.increment }
+        }
+    }
+}
+
+/// The change stream of `source`.
+pub(crate) fn session_config(source: &SourceConfig, memory: MemoryBudget) -> SessionConfig {
     let mongo = &source.mongo;
     SessionConfig {
         seeds: mongo.seeds.clone(),
@@ -74,6 +81,7 @@ fn session(source: &SourceConfig) -> SessionConfig {
         },
         server_selection_timeout: Duration::from_millis(mongo.server_selection_timeout_ms),
         read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,
+        memory,
     }
 }
 
@@ -103,7 +111,12 @@ fn before_change(mode: FullDocumentBeforeChange) -> watch::FullDocumentBeforeCha
     }
 }
 
-fn client(worker: &WorkerConfig, connector: &str, producer: &ProducerSettings) -> ClientConfig {
+fn client(
+    worker: &WorkerConfig,
+    connector: &str,
+    producer: &ProducerSettings,
+    memory: MemoryBudget,
+) -> ClientConfig {
     // Connect's own default means for ever; the operator may have named a time himself.
     let delivery_timeout = (producer.delivery_timeout_ms != i32::MAX.cast_unsigned())
         .then(|| Duration::from_millis(u64::from(producer.delivery_timeout_ms)));
@@ -128,6 +141,7 @@ fn client(worker: &WorkerConfig, connector: &str, producer: &ProducerSettings) -
         retry_backoff_max: RETRY_BACKOFF_MAX,
         startup_timeout: STARTUP_TIMEOUT,
         buffer_bytes_max: usize::try_from(producer.buffer_bytes_max).unwrap_or(usize::MAX),
+        memory,
     }
 }
 

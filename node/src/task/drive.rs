@@ -7,17 +7,20 @@
 //!   └── wait for a completion, the deadline or the order to stop
 //! ```
 //!
-//! One task, one thread: nothing here is shared or locked but the counters that others may look at.
+//! A task stays on its thread: nothing here is shared or locked but the state that others may look at.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::FutureExt;
 use futures_util::stream::StreamExt;
+use millrace_core::inbox::Space;
+use millrace_core::link::LinkId;
 use millrace_core::pipeline::{Output, Pipeline, PipelineError};
 use millrace_io::clock;
+use millrace_io::driver::{self, Driver};
 use tokio::sync::watch;
 
-use super::links::{Completion, Links, Operations};
+use super::links::{Completion, Links, Machine, Operations};
 use super::state::{StateCell, TaskState};
 use crate::offsets::OffsetWriter;
 
@@ -44,6 +47,7 @@ struct Drive {
     links: Links,
     operations: Operations,
     around: Surroundings,
+    driver: Driver,
     stop_deadline: Option<Instant>,
 }
 
@@ -51,12 +55,14 @@ struct Drive {
 pub(crate) async fn drive(
     pipeline: Pipeline,
     around: Surroundings,
+    driver: Driver,
 ) -> Result<Ended, PipelineError> {
     let mut drive = Drive {
         pipeline,
-        links: Links::default(),
+        links: Links::new(driver),
         operations: Operations::new(),
         around,
+        driver,
         stop_deadline: None,
     };
     let result = drive.run().await;
@@ -85,8 +91,8 @@ impl Drive {
             }
             self.read_ahead();
             if more {
-                // Lets the runtime look at the sockets; without it a flood would starve them.
-                tokio::task::yield_now().await;
+                // Without it a flood would starve the sockets, and the thread's other tasks.
+                driver::turn(self.driver).await;
                 // A server that sends does not work on its next reply: take in all it has sent.
                 while self.complete_what_ended()? {
                     self.read_ahead();
@@ -102,8 +108,7 @@ impl Drive {
     }
 
     fn read_ahead(&mut self) {
-        let pipeline = &mut self.pipeline;
-        self.links.read_ahead(|link| pipeline.take_space(link), &self.operations);
+        self.links.read_ahead(&mut self.pipeline, &self.operations);
     }
 
     /// Lets the pipeline know of every operation that has ended. `false` if none has.
@@ -164,49 +169,37 @@ impl Drive {
     }
 
     fn complete(&mut self, completion: Completion) -> Result<(), PipelineError> {
-        let now = clock::now();
         match completion {
-            Completion::Connected { link, result } => match result {
-                Ok(socket) => {
-                    if self.links.connected(link, socket) {
-                        self.pipeline.handle_connected(link, rand::random(), now)?;
-                    }
-                    Ok(())
-                }
-                Err(error) => self.lost(link, &error.to_string(), now),
-            },
-            Completion::Received { link, space, result } => {
-                if !self.links.received(link) {
-                    return Ok(());
-                }
-                let (count, lost) = match result {
-                    Ok(0) => (0, Some("the peer closed the connection".to_owned())),
-                    Ok(count) => (count, None),
-                    Err(error) => (0, Some(error.to_string())),
-                };
-                self.pipeline.handle_received(link, space, count, now)?;
-                lost.map_or(Ok(()), |reason| self.lost(link, &reason, now))
+            Completion::Link(ended) => {
+                self.links.settle(ended, &mut self.pipeline, &self.operations, clock::now())
             }
-            Completion::Sent { link, result } => match result {
-                Ok(()) => {
-                    self.links.sent(link, &self.operations);
-                    Ok(())
-                }
-                Err(error) => self.lost(link, &error.to_string(), now),
-            },
             Completion::Stored { result } => self.pipeline.handle_stored(result),
         }
     }
+}
 
-    fn lost(
+impl Machine for Pipeline {
+    type Error = PipelineError;
+
+    fn take_space(&mut self, link: LinkId) -> Option<Space> {
+        Self::take_space(self, link)
+    }
+
+    fn connected(&mut self, link: LinkId, now: Instant) -> Result<(), PipelineError> {
+        self.handle_connected(link, rand::random(), now)
+    }
+
+    fn received(
         &mut self,
-        link: millrace_core::link::LinkId,
-        reason: &str,
+        link: LinkId,
+        space: Space,
+        count: usize,
         now: Instant,
     ) -> Result<(), PipelineError> {
-        let Some(address) = self.links.address(link) else { return Ok(()) };
-        let reason = format!("{address}: {reason}");
-        self.links.forget(link);
-        self.pipeline.handle_closed(link, &reason, now)
+        self.handle_received(link, space, count, now)
+    }
+
+    fn closed(&mut self, link: LinkId, reason: &str, now: Instant) -> Result<(), PipelineError> {
+        self.handle_closed(link, reason, now)
     }
 }

@@ -1,4 +1,10 @@
-//! The operations under way on the connections of one task.
+//! The connections of one task, and the operations under way on them.
+//!
+//! ```text
+//!  Machine ── wishes ──► Links ── operation, with its buffers ──► io
+//!     ▲                                                            │
+//!     └── connected, received, closed ◄── settle ◄── Completion ◄──┘
+//! ```
 //!
 //! Every operation owns its buffers and ends as one [`Completion`]. A link has at most one read and
 //! one write under way; further writes wait in its queue. A link that was closed is forgotten at
@@ -6,13 +12,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use millrace_core::inbox::Space;
 use millrace_core::link::{Address, LinkCommand, LinkId};
+use millrace_io::driver::Driver;
 use millrace_io::socket::Socket;
 
 /// The longest wait for a connection; a host that drops packets would hold it for minutes.
@@ -20,10 +27,46 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What ended.
 pub(crate) enum Completion {
+    Link(LinkCompletion),
+    Stored { result: Result<(), String> },
+}
+
+/// What ended on a connection.
+pub(crate) enum LinkCompletion {
     Connected { link: LinkId, result: io::Result<Socket> },
     Received { link: LinkId, space: Space, result: io::Result<usize> },
     Sent { link: LinkId, result: io::Result<()> },
-    Stored { result: Result<(), String> },
+}
+
+impl LinkCompletion {
+    fn link(&self) -> LinkId {
+        match self {
+            Self::Connected { link, .. }
+            | Self::Received { link, .. }
+            | Self::Sent { link, .. } => *link,
+        }
+    }
+}
+
+/// What connections are made for: it hears of everything that happens to them.
+pub(crate) trait Machine {
+    /// Why it cannot go on.
+    type Error;
+
+    /// A buffer to read into; `None`: nothing is to be read on this link now.
+    fn take_space(&mut self, link: LinkId) -> Option<Space>;
+    /// The connection is open.
+    fn connected(&mut self, link: LinkId, now: Instant) -> Result<(), Self::Error>;
+    /// The buffer comes back with `count` new bytes.
+    fn received(
+        &mut self,
+        link: LinkId,
+        space: Space,
+        count: usize,
+        now: Instant,
+    ) -> Result<(), Self::Error>;
+    /// The connection was lost, or never came to be.
+    fn closed(&mut self, link: LinkId, reason: &str, now: Instant) -> Result<(), Self::Error>;
 }
 
 /// Operations under way, polled by the task.
@@ -38,12 +81,17 @@ struct Link {
 }
 
 /// The open connections of one task.
-#[derive(Default)]
 pub(crate) struct Links {
     links: HashMap<LinkId, Link>,
+    driver: Driver,
 }
 
 impl Links {
+    /// No connection yet; those to come are driven by `driver`.
+    pub(crate) fn new(driver: Driver) -> Self {
+        Self { links: HashMap::new(), driver }
+    }
+
     /// Carries out what a machine asked for.
     pub(crate) fn command(&mut self, command: LinkCommand, operations: &Operations) {
         match command {
@@ -67,71 +115,75 @@ impl Links {
             writing: false,
         };
         self.links.insert(link, open);
+        let driver = self.driver;
         operations.push(Box::pin(async move {
-            let result = Socket::connect(&address.host, address.port, CONNECT_TIMEOUT).await;
-            Completion::Connected { link, result }
+            let result =
+                Socket::connect(driver, &address.host, address.port, CONNECT_TIMEOUT).await;
+            Completion::Link(LinkCompletion::Connected { link, result })
         }));
     }
 
-    /// Notes that the connection is open. `false` if it was closed meanwhile.
-    pub(crate) fn connected(&mut self, link: LinkId, socket: Socket) -> bool {
-        match self.links.get_mut(&link) {
-            Some(open) => {
-                open.socket = Some(socket);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Notes that a write ended and starts the next.
-    pub(crate) fn sent(&mut self, link: LinkId, operations: &Operations) {
-        if let Some(open) = self.links.get_mut(&link) {
-            open.writing = false;
-            write_next(link, open, operations);
-        }
-    }
-
-    /// Notes that a read ended. `false` if the link was closed meanwhile.
-    pub(crate) fn received(&mut self, link: LinkId) -> bool {
-        match self.links.get_mut(&link) {
-            Some(open) => {
-                open.reading = false;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Starts a read on every open link that has none under way and for which `space` has room.
-    pub(crate) fn read_ahead(
+    /// Lets `machine` know how an operation on a connection ended. What ended on a link that was
+    /// closed meanwhile is dropped.
+    pub(crate) fn settle<M: Machine>(
         &mut self,
-        mut space: impl FnMut(LinkId) -> Option<Space>,
+        ended: LinkCompletion,
+        machine: &mut M,
         operations: &Operations,
-    ) {
+        now: Instant,
+    ) -> Result<(), M::Error> {
+        let link = ended.link();
+        let Some(open) = self.links.get_mut(&link) else { return Ok(()) };
+        let lost = match ended {
+            LinkCompletion::Connected { result: Ok(socket), .. } => {
+                open.socket = Some(socket);
+                return machine.connected(link, now);
+            }
+            LinkCompletion::Received { space, result, .. } => {
+                open.reading = false;
+                let count = *result.as_ref().unwrap_or(&0);
+                machine.received(link, space, count, now)?;
+                match result {
+                    Ok(0) => "the peer closed the connection".to_owned(),
+                    Ok(_) => return Ok(()),
+                    Err(error) => error.to_string(),
+                }
+            }
+            LinkCompletion::Sent { result: Ok(()), .. } => {
+                open.writing = false;
+                write_next(link, open, operations);
+                return Ok(());
+            }
+            LinkCompletion::Connected { result: Err(error), .. }
+            | LinkCompletion::Sent { result: Err(error), .. } => error.to_string(),
+        };
+        let Some(Link { address, .. }) = self.links.get(&link) else { return Ok(()) };
+        let reason = format!("{address}: {lost}");
+        self.forget(link);
+        machine.closed(link, &reason, now)
+    }
+
+    /// Starts a read on every open link that has none under way and for which `machine` has room.
+    pub(crate) fn read_ahead(&mut self, machine: &mut impl Machine, operations: &Operations) {
         for (&link, open) in &mut self.links {
             let (false, Some(socket)) = (open.reading, &open.socket) else { continue };
-            let Some(space) = space(link) else { continue };
+            let Some(space) = machine.take_space(link) else { continue };
             open.reading = true;
             let socket = socket.clone();
             operations.push(Box::pin(async move {
                 let filled = space.filled;
                 let (bytes, result) = socket.read(space.bytes, filled).await;
-                Completion::Received { link, space: Space { bytes, filled }, result }
+                let space = Space { bytes, filled };
+                Completion::Link(LinkCompletion::Received { link, space, result })
             }));
         }
     }
 
     /// Closes the connection; nothing of it is reported any more.
-    pub(crate) fn forget(&mut self, link: LinkId) {
+    fn forget(&mut self, link: LinkId) {
         if let Some(Link { socket: Some(socket), .. }) = self.links.remove(&link) {
             socket.close();
         }
-    }
-
-    /// Where a link leads, for messages.
-    pub(crate) fn address(&self, link: LinkId) -> Option<&Address> {
-        self.links.get(&link).map(|open| &open.address)
     }
 }
 
@@ -141,6 +193,6 @@ fn write_next(link: LinkId, open: &mut Link, operations: &Operations) {
     open.writing = true;
     let socket = socket.clone();
     operations.push(Box::pin(async move {
-        Completion::Sent { link, result: socket.write(segments).await }
+        Completion::Link(LinkCompletion::Sent { link, result: socket.write(segments).await })
     }));
 }

@@ -51,6 +51,7 @@ fn config() -> SessionConfig {
         watch: spec(Scope::Database("d".to_owned())),
         server_selection_timeout: Duration::from_secs(30),
         read_ahead_bytes_max: 1 << 20,
+        memory: MemoryBudget::unbounded(),
     }
 }
 

@@ -1,0 +1,142 @@
+//! What an event costs once a stream runs: no allocation, and memory that does not grow.
+
+use std::time::Duration;
+
+use bson::oid::ObjectId;
+use bson::spec::BinarySubtype;
+use bson::{Bson, Document, Timestamp, doc};
+
+use super::peers::{Peers, config, reply};
+use crate::format::OutputFormat;
+use crate::kafka::fake_broker::FakeCluster;
+
+const EVENTS_PER_REPLY: usize = 1_000;
+const REPLIES_PER_FLOOD: u64 = 16;
+const FLOODS: u64 = 16;
+const FLOOD_LASTS: Duration = Duration::from_millis(150);
+const TOPICS: [&str; 3] = ["orders", "people", "things"];
+/// Allocations that a batch may cost: the queue's share of its bytes, a request's head and its lists.
+const PER_BATCH_MAX: u64 = 6;
+/// Allocations that a reply of the server may cost.
+const PER_REPLY_MAX: u64 = 1;
+
+/// Documents of every shape that tells paths of the formatter apart.
+fn documents() -> Vec<Document> {
+    let text = |unit: &str, times| unit.repeat(times);
+    vec![
+        doc! { "a": 1 },
+        doc! { "ascii": text("plain text, ", 80), "n": 5_i64, "d": 1.5e300, "t": true },
+        doc! { "cjk": text("語彙", 100), "emoji": text("🚀", 60), "quoted": text("\"\\\n", 50) },
+        doc! { "numbers": (0..60).map(|n| Bson::Double(f64::from(n) / 7.0)).collect::<Vec<_>>() },
+        doc! { "binary": bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![7; 900] } },
+        doc! { "nested": { "b": [{ "c": [[1, 2], [3]] }, { "d": { "e": { "f": Bson::Null } } }] } },
+        doc! {
+            "at": bson::DateTime::from_millis(1_700_000_000_000),
+            "decimal": "1234567890.0987654321E-20".parse::<bson::Decimal128>().unwrap(),
+            "regex": bson::Regex { pattern: "^a+".try_into().unwrap(), options: "i".try_into().unwrap() },
+            "min": Bson::MinKey, "max": Bson::MaxKey, "ts": Timestamp { time: 1, increment: 2 },
+            "code": Bson::JavaScriptCode("f()".to_owned()), "oid": ObjectId::from_bytes([3; 12]),
+        },
+    ]
+}
+
+/// Events of every operation over all topics.
+fn events() -> Vec<Document> {
+    let mut events = Vec::new();
+    for (number, document) in (0_i32..).zip(documents()) {
+        for (topic, collection) in (0_i32..).zip(TOPICS) {
+            for (place, operation) in (0..).zip(["insert", "replace", "update", "delete"]) {
+                let n = number * 100 + topic * 10 + place;
+                let mut event = doc! {
+                    "_id": { "_data": format!("82{n:08X}2B0229296E04") },
+                    "operationType": operation,
+                    "clusterTime": Timestamp { time: 1_700_000_000, increment: 1 },
+                    "ns": { "db": "shop", "coll": collection },
+                    "documentKey": { "_id": n },
+                };
+                if operation != "delete" {
+                    event.insert("fullDocument", document.clone());
+                }
+                if operation == "update" {
+                    event.insert(
+                        "updateDescription",
+                        doc! { "updatedFields": document.clone(), "removedFields": ["x"], "truncatedArrays": [] },
+                    );
+                }
+                events.push(event);
+            }
+        }
+    }
+    events
+}
+
+fn running(format: OutputFormat) -> Peers {
+    let mut cluster = FakeCluster::new(2);
+    for topic in TOPICS {
+        cluster.add_topic(&format!("shop.{topic}"), 3, usize::MAX);
+    }
+    let mut peers = Peers::new(config(format, 2), cluster);
+    peers.run();
+    assert!(peers.is_running, "{:?}", peers.said);
+    peers
+}
+
+/// Sends `floods` times a flood of replies, and lets the brokers forget what they stored.
+fn send(peers: &mut Peers, reply: &[u8], floods: u64) {
+    for _ in 0..floods {
+        for _ in 0..REPLIES_PER_FLOOD {
+            peers.send_reply(reply);
+        }
+        peers.run();
+        // Positions are stored, and their buffers come back.
+        peers.pass(FLOOD_LASTS);
+        for topic in peers.cluster.topics.values_mut() {
+            topic.logs.iter_mut().for_each(|log| log.batches.clear());
+        }
+        peers.cluster.requests.clear();
+    }
+}
+
+fn assert_steady(format: OutputFormat) {
+    let batch: Vec<Document> = events().into_iter().cycle().take(EVENTS_PER_REPLY).collect();
+    let reply = reply(&batch, &doc! { "_data": "82FFFFFFFF" });
+    let mut peers = running(format);
+    for round in 0..2 {
+        // Buffers reach their size.
+        send(&mut peers, &reply, 2);
+        let before = peers.pipeline.stats();
+        peers.allocations = 0;
+        send(&mut peers, &reply, FLOODS);
+        let after = peers.pipeline.stats();
+        let (allocations, batches) = (peers.allocations, after.batches - before.batches);
+        let events = FLOODS * REPLIES_PER_FLOOD * EVENTS_PER_REPLY as u64;
+        assert_eq!(after.events - before.events, events);
+        assert_eq!(after.records - before.records, events);
+        let allowed = PER_BATCH_MAX * batches + PER_REPLY_MAX * FLOODS * REPLIES_PER_FLOOD;
+        println!(
+            "{format:?}, round {round}: {allocations} allocations, {events} events, {batches} batches"
+        );
+        assert!(allowed < events / 20, "batches of a few records prove nothing: {batches}");
+        assert!(
+            allocations <= allowed,
+            "{format:?}, round {round}: {allocations} allocations for {events} events in {batches} batches"
+        );
+        // The second round is behind a reconnect.
+        if round == 0 {
+            peers.lose_server();
+            peers.run();
+            peers.pass(Duration::from_secs(1));
+            peers.run();
+        }
+    }
+}
+
+#[test]
+fn an_event_allocates_nothing_in_bson() {
+    assert_steady(OutputFormat::Bson);
+}
+
+#[test]
+fn an_event_allocates_nothing_in_json() {
+    assert_steady(OutputFormat::Json);
+}

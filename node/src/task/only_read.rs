@@ -1,0 +1,176 @@
+//! Reads a change stream to a number of events and drops them: what the node's reading side alone can do.
+//!
+//! For the rig, which holds it against its own null reader, and for an operator who wants to know what a server's
+//! change stream gives. Nothing is produced, and no position is read or stored.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::FutureExt;
+use futures_util::stream::StreamExt;
+use millrace_core::inbox::Space;
+use millrace_core::link::{LinkId, LinkIds};
+use millrace_core::mongo::session::{Item, ResumePosition, Session, SessionConfig, SessionError};
+use millrace_io::clock;
+use millrace_io::driver::{self, Driver, Runtime};
+use serde::Serialize;
+
+use super::links::{Completion, Links, Machine, Operations};
+
+/// Events counted before the sockets are looked at again.
+const EVENTS_PER_SLICE: usize = 128;
+
+/// What was read. Times and rates leave out the first batch, with whose arrival the clock begins.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reading {
+    /// What drove the socket.
+    pub(crate) io_driver: String,
+    /// Events read.
+    pub(crate) events: u64,
+    /// Bytes of these events.
+    pub(crate) event_bytes: u64,
+    /// Events of the first batch that had any.
+    pub(crate) events_first_batch: u64,
+    /// From the end of that batch to the last event. Seconds.
+    pub(crate) window_s: f64,
+}
+
+/// Reads `events_wanted` events from `start`.
+///
+/// # Errors
+/// When there is no runtime for `driver`, and what ends a change stream.
+pub(crate) fn read(
+    config: SessionConfig,
+    start: ResumePosition,
+    events_wanted: u64,
+    driver: Driver,
+) -> anyhow::Result<Reading> {
+    let reader = Reader {
+        session: Session::new(config, start, clock::now()),
+        ids: LinkIds::default(),
+        links: Links::new(driver),
+        operations: Operations::new(),
+        driver,
+        events: 0,
+        event_bytes: 0,
+        first_batch: None,
+    };
+    Ok(Runtime::new(driver)?.block_on(reader.run(events_wanted))?)
+}
+
+struct Reader {
+    session: Session,
+    ids: LinkIds,
+    links: Links,
+    operations: Operations,
+    driver: Driver,
+    events: u64,
+    event_bytes: u64,
+    /// Its events, and when it ended.
+    first_batch: Option<(u64, Instant)>,
+}
+
+impl Reader {
+    async fn run(mut self, events_wanted: u64) -> Result<Reading, SessionError> {
+        loop {
+            let more = self.count()?;
+            if events_wanted <= self.events {
+                return Ok(self.reading());
+            }
+            while let Some(command) = self.session.poll(&mut self.ids, clock::now()) {
+                self.links.command(command, &self.operations);
+            }
+            self.links.read_ahead(&mut self.session, &self.operations);
+            if more {
+                driver::turn(self.driver).await;
+                while let Some(Some(completion)) = self.operations.next().now_or_never() {
+                    self.complete(completion)?;
+                    self.links.read_ahead(&mut self.session, &self.operations);
+                }
+            } else {
+                self.wait().await?;
+            }
+        }
+    }
+
+    /// Takes a slice of what was received. `true`: there is more.
+    fn count(&mut self) -> Result<bool, SessionError> {
+        let now = clock::now();
+        for _ in 0..EVENTS_PER_SLICE {
+            match self.session.next_item(now)? {
+                Some(Item::Event(event)) => {
+                    self.events += 1;
+                    self.event_bytes += event.as_bytes().len() as u64;
+                }
+                Some(Item::BatchEnd) if self.events != 0 => {
+                    self.first_batch.get_or_insert((self.events, now));
+                }
+                Some(Item::Interrupted { reason, .. }) => tracing::warn!("MongoDB: {reason}"),
+                Some(Item::BatchEnd | Item::Opened) => {}
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn wait(&mut self) -> Result<(), SessionError> {
+        tokio::select! {
+            Some(completion) = self.operations.next() => self.complete(completion)?,
+            () = clock::wait_until(self.session.deadline()) => {
+                self.session.handle_timeout(clock::now())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self, completion: Completion) -> Result<(), SessionError> {
+        match completion {
+            Completion::Link(ended) => {
+                self.links.settle(ended, &mut self.session, &self.operations, clock::now())
+            }
+            Completion::Stored { .. } => Ok(()),
+        }
+    }
+
+    fn reading(&self) -> Reading {
+        let (events_first_batch, window) = match self.first_batch {
+            Some((events, ended_at)) => (events, clock::now().saturating_duration_since(ended_at)),
+            None => (self.events, Duration::ZERO),
+        };
+        Reading {
+            io_driver: self.driver.to_string(),
+            events: self.events,
+            event_bytes: self.event_bytes,
+            events_first_batch,
+            window_s: window.as_secs_f64(),
+        }
+    }
+}
+
+impl Machine for Session {
+    type Error = SessionError;
+
+    fn take_space(&mut self, link: LinkId) -> Option<Space> {
+        self.inbox(link)?.take_space()
+    }
+
+    fn connected(&mut self, link: LinkId, now: Instant) -> Result<(), SessionError> {
+        self.handle_connected(link, rand::random(), now)
+    }
+
+    fn received(
+        &mut self,
+        link: LinkId,
+        space: Space,
+        count: usize,
+        _now: Instant,
+    ) -> Result<(), SessionError> {
+        if let Some(inbox) = self.inbox(link) {
+            inbox.give_back(space, count);
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, link: LinkId, reason: &str, now: Instant) -> Result<(), SessionError> {
+        self.handle_closed(link, reason, now)
+    }
+}
