@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use millrace_loadgen::ceiling::Ceiling;
 use millrace_loadgen::settings::Load;
 use millrace_loadgen::stop::Stop;
+use millrace_loadgen::workload::Workload;
 use millrace_results::plan::predict_next;
 use millrace_results::plan::rungs::{CONNECTORS, PREDICTED_EVENTS_PER_S};
 use millrace_results::plan::usl::Point;
@@ -33,8 +34,9 @@ use crate::scenario::{Arm, Course, Ladder, Measure, Scenario};
 /// What the arms meet.
 pub(crate) enum Ground {
     Backlog(Box<Backlog>),
-    /// Fewest connectors first.
-    Connectors(Vec<(u32, Backlog)>),
+    /// Fewest connectors first. What a rung drains is written just before: whatever lies behind a backlog in the oplog
+    /// is read through too, before its last, half-full batch is handed out.
+    Connectors(Arc<Testbed>, Vec<(u32, Workload)>),
     Live(Follow, Box<Course>),
     Ladder(Follow, Ladder),
 }
@@ -55,13 +57,11 @@ impl Ground {
             Measure::Live => Self::Live(follow()?, Box::new(scenario.course()?)),
             Measure::Ladder(ladder) => Self::Ladder(follow()?, ladder),
             Measure::Connectors => {
-                let mut backlogs = Vec::new();
-                for &connectors in &scenario.connectors {
-                    let workload = scenario.backlog_of(connectors)?.workload;
-                    let backlog = Backlog::write(testbed, workload, progress).await?;
-                    backlogs.push((connectors, backlog.share_out().stop(stop.clone())));
-                }
-                Self::Connectors(backlogs)
+                let rungs = scenario
+                    .connectors
+                    .iter()
+                    .map(|&connectors| Ok((connectors, scenario.backlog_of(connectors)?.workload)));
+                Self::Connectors(Arc::clone(testbed), rungs.collect::<Result<_>>()?)
             }
             Measure::Backlog => {
                 let workload = scenario.backlog()?.workload;
@@ -90,8 +90,15 @@ impl Ground {
                     .await
                     .map(|round| vec![round])
             }
-            Self::Connectors(backlogs) => {
-                join_in(backlogs, scenario, (arm, round), binary, progress).await
+            Self::Connectors(testbed, rungs) => {
+                let mut records = Vec::new();
+                for (connectors, workload) in rungs {
+                    let written = Backlog::write(testbed, workload.clone(), progress).await?;
+                    let backlog = written.share_out().stop(stop.clone());
+                    let rung = (*connectors, &backlog);
+                    join_in(rung, &mut records, scenario, (arm, round), binary, progress).await?;
+                }
+                Ok(records)
             }
             Self::Live(follow, course) => {
                 follow.measure(scenario, course, (arm, round), binary, progress).await
@@ -105,7 +112,7 @@ impl Ground {
     /// What is written, for the record.
     pub(crate) fn load(&self, scenario: &Scenario) -> Result<Load> {
         match self {
-            Self::Backlog(_) | Self::Connectors(_) => scenario.backlog(),
+            Self::Backlog(_) | Self::Connectors(..) => scenario.backlog(),
             Self::Live(_, course) => Ok(course.load().clone()),
             Self::Ladder(_, ladder) => {
                 Ok(scenario.course_at(ladder.from_per_s, ladder.lasts_s)?.load().clone())
@@ -114,26 +121,24 @@ impl Ground {
     }
 }
 
-/// More and more connectors of one arm, each rung foretold once there are enough below it.
+/// One rung more of one arm, foretold once there are enough `below` it.
 async fn join_in(
-    backlogs: &[(u32, Backlog)],
+    (connectors, backlog): (u32, &Backlog),
+    below: &mut Vec<RoundRecord>,
     scenario: &Scenario,
     who: (Arm, u32),
     binary: &Path,
     progress: Progress,
-) -> Result<Vec<RoundRecord>> {
-    let mut rungs = Vec::new();
-    let mut points = Vec::new();
-    for (connectors, backlog) in backlogs {
-        let load = f64::from(*connectors);
-        let predicted = predict_next(&points, load, 1);
-        let mut rung = drain::measure(backlog, scenario, who, binary, progress).await?;
-        points.push(Point { load, events_per_s: rung.events_per_s() });
-        rung.counters.insert(CONNECTORS.to_owned(), json!(connectors));
-        foretell(&mut rung, predicted);
-        rungs.push(rung);
-    }
-    Ok(rungs)
+) -> Result<()> {
+    let points: Vec<Point> = (scenario.connectors.iter().zip(below.iter()))
+        .map(|(&load, rung)| Point { load: f64::from(load), events_per_s: rung.events_per_s() })
+        .collect();
+    let predicted = predict_next(&points, f64::from(connectors), 1);
+    let mut rung = drain::measure(backlog, scenario, who, binary, progress).await?;
+    rung.counters.insert(CONNECTORS.to_owned(), json!(connectors));
+    foretell(&mut rung, predicted);
+    below.push(rung);
+    Ok(())
 }
 
 /// Writes down what was said before a rung was measured, so that it can be wrong.

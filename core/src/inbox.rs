@@ -57,6 +57,8 @@ pub struct Inbox {
     out_bytes: usize,
     /// Of all buffers, that one included. Bytes.
     held_bytes: usize,
+    /// What the parser asked for last and did not get; else 0. Bytes that must lie together.
+    wanted_bytes: usize,
     memory: Loan,
 }
 
@@ -74,6 +76,7 @@ impl Inbox {
             queued_bytes: 0,
             out_bytes: 0,
             held_bytes: 0,
+            wanted_bytes: 0,
             memory: Loan::unbounded(),
         }
     }
@@ -96,6 +99,30 @@ impl Inbox {
     /// Takes `count` bytes off the front of [`Inbox::bytes`]; never more than there are.
     pub fn consume(&mut self, count: usize) {
         self.current.start = self.current.end.min(self.current.start.saturating_add(count));
+        if self.current.start == self.current.end
+            && ROOM_BYTES + self.segment_bytes < self.current.bytes.capacity()
+        {
+            self.return_current();
+        }
+    }
+
+    /// Gives back the buffer of the current segment, which holds nothing.
+    fn return_current(&mut self) {
+        self.held_bytes -= self.current.bytes.capacity();
+        self.current = Segment { bytes: Vec::new(), start: 0, end: 0 };
+        self.memory.settle(self.held_bytes);
+    }
+
+    /// Puts `wanted` unread bytes together in [`Inbox::bytes`]. `false` if as many have not arrived: wait for the socket.
+    #[inline]
+    pub fn gather(&mut self, wanted: usize) -> bool {
+        if wanted <= self.bytes().len() {
+            return true;
+        }
+        let is_there =
+            wanted <= self.unread_bytes() && self.join_next(wanted) && wanted <= self.bytes().len();
+        self.wanted_bytes = if is_there { 0 } else { wanted };
+        is_there
     }
 
     /// Puts more bytes behind [`Inbox::bytes`], so that at least `wanted` lie together if that many were received.
@@ -161,10 +188,10 @@ impl Inbox {
         let segment_bytes = ROOM_BYTES.saturating_add(self.segment_bytes);
         let held_bytes = self.held_bytes.saturating_add(segment_bytes);
         if !self.memory.cover(held_bytes) {
-            if !self.next.is_empty() {
+            if self.wanted_bytes.max(1) <= self.unread_bytes() {
                 return None;
             }
-            // Nothing lies ahead of the parser, so it may wait for these very bytes.
+            // The parser waits for these very bytes.
             self.memory.settle(held_bytes);
         }
         self.held_bytes = held_bytes;
@@ -203,6 +230,7 @@ impl Inbox {
     /// Forgets everything received, as after a lost connection. A space that is out is not expected back.
     pub fn clear(&mut self) {
         self.current.start = self.current.end;
+        self.wanted_bytes = 0;
         while let Some(segment) = self.next.pop_front() {
             self.recycle(segment.bytes);
         }
@@ -217,8 +245,7 @@ impl Inbox {
             self.held_bytes -= bytes.capacity();
         }
         if self.current.start == self.current.end {
-            self.held_bytes -= self.current.bytes.capacity();
-            self.current = Segment { bytes: Vec::new(), start: 0, end: 0 };
+            self.return_current();
         }
         self.memory.settle(self.held_bytes);
     }
@@ -289,19 +316,18 @@ mod tests {
         let mut inbox = Inbox::new(256 * 1024, 64 << 20).within(budget.loan(0));
         receive(&mut inbox, &[1; 1024]);
         assert!(inbox.take_space().is_none(), "there is something to take first");
-        assert!(inbox.join_next(1));
+        assert!(inbox.gather(1));
         let event: Vec<u8> = (0..5_000_000_u32).map(|i| (i / 3) as u8).collect();
         let mut parts = event.chunks(256 * 1024);
         inbox.consume(1024);
-        while inbox.bytes().len() < event.len() {
+        while !inbox.gather(event.len()) {
             receive(&mut inbox, parts.next().unwrap());
-            inbox.join_next(event.len());
         }
         assert_eq!(inbox.bytes(), event);
         assert!(event.len() <= budget.lent_bytes());
         inbox.consume(event.len());
         receive(&mut inbox, b"after");
-        assert!(inbox.join_next(5));
+        assert!(inbox.gather(5));
         assert!(budget.lent_bytes() <= 1 << 20, "the event's memory is returned");
     }
 

@@ -65,9 +65,13 @@ impl FromStr for DriverChoice {
 impl DriverChoice {
     /// The driver to use; beside it why that is not the one that was asked for.
     pub fn resolve(self) -> (Driver, Option<io::Error>) {
+        self.resolve_with(probe_uring)
+    }
+
+    fn resolve_with(self, probe: impl FnOnce() -> io::Result<()>) -> (Driver, Option<io::Error>) {
         match self {
             Self::Auto | Self::Epoll => (Driver::Epoll, None),
-            Self::Uring => match probe_uring() {
+            Self::Uring => match probe() {
                 Ok(()) => (Driver::Uring, None),
                 Err(error) => (Driver::Epoll, Some(error)),
             },
@@ -159,10 +163,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed_is_used() {
-        assert_eq!(DriverChoice::Epoll.resolve().0, Driver::Epoll);
-        let (driver, refused) = DriverChoice::Uring.resolve();
-        assert_eq!(driver == Driver::Uring, refused.is_none());
+    fn what_is_forbidden_is_replaced_and_the_reason_kept() {
+        let forbid = || Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        let (driver, refused) = DriverChoice::Uring.resolve_with(forbid);
+        assert_eq!(driver, Driver::Epoll);
+        assert_eq!(refused.unwrap().kind(), io::ErrorKind::PermissionDenied);
+        let (driver, refused) = DriverChoice::Uring.resolve_with(|| Ok(()));
+        assert!(driver == Driver::Uring && refused.is_none());
+        for choice in [DriverChoice::Auto, DriverChoice::Epoll] {
+            let never = || unreachable!("epoll needs no probe");
+            assert_eq!(choice.resolve_with(never).0, Driver::Epoll);
+        }
+    }
+
+    #[test]
+    fn the_probe_passes_where_a_ring_can_be_made() {
+        assert_eq!(probe_uring().is_ok(), uring_runtime().is_ok());
     }
 
     #[test]

@@ -5,17 +5,22 @@
 //! null-reader  100,000    77,118   79.0        1.00  1.00-1.00  …    none
 //! ```
 //!
-//! An arm with several offered rates has a line for each. A column without any value is left out; a missing value is
+//! An arm with several offered rates, or numbers of connectors, has a line for each. A column without any value is left out; a missing value is
 //! `-`. Reasons of invalid arms follow below the table.
 
-use crate::histogram::LatencyHistogram;
-use crate::record::{ArmRecord, StepRecord};
+use std::collections::BTreeSet;
 
-/// The arms of a run, one per line and offered rate, and below why some do not count.
+use crate::histogram::LatencyHistogram;
+use crate::plan::rungs::CONNECTORS;
+use crate::record::{ArmRecord, RoundRecord, StepRecord};
+use crate::stats::median::median;
+
+/// The arms of a run, one per line and rung, and below why some do not count.
 pub fn arms(arms: &[ArmRecord]) -> String {
-    let lines_of = |arm: &ArmRecord| match &arm.steps[..] {
-        [] | [_] => vec![cells(arm)],
-        steps => steps.iter().map(|step| step_cells(arm, step)).collect(),
+    let lines_of = |arm: &ArmRecord| match (&arm.steps[..], &numbers_of_connectors(arm)[..]) {
+        ([] | [_], [] | [_]) => vec![cells(arm)],
+        ([] | [_], numbers) => numbers.iter().map(|number| rung_cells(arm, *number)).collect(),
+        (steps, _) => steps.iter().map(|step| step_cells(arm, step)).collect(),
     };
     let rows: Vec<Vec<String>> = arms.iter().flat_map(lines_of).collect();
     let mut text = render(&HEADS, &rows);
@@ -27,8 +32,9 @@ pub fn arms(arms: &[ArmRecord]) -> String {
     text
 }
 
-const HEADS: [&str; 13] = [
+const HEADS: [&str; 14] = [
     "arm",
+    "connectors",
     "offered/s",
     "events",
     "events/s",
@@ -51,6 +57,7 @@ fn cells(arm: &ArmRecord) -> Vec<String> {
     let latency_ms = |percent| latency_ms(arm.latency.as_ref(), percent);
     vec![
         arm.name.clone(),
+        MISSING.to_owned(),
         rate(arm.steps.first().map(|step| step.offered_per_s)),
         thousands(arm.events),
         rate(arm.events_per_s),
@@ -72,6 +79,7 @@ fn step_cells(arm: &ArmRecord, step: &StepRecord) -> Vec<String> {
     let missing = || MISSING.to_owned();
     vec![
         arm.name.clone(),
+        missing(),
         rate(Some(step.offered_per_s)),
         thousands(arm.events),
         rate(step.events_per_s),
@@ -85,6 +93,38 @@ fn step_cells(arm: &ArmRecord, step: &StepRecord) -> Vec<String> {
         decimal(arm.peak_rss_mib, 0),
         if arm.faults.is_none() { "none".to_owned() } else { arm.faults.text() },
     ]
+}
+
+/// How many connectors ran beside each other in the rounds, fewest first.
+fn numbers_of_connectors(arm: &ArmRecord) -> Vec<u64> {
+    let numbers: BTreeSet<u64> = arm.rounds.iter().filter_map(connectors).collect();
+    numbers.into_iter().collect()
+}
+
+fn connectors(round: &RoundRecord) -> Option<u64> {
+    round.counters.get(CONNECTORS)?.as_u64()
+}
+
+/// One number of connectors: medians of its rounds that count. Faults are those of the whole arm.
+fn rung_cells(arm: &ArmRecord, number: u64) -> Vec<String> {
+    let of_rung = |round: &&RoundRecord| connectors(round) == Some(number);
+    let rounds: Vec<&RoundRecord> = arm.counting(None).into_iter().filter(of_rung).collect();
+    let middle = |figure: fn(&RoundRecord) -> Option<f64>| {
+        median(rounds.iter().filter_map(|round| figure(round)).collect())
+    };
+    let mut cells = cells(arm);
+    let mut set = |head: &str, text: String| {
+        if let Some(place) = HEADS.iter().position(|known| *known == head) {
+            cells[place] = text;
+        }
+    };
+    set("connectors", number.to_string());
+    set("events", thousands(rounds.iter().map(|round| round.events).sum()));
+    set("events/s", rate(middle(|round| Some(round.events_per_s()))));
+    set("MB/s", decimal(middle(|round| Some(round.mb_per_s())), 1));
+    set("CPU µs/event", decimal(middle(|round| round.cpu_us_per_event), 2));
+    set("RSS MiB", decimal(middle(|round| round.peak_rss_mib), 0));
+    cells
 }
 
 fn latency_ms(latency: Option<&LatencyHistogram>, percent: f64) -> String {
@@ -184,6 +224,23 @@ node-bson          7         -      -           -          -       -       -    
 node-bson does not count: 2 lost
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn an_arm_has_a_line_for_each_number_of_connectors() {
+        let round = |number: u32, connectors: u64, seconds: f64| {
+            let mut round = RoundRecord::new(number, 1_000 * connectors, 1, seconds);
+            round.counters.insert(CONNECTORS.to_owned(), connectors.into());
+            round
+        };
+        let rounds = [(1, 2, 1.0), (1, 1, 1.0), (2, 1, 2.0), (3, 1, 4.0)];
+        let rounds = rounds.map(|(number, connectors, seconds)| round(number, connectors, seconds));
+        let text = arms(&record::arms(vec![("node-json".into(), rounds.into())], None, None));
+        let lines: Vec<Vec<&str>> =
+            text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0][..4], ["arm", "connectors", "events", "events/s"]);
+        assert_eq!(lines[1][..4], ["node-json", "1", "3,000", "500"]);
+        assert_eq!(lines[2][..4], ["node-json", "2", "2,000", "2,000"]);
     }
 
     #[test]

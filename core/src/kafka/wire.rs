@@ -346,22 +346,14 @@ pub fn finish_request(out: &mut [u8], size_bytes: usize) {
 /// Brings the next frame together at the front of `inbox` and returns its size without the four
 /// bytes of the size, or `None` until all of it was received.
 pub fn next_frame(inbox: &mut Inbox) -> Result<Option<usize>, WireError> {
-    if inbox.bytes().len() < 4 {
-        inbox.join_next(4);
-    }
+    inbox.gather(4);
     let Some(size) = inbox.bytes().first_chunk::<4>() else { return Ok(None) };
     let declared = i32::from_be_bytes(*size);
     let size = match usize::try_from(declared) {
         Ok(size) if size <= FRAME_BYTES_MAX => size,
         _ => return Err(WireError::Frame { declared }),
     };
-    if inbox.unread_bytes() < size + 4 {
-        return Ok(None);
-    }
-    if inbox.bytes().len() < size + 4 {
-        inbox.join_next(size + 4);
-    }
-    Ok((size + 4 <= inbox.bytes().len()).then_some(size))
+    Ok(inbox.gather(size + 4).then_some(size))
 }
 
 #[cfg(test)]

@@ -262,10 +262,10 @@ impl ReplyReader {
         inbox: &'a mut Inbox,
         bytes_max: usize,
     ) -> Result<Option<(Header, RawDoc<'a>)>, ReplyError> {
-        if !gather(inbox, 4) {
+        if !inbox.gather(4) {
             return Ok(None);
         }
-        gather(inbox, PREFIX_BYTES);
+        inbox.gather(PREFIX_BYTES);
         let declared = inbox.bytes().first_chunk().map_or(0, |length| u32::from_le_bytes(*length));
         let bytes = usize::try_from(declared).unwrap_or(usize::MAX);
         let header = decode_header(inbox.bytes())?;
@@ -273,7 +273,7 @@ impl ReplyReader {
             return Err(ReplyError::TooLarge { bytes, bytes_max });
         }
         let Some(header) = header else { return Ok(None) };
-        if !gather(inbox, header.message_bytes) {
+        if !inbox.gather(header.message_bytes) {
             return Ok(None);
         }
         let body = inbox.bytes().get(PREFIX_BYTES..header.document_end()).unwrap_or_default();
@@ -287,7 +287,7 @@ impl ReplyReader {
 
     fn read_header(&mut self, inbox: &mut Inbox) -> Result<Step, ReplyError> {
         let wanted = PREFIX_BYTES + 4;
-        if !gather(inbox, wanted) {
+        if !inbox.gather(wanted) {
             // A peer that speaks another protocol may never send as much.
             decode_header(inbox.bytes())?;
             return Ok(Step::Out(Progress::Wait));
@@ -370,7 +370,7 @@ impl ReplyReader {
                 if value.first_chunk::<4>().is_some() {
                     let bytes = nested_end(value, self.read + value_at, batch_end)?
                         - (self.read + value_at);
-                    if !gather(inbox, value_at + bytes) {
+                    if !inbox.gather(value_at + bytes) {
                         return Ok(Step::Out(Progress::Wait));
                     }
                     self.take(inbox, value_at);
@@ -388,7 +388,7 @@ impl ReplyReader {
 
     fn read_tail(&mut self, inbox: &mut Inbox, header: Header) -> Step {
         let checksum_bytes = header.message_bytes - self.read;
-        if !gather(inbox, checksum_bytes) {
+        if !inbox.gather(checksum_bytes) {
             return Step::Out(Progress::Wait);
         }
         self.take(inbox, checksum_bytes);
@@ -428,7 +428,7 @@ impl ReplyReader {
                     if FIELD_BYTES_MAX < bytes {
                         return Err(ReplyError::TooLarge { bytes, bytes_max: FIELD_BYTES_MAX });
                     }
-                    return Ok(if gather(inbox, bytes) {
+                    return Ok(if inbox.gather(bytes) {
                         Look::Field { bytes }
                     } else {
                         Look::Wait
@@ -443,7 +443,7 @@ impl ReplyReader {
 
     /// Whether only the terminator of the document that ends at `end` is left; it is then taken.
     fn at_end(&mut self, inbox: &mut Inbox, end: usize) -> Result<bool, ReplyError> {
-        if self.read + 1 < end || !gather(inbox, 1) {
+        if self.read + 1 < end || !inbox.gather(1) {
             return Ok(false);
         }
         if inbox.bytes().first() != Some(&0) {
@@ -468,7 +468,7 @@ impl ReplyReader {
         if FIELD_BYTES_MAX <= there {
             return Err(ReplyError::TooLarge { bytes: there, bytes_max: FIELD_BYTES_MAX });
         }
-        Ok(gather(inbox, there + 1))
+        Ok(inbox.gather(there + 1))
     }
 
     fn take(&mut self, inbox: &mut Inbox, bytes: usize) {
@@ -483,15 +483,6 @@ enum Look {
     End,
     Nested { end: usize },
     Field { bytes: usize },
-}
-
-/// Puts at least `wanted` unread bytes together. `false` if as many have not arrived.
-#[inline]
-fn gather(inbox: &mut Inbox, wanted: usize) -> bool {
-    if wanted <= inbox.bytes().len() {
-        return true;
-    }
-    wanted <= inbox.unread_bytes() && inbox.join_next(wanted) && wanted <= inbox.bytes().len()
 }
 
 /// Where a document or array ends that begins `at` with `length`, inside something that ends at

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bson::oid::ObjectId;
 use bson::spec::BinarySubtype;
-use bson::{Bson, Document, Timestamp, doc};
+use bson::{Binary, Bson, Document, Timestamp, doc};
 
 use super::peers::{Peers, config, reply};
 use crate::format::OutputFormat;
 use crate::kafka::fake_broker::FakeCluster;
+use crate::memory::MemoryBudget;
 
 const EVENTS_PER_REPLY: usize = 1_000;
 const REPLIES_PER_FLOOD: u64 = 16;
@@ -28,7 +29,7 @@ fn documents() -> Vec<Document> {
         doc! { "ascii": text("plain text, ", 80), "n": 5_i64, "d": 1.5e300, "t": true },
         doc! { "cjk": text("語彙", 100), "emoji": text("🚀", 60), "quoted": text("\"\\\n", 50) },
         doc! { "numbers": (0..60).map(|n| Bson::Double(f64::from(n) / 7.0)).collect::<Vec<_>>() },
-        doc! { "binary": bson::Binary { subtype: BinarySubtype::Generic, bytes: vec![7; 900] } },
+        doc! { "binary": Binary { subtype: BinarySubtype::Generic, bytes: vec![7; 900] } },
         doc! { "nested": { "b": [{ "c": [[1, 2], [3]] }, { "d": { "e": { "f": Bson::Null } } }] } },
         doc! {
             "at": bson::DateTime::from_millis(1_700_000_000_000),
@@ -71,11 +72,18 @@ fn events() -> Vec<Document> {
 }
 
 fn running(format: OutputFormat) -> Peers {
+    running_within(format, &MemoryBudget::unbounded())
+}
+
+fn running_within(format: OutputFormat, memory: &MemoryBudget) -> Peers {
+    let mut config = config(format, 2);
+    config.session.memory = memory.clone();
+    config.client.memory = memory.clone();
     let mut cluster = FakeCluster::new(2);
     for topic in TOPICS {
         cluster.add_topic(&format!("shop.{topic}"), 3, usize::MAX);
     }
-    let mut peers = Peers::new(config(format, 2), cluster);
+    let mut peers = Peers::new(config, cluster);
     peers.run();
     assert!(peers.is_running, "{:?}", peers.said);
     peers
@@ -128,6 +136,58 @@ fn assert_steady(format: OutputFormat) {
             peers.pass(Duration::from_secs(1));
             peers.run();
         }
+    }
+}
+
+#[test]
+fn an_event_larger_than_the_budget_passes_and_its_memory_is_returned() {
+    let budget = MemoryBudget::new(4 << 20);
+    let mut config = config(OutputFormat::Bson, 1);
+    config.session.memory = budget.clone();
+    config.client.memory = budget.clone();
+    config.client.request_bytes_max = 64 << 20;
+    let mut cluster = FakeCluster::new(1);
+    cluster.add_topic("shop.orders", 1, usize::MAX);
+    let mut peers = Peers::new(config, cluster);
+    peers.run();
+    let document =
+        doc! { "binary": Binary { subtype: BinarySubtype::Generic, bytes: vec![7; 15 << 20] } };
+    let large = doc! {
+        "_id": { "_data": "82AA" }, "operationType": "insert", "fullDocument": document,
+        "ns": { "db": "shop", "coll": "orders" }, "documentKey": { "_id": 1 },
+    };
+    let mut small = large.clone();
+    small.insert("fullDocument", doc! { "a": 1 });
+    let reply = reply(&[small.clone(), large, small], &doc! { "_data": "82FF" });
+    for round in 1..=3 {
+        peers.send_reply(&reply);
+        peers.run();
+        assert_eq!(peers.pipeline.stats().records, 3 * round);
+        assert!(budget.lent_bytes() <= 4 << 20, "{} bytes are still lent", budget.lent_bytes());
+    }
+    peers.pass(Duration::from_secs(2));
+    peers.run();
+    peers.pass(Duration::from_secs(2));
+    assert_eq!(budget.lent_bytes(), 0, "at rest nothing is held");
+}
+
+#[test]
+fn pipelines_that_share_little_memory_all_move_on() {
+    let budget = MemoryBudget::new(2 << 20);
+    let batch: Vec<Document> = events().into_iter().cycle().take(EVENTS_PER_REPLY).collect();
+    let reply = reply(&batch, &doc! { "_data": "82FFFFFFFF" });
+    let mut all: Vec<Peers> = (0..4).map(|_| running_within(OutputFormat::Json, &budget)).collect();
+    for _ in 0..3 {
+        for peers in &mut all {
+            for _ in 0..REPLIES_PER_FLOOD {
+                peers.send_reply(&reply);
+            }
+        }
+        all.iter_mut().for_each(Peers::run);
+    }
+    for peers in &all {
+        let want = 3 * REPLIES_PER_FLOOD * EVENTS_PER_REPLY as u64;
+        assert_eq!(peers.pipeline.stats().records, want);
     }
 }
 

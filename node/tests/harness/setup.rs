@@ -74,7 +74,7 @@ pub(crate) struct Setup {
     connectors: Vec<Connector>,
     files: Vec<PathBuf>,
     worker_file: Option<String>,
-    strict: bool,
+    arguments: Vec<String>,
 }
 
 impl Setup {
@@ -95,7 +95,7 @@ impl Setup {
             connectors: Vec::new(),
             files: Vec::new(),
             worker_file: None,
-            strict: false,
+            arguments: Vec::new(),
         })
     }
 
@@ -133,8 +133,13 @@ impl Setup {
     }
 
     /// Starts the node with `--strict`.
-    pub(crate) fn strict(mut self) -> Self {
-        self.strict = true;
+    pub(crate) fn strict(self) -> Self {
+        self.argument("--strict")
+    }
+
+    /// One more word of the command line.
+    pub(crate) fn argument(mut self, word: &str) -> Self {
+        self.arguments.push(word.to_owned());
         self
     }
 
@@ -160,9 +165,7 @@ impl Setup {
             command.arg(path);
         }
         command.args(&self.files);
-        if self.strict {
-            command.arg("--strict");
-        }
+        command.args(&self.arguments);
         NodeProcess::start(command, Arc::clone(&self.folder))
     }
 

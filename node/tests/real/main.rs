@@ -1,18 +1,20 @@
 //! The node as a process between a real replica set and a real broker.
 //!
-//! | module        | laws about                                                                           |
-//! |---------------|--------------------------------------------------------------------------------------|
-//! | events        | every kind of change and every BSON type: the bytes of keys and values               |
-//! | stock_files   | Kafka Connect's own worker and connector files                                       |
-//! | scopes        | what is watched, what is published, where the stream starts                          |
-//! | positions     | offsets file: Java's format, resume, opening position, idle streams                  |
-//! | offset_topic  | offsets in a compacted topic                                                         |
-//! | topics        | topics that the node creates, partitions of keys                                     |
-//! | access        | authentication and rights                                                            |
-//! | addresses     | servers that are not there, or are not what they should be                           |
-//! | files         | configuration that cannot be run                                                     |
-//! | lost_position | positions that the server no longer knows, positions under other hosts               |
-//! | large_record  | records that the broker does not take                                                |
+//! | module          | laws about                                                                           |
+//! |-----------------|--------------------------------------------------------------------------------------|
+//! | events          | every kind of change and every BSON type: the bytes of keys and values               |
+//! | stock_files     | Kafka Connect's own worker and connector files                                       |
+//! | scopes          | what is watched, what is published, where the stream starts                          |
+//! | positions       | offsets file: Java's format, resume, opening position, idle streams                  |
+//! | offset_topic    | offsets in a compacted topic                                                         |
+//! | topics          | topics that the node creates, partitions of keys                                     |
+//! | access          | authentication and rights                                                            |
+//! | addresses       | servers that are not there, or are not what they should be                           |
+//! | files           | configuration that cannot be run                                                     |
+//! | lost_position   | positions that the server no longer knows, positions under other hosts               |
+//! | large_record    | records that the broker does not take                                                |
+//! | drivers         | I/O drivers; reading alone                                                           |
+//! | many_connectors | what an idle connector costs, and many at work                                       |
 //!
 //! Faults of the servers are in `tests/faults`. Tests share one set of servers and nothing else.
 
@@ -22,10 +24,12 @@ mod harness;
 
 mod access;
 mod addresses;
+mod drivers;
 mod events;
 mod files;
 mod large_record;
 mod lost_position;
+mod many_connectors;
 mod offset_topic;
 mod positions;
 mod scopes;
