@@ -113,7 +113,8 @@ impl Inbox {
         self.memory.settle(self.held_bytes);
     }
 
-    /// Puts `wanted` unread bytes together in [`Inbox::bytes`]. `false` if as many have not arrived: wait for the socket.
+    /// Puts `wanted` unread bytes together in [`Inbox::bytes`]. `false` if as many have not arrived: wait for the
+    /// socket.
     #[inline]
     pub fn gather(&mut self, wanted: usize) -> bool {
         if wanted <= self.bytes().len() {

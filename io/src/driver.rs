@@ -5,8 +5,8 @@
 //!   auto, uring, epoll                         Epoll, Uring
 //! ```
 //!
-//! io_uring may be forbidden: by the kernel's setting (`kernel.io_uring_disabled`), by a container's seccomp profile, by
-//! the limit of locked memory, or because the kernel is too old for an operation. None of that can be read off
+//! io_uring may be forbidden: by the kernel's setting (`kernel.io_uring_disabled`), by a container's seccomp profile,
+//! by the limit of locked memory, or because the kernel is too old for an operation. None of that can be read off
 //! somewhere, so the probe does what a connection does, once.
 
 use std::fmt;
@@ -112,8 +112,8 @@ impl Runtime {
     /// Sets up what `driver` needs.
     ///
     /// # Errors
-    /// Those of the kernel; for [`Driver::Uring`] none that [`probe_uring`] would not have met, but for a lack of memory
-    /// or descriptors.
+    /// Those of the kernel; for [`Driver::Uring`] none that [`probe_uring`] would not have met, but for a lack of
+    /// memory or descriptors.
     pub fn new(driver: Driver) -> io::Result<Self> {
         let kind = match driver {
             Driver::Epoll => {

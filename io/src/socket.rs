@@ -27,7 +27,8 @@ enum Stream {
 }
 
 impl Socket {
-    /// Connects to `host`:`port`, trying every address that the name has, within `timeout`. On a [`Runtime`] of `driver`.
+    /// Connects to `host`:`port`, trying every address that the name has, within `timeout`. On a [`Runtime`] of
+    /// `driver`.
     ///
     /// Sets `TCP_NODELAY`, since requests are whole when they are written, and keep-alive, so that a peer that vanished
     /// without a word is noticed.

@@ -1,7 +1,8 @@
 //! `millrace standalone`: the worker and its connectors, from their files to the exit code.
 //!
 //! Every file is read and every rule checked before anything starts; all that is wrong is said at
-//! once. Then the connectors run, and one that fails leaves the others alone. The worker ends when it is told to (SIGTERM, SIGINT) or when no connector is left.
+//! once. Then the connectors run, and one that fails leaves the others alone. The worker ends when it is
+//! told to (SIGTERM, SIGINT) or when no connector is left.
 
 use std::path::Path;
 use std::process::ExitCode;

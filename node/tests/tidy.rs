@@ -59,7 +59,10 @@ fn collect(folder: &Path, found: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(folder).expect("a folder of the workspace") {
         let path = entry.expect("a readable folder").path();
         if path.is_dir() {
-            collect(&path, found);
+            // The fuzz targets have a build folder of their own.
+            if !path.ends_with("target") {
+                collect(&path, found);
+            }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let name = path.strip_prefix(root()).expect("below the root").display().to_string();
             found.insert(name, fs::read_to_string(&path).expect("UTF-8 source"));

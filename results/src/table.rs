@@ -5,7 +5,8 @@
 //! null-reader  100,000    77,118   79.0        1.00  1.00-1.00  …    none
 //! ```
 //!
-//! An arm with several offered rates, or numbers of connectors, has a line for each. A column without any value is left out; a missing value is
+//! An arm with several offered rates, or numbers of connectors, has a line for each. A column without any value is
+//! left out; a missing value is
 //! `-`. Reasons of invalid arms follow below the table.
 
 use std::collections::BTreeSet;

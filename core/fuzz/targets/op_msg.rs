@@ -1,0 +1,74 @@
+//! A session whose server says anything, cut anywhere: events, errors or a new attempt, never a panic.
+#![no_main]
+
+use std::time::{Duration, Instant};
+
+use libfuzzer_sys::fuzz_target;
+use millrace_core::link::{Address, LinkCommand, LinkIds};
+use millrace_core::memory::MemoryBudget;
+use millrace_core::mongo::session::{ResumePosition, Session, SessionConfig, WatchSpec};
+use millrace_core::mongo::watch::Scope;
+
+/// More than any real conversation needs; a session that never comes to rest would go on for ever.
+const STEPS_MAX: usize = 10_000;
+
+fn config() -> SessionConfig {
+    SessionConfig {
+        seeds: vec![Address::new("a", 1)],
+        replica_set: None,
+        credentials: None,
+        app_name: "fuzz".to_owned(),
+        watch: WatchSpec {
+            scope: Scope::Deployment,
+            pipeline: Vec::new(),
+            full_document: None,
+            full_document_before_change: None,
+            batch_size: None,
+            await_time_ms: 1_000,
+            show_expanded_events: false,
+        },
+        server_selection_timeout: Duration::from_secs(30),
+        read_ahead_bytes_max: 0,
+        memory: MemoryBudget::unbounded(),
+    }
+}
+
+// The first byte says how the rest is cut; requests are answered in the order of the messages.
+fuzz_target!(|bytes: &[u8]| {
+    let Some((cut, mut bytes)) = bytes.split_first() else { return };
+    let now = Instant::now();
+    let mut session = Session::new(config(), ResumePosition::Now, now);
+    let mut ids = LinkIds::default();
+    let mut link = None;
+    for _ in 0..STEPS_MAX {
+        while let Some(command) = session.poll(&mut ids, now) {
+            match command {
+                LinkCommand::Connect { link: new, .. } => {
+                    link = Some(new);
+                    if session.handle_connected(new, [7; 24], now).is_err() {
+                        return;
+                    }
+                }
+                LinkCommand::Close { .. } => link = None,
+                LinkCommand::Send { .. } => {}
+            }
+        }
+        loop {
+            match session.next_item(now) {
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        let Some(inbox) = link.and_then(|link| session.inbox(link)) else { return };
+        let Some(mut space) = inbox.take_space() else { return };
+        let read = bytes.len().min(usize::from(*cut) + 1).min(space.bytes.len() - space.filled);
+        if read == 0 {
+            return;
+        }
+        let (front, rest) = bytes.split_at(read);
+        space.bytes[space.filled..space.filled + read].copy_from_slice(front);
+        inbox.give_back(space, read);
+        bytes = rest;
+    }
+});
