@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bson::Timestamp;
-use millrace_testbed::{Lifetime, Process};
+use millrace_testbed::{Lifetime, Limits, Process};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -69,6 +69,8 @@ pub struct NodePlan {
     pub worker_settings: Vec<(String, String)>,
     /// Further properties of the connector.
     pub connector_settings: Vec<(String, String)>,
+    /// The CPUs that it may run on, by number; empty for all. A node's, not a rival's.
+    pub cpus: Vec<u16>,
 }
 
 /// What the node has used since it started.
@@ -218,7 +220,8 @@ impl Node {
             .args(files)
             .env("NO_COLOR", "1")
             .env("RUST_LOG", "info"); // its log tells when it runs
-        let process = Process::start("the node", command, &log, lifetime)?;
+        let limits = Limits::default().cpus(plan.cpus.iter().copied());
+        let process = Process::start_limited("the node", command, &log, lifetime, &limits)?;
         let mut node = Self { process, names, folder };
         node.wait_until_running(log_bytes_before as usize).await?;
         Ok(node)
@@ -335,6 +338,7 @@ mod tests {
             start_at: Some(Timestamp { time: 7, increment: 2 }),
             worker_settings: vec![("offset.flush.interval.ms".into(), "1000".into())],
             connector_settings: vec![("batch.size".into(), "5".into())],
+            cpus: Vec::new(),
         }
     }
 

@@ -219,6 +219,7 @@ impl Backlog {
             start_at: Some(self.start_at()),
             worker_settings: Vec::new(),
             connector_settings: Vec::new(),
+            cpus: Vec::new(),
         })
     }
 

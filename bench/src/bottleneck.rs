@@ -1,6 +1,8 @@
 //! What held each arm back, in plain words, from what every process used.
 //!
 //! ```text
+//! alone on a CPU, and busy for most of the time          the node itself: this is its ceiling
+//! alone on a CPU, and often idle                         the rig's servers: its ceiling is higher
 //! near the null reader, or mongod's thread never idle    mongod's change stream
 //! near the null writer                                   the broker
 //! a core or more of its own                              the arm itself
@@ -13,6 +15,9 @@
 use std::thread;
 
 use millrace_results::record::{ArmRecord, RoundRecord};
+use serde_json::Value;
+
+use crate::alone::NODE_CORE_SHARE;
 
 /// From this part of a null arm's rate on, the null arm's server is the wall.
 const NEAR: f64 = 0.9;
@@ -48,7 +53,7 @@ fn sentence(arm: &ArmRecord) -> Option<String> {
 }
 
 fn wall(round: &RoundRecord, arm: &ArmRecord) -> String {
-    let busy = round.counters.get("server_busy").and_then(serde_json::Value::as_f64);
+    let busy = round.counters.get("server_busy").and_then(Value::as_f64);
     let cores = cores(round);
     let of = |process: &str| {
         cores.iter().find(|(name, _)| name == process).map_or(0.0, |(_, used)| *used)
@@ -57,6 +62,9 @@ fn wall(round: &RoundRecord, arm: &ArmRecord) -> String {
     let used: f64 = cores.iter().map(|(_, used)| used).sum();
     let shares: Vec<_> = cores.iter().map(|(name, used)| format!("{name} {used:.1}")).collect();
     let shares = format!("cores used: {}", shares.join(", "));
+    if let Some(share) = round.counters.get(NODE_CORE_SHARE).and_then(Value::as_f64) {
+        return ceiling(share, &shares);
+    }
     if arm.sink_ratio.is_some_and(|ratio| NEAR <= ratio) {
         return format!("the broker, it takes no more from a null writer ({shares})");
     }
@@ -72,6 +80,20 @@ fn wall(round: &RoundRecord, arm: &ArmRecord) -> String {
         return format!("the arm itself ({shares})");
     }
     format!("nothing is full, it waits for answers ({shares})")
+}
+
+/// Of a node that is alone between the rig's servers: whether its rate is its ceiling.
+fn ceiling(share: f64, shares: &str) -> String {
+    let percent = share * 100.0;
+    if FULL <= share {
+        return format!(
+            "the node itself, its core was busy for {percent:.0} % of the time ({shares})"
+        );
+    }
+    format!(
+        "no ceiling of the node, its core was busy for {percent:.0} % of the time only: the rig's servers kept it \
+         waiting, or took its core ({shares})"
+    )
 }
 
 /// Cores that each process used on average.
@@ -115,6 +137,17 @@ mod tests {
         assert!(said(arm([95.0, 1.0], 0.1, Some(0.3))).contains("the arm itself"));
         assert!(said(arm([1.0, 1.0], 0.1, Some(0.3))).contains("waits for answers"));
         assert!(said(arm([9_000.0, 1.0], 0.1, Some(0.3))).contains("the machine"));
+    }
+
+    #[test]
+    fn a_node_alone_that_was_kept_waiting_has_no_ceiling_there() {
+        let said = |share: f64| {
+            let mut arm = arm([95.0, 50.0], 0.95, None);
+            arm.rounds[0].counters.insert(NODE_CORE_SHARE.to_owned(), json!(share));
+            of(&[arm]).expect("a sentence")
+        };
+        assert!(said(0.97).contains("node-json: the node itself"), "{}", said(0.97));
+        assert!(said(0.85).contains("no ceiling of the node"), "{}", said(0.85));
     }
 
     #[test]

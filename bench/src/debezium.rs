@@ -126,6 +126,7 @@ mod tests {
             start_at: Some(Timestamp { time: 7, increment: 2 }),
             worker_settings: Vec::new(),
             connector_settings: vec![("max.batch.size".into(), "5".into())],
+            cpus: Vec::new(),
         }
     }
 

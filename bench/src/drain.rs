@@ -15,7 +15,7 @@ use crate::check::Report;
 use crate::exhaust::NullReading;
 use crate::null_writer::NullWriting;
 use crate::progress::Progress;
-use crate::scenario::{Arm, Scenario};
+use crate::scenario::{Arm, Entry, Scenario};
 
 const MIB: f64 = 1_048_576.0;
 /// Records of the null writer for each event of the backlog: a broker takes them some times as fast as a change stream
@@ -26,10 +26,11 @@ const NULL_WRITER_TURNS: u64 = 3;
 pub async fn measure(
     backlog: &Backlog,
     scenario: &Scenario,
-    (arm, round): (Arm, u32),
+    (entry, round): (&Entry, u32),
     binary: &Path,
     progress: Progress,
 ) -> Result<RoundRecord> {
+    let arm = entry.arm;
     if arm == Arm::NullWriter {
         return null_writer_round(backlog, round, progress).await;
     }
@@ -40,9 +41,10 @@ pub async fn measure(
     let prefix = format!("millrace_r{round}_{}", arm.name());
     let mut plan = backlog.node_plan(binary, format, &prefix)?;
     plan.connector_settings.extend(scenario.connector.clone());
+    plan.worker_settings.extend(entry.worker_settings.clone());
     let reading = backlog.drain_node(rival, &plan, false, progress).await?;
     if !reading.report.is_exact() {
-        tracing::error!("{}: {}", arm.name(), reading.report);
+        tracing::error!("{entry}: {}", reading.report);
     }
     Ok(node_round(round, &reading))
 }

@@ -32,7 +32,7 @@ use crate::live::{self, Live, LiveReading, PhaseReading};
 use crate::open_streams::OpenStreams;
 use crate::progress::Progress;
 use crate::rival::Contender;
-use crate::scenario::{Arm, Course, Phase, Scenario};
+use crate::scenario::{Course, Entry, Phase, Scenario};
 use crate::topics;
 
 /// How long an arm that runs may take to open its stream.
@@ -55,10 +55,11 @@ impl Follow {
         &self,
         scenario: &Scenario,
         course: &Course,
-        (arm, round): (Arm, u32),
+        (entry, round): (&Entry, u32),
         binary: &Path,
         progress: Progress,
     ) -> Result<Vec<RoundRecord>> {
+        let arm = entry.arm;
         let (rival, format) = arm
             .contender()
             .with_context(|| format!("{} replicates nothing, so it has no latency", arm.name()))?;
@@ -78,8 +79,9 @@ impl Follow {
             topic_prefix: format!("millrace_r{round}"),
             format,
             start_at: Some(next_operation_time(&client).await?),
-            worker_settings: Vec::new(),
+            worker_settings: entry.worker_settings.clone(),
             connector_settings: scenario.connector.clone().into_iter().collect(),
+            cpus: Vec::new(),
         };
         let topic = topics::fresh_one(&plan.bootstrap, &plan.topic(&plan.collection), 1).await?;
         let started = Instant::now();
@@ -122,7 +124,7 @@ impl Follow {
         contender.stop().await?;
         topics::delete(&plan.bootstrap, topic.names()).await?;
         if !reading.report.is_exact() {
-            tracing::error!("{}: {}", arm.name(), reading.report);
+            tracing::error!("{entry}: {}", reading.report);
         }
         Ok(self.records(round, course, &reading, &counters))
     }

@@ -5,6 +5,7 @@
 //! Connectors   drain::measure, rung by rung         a record for each number of connectors
 //! Live         follow::measure                      a record for each recorded phase of the load
 //! Ladder       follow::measure, rate by rate        a record for each rate
+//! Alone        alone::measure                       one record
 //! ```
 
 use std::path::Path;
@@ -23,13 +24,15 @@ use millrace_results::stats::Interval;
 use millrace_testbed::Testbed;
 use serde_json::json;
 
+use crate::alone::Alone;
+use crate::arm::own_binary;
 use crate::backlog::Backlog;
 use crate::drain;
 use crate::follow::Follow;
 use crate::ladder::Search;
 use crate::progress::Progress;
 use crate::run::{Run, ensure_not_stopped};
-use crate::scenario::{Arm, Course, Ladder, Measure, Scenario};
+use crate::scenario::{Course, Entry, Ladder, Measure, Replay, Scenario};
 
 /// What the arms meet.
 pub(crate) enum Ground {
@@ -39,6 +42,7 @@ pub(crate) enum Ground {
     Connectors(Arc<Testbed>, Vec<(u32, Workload)>),
     Live(Follow, Box<Course>),
     Ladder(Follow, Ladder),
+    Alone(Box<Alone>),
 }
 
 impl Ground {
@@ -63,6 +67,11 @@ impl Ground {
                     .map(|&connectors| Ok((connectors, scenario.backlog_of(connectors)?.workload)));
                 Self::Connectors(Arc::clone(testbed), rungs.collect::<Result<_>>()?)
             }
+            Measure::Alone(Replay { events }) => {
+                let workload = scenario.backlog()?.workload;
+                let alone = Alone::capture(testbed, workload, events, stop.clone(), progress);
+                Self::Alone(Box::new(alone.await?))
+            }
             Measure::Backlog => {
                 let workload = scenario.backlog()?.workload;
                 let backlog = Backlog::write(testbed, workload, progress).await?;
@@ -77,42 +86,50 @@ impl Ground {
     pub(crate) async fn measure(
         &self,
         scenario: &Scenario,
-        (arm, round): (Arm, u32),
+        who: (&Entry, u32),
         binary: &Path,
         stop: &Stop,
         progress: Progress,
     ) -> Result<Vec<RoundRecord>> {
         ensure_not_stopped(stop)?;
         match self {
-            Self::Backlog(backlog) => {
-                let who = (arm, round);
-                drain::measure(backlog, scenario, who, binary, progress)
-                    .await
-                    .map(|round| vec![round])
-            }
+            Self::Backlog(backlog) => drain::measure(backlog, scenario, who, binary, progress)
+                .await
+                .map(|round| vec![round]),
             Self::Connectors(testbed, rungs) => {
                 let mut records = Vec::new();
                 for (connectors, workload) in rungs {
                     let written = Backlog::write(testbed, workload.clone(), progress).await?;
                     let backlog = written.share_out().stop(stop.clone());
                     let rung = (*connectors, &backlog);
-                    join_in(rung, &mut records, scenario, (arm, round), binary, progress).await?;
+                    join_in(rung, &mut records, scenario, who, binary, progress).await?;
                 }
                 Ok(records)
             }
             Self::Live(follow, course) => {
-                follow.measure(scenario, course, (arm, round), binary, progress).await
+                follow.measure(scenario, course, who, binary, progress).await
             }
             Self::Ladder(follow, ladder) => {
-                climb(follow, *ladder, scenario, (arm, round), binary, progress).await
+                climb(follow, *ladder, scenario, who, binary, progress).await
             }
+            Self::Alone(alone) => {
+                measure_alone(alone, scenario, who, binary, progress).await.map(|round| vec![round])
+            }
+        }
+    }
+
+    /// Whether the arms meet the servers of the testbed; else these can be ended.
+    pub(crate) fn needs_servers(&self) -> bool {
+        match self {
+            Self::Backlog(_) | Self::Connectors(..) | Self::Live(..) | Self::Ladder(..) => true,
+            Self::Alone(_) => false,
         }
     }
 
     /// What is written, for the record.
     pub(crate) fn load(&self, scenario: &Scenario) -> Result<Load> {
         match self {
-            Self::Backlog(_) | Self::Connectors(..) => scenario.backlog(),
+            Self::Backlog(_) | Self::Connectors(..) | Self::Alone(_) => scenario.backlog(),
             Self::Live(_, course) => Ok(course.load().clone()),
             Self::Ladder(_, ladder) => {
                 Ok(scenario.course_at(ladder.from_per_s, ladder.lasts_s)?.load().clone())
@@ -126,7 +143,7 @@ async fn join_in(
     (connectors, backlog): (u32, &Backlog),
     below: &mut Vec<RoundRecord>,
     scenario: &Scenario,
-    who: (Arm, u32),
+    who: (&Entry, u32),
     binary: &Path,
     progress: Progress,
 ) -> Result<()> {
@@ -141,6 +158,27 @@ async fn join_in(
     Ok(())
 }
 
+/// One round of the node between the rig's own servers.
+async fn measure_alone(
+    alone: &Alone,
+    scenario: &Scenario,
+    (entry, round): (&Entry, u32),
+    binary: &Path,
+    progress: Progress,
+) -> Result<RoundRecord> {
+    let (_, format) = entry.arm.contender().context("an arm of this scenario replicates")?;
+    // The servers are this binary's, whichever build of the node is measured.
+    let stage = alone.stage(&own_binary()?).await?;
+    let mut plan = alone.node_plan(&stage, binary, format)?;
+    plan.connector_settings.extend(scenario.connector.clone());
+    plan.worker_settings.extend(entry.worker_settings.clone());
+    let reading = alone.measure(stage, &plan, progress).await?;
+    for example in &reading.verdict.examples {
+        tracing::error!("{entry}: {example}");
+    }
+    Ok(alone.record(round, &reading))
+}
+
 /// Writes down what was said before a rung was measured, so that it can be wrong.
 fn foretell(rung: &mut RoundRecord, predicted: Option<Interval>) {
     if let Some(predicted) = predicted {
@@ -153,7 +191,7 @@ async fn climb(
     follow: &Follow,
     ladder: Ladder,
     scenario: &Scenario,
-    who: (Arm, u32),
+    who: (&Entry, u32),
     binary: &Path,
     progress: Progress,
 ) -> Result<Vec<RoundRecord>> {

@@ -8,6 +8,7 @@
 //!   │   ├ drain       a backlog drained by one arm; backlog writes it
 //!   │   ├ follow      a load followed by one arm; live takes the latencies, fault_steps lets things go wrong
 //!   │   ├ ladder      the rate that comes next in the search for the highest
+//!   │   ├ alone       the node between a replay server and an acknowledging broker, both own_processes of the rig
 //!   │   └ both use
 //!   │       ├ exhaust     null reader: change stream, exhaust (raw_stream), nothing else
 //!   │       ├ arm         the node as a process, seen from outside
@@ -24,6 +25,7 @@
 //! It starts the node by its command line and reads its log and exit code. It imports neither `core` nor `io` nor
 //! `node`.
 
+pub mod alone;
 pub mod arm;
 pub mod backlog;
 pub mod bottleneck;
@@ -63,4 +65,5 @@ mod ground;
 mod present;
 mod produce;
 mod raw_stream;
+mod record_batch;
 mod wire;

@@ -1,8 +1,10 @@
-//! An arm that is a hidden command of this very binary: started, watched and stopped as a process of its own.
+//! A hidden command of this very binary: started, watched and stopped as a process of its own.
 //!
 //! ```text
-//! millrace bench <command> --uri … --bootstrap … --database … --collection … --topic … --start-at …
-//!     log: its line that says it runs     SIGTERM ──► exit code 0   (anything else fails the arm)
+//! an arm      millrace bench <command> --uri … --bootstrap … --database … --collection … --topic … --start-at …
+//! a server    millrace bench replay | acknowledge …
+//!     log: its line that says it runs, a server's with its address
+//!     SIGTERM ──► exit code 0   (anything else fails the arm)
 //! ```
 
 use std::process::Command;
@@ -10,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bson::Timestamp;
-use millrace_testbed::{Lifetime, Process};
+use millrace_testbed::{Lifetime, Limits, Process};
 use tempfile::TempDir;
 
 use crate::arm::NodePlan;
@@ -24,6 +26,8 @@ const LOG_TAIL_LINES: usize = 30;
 #[derive(Debug)]
 pub struct OwnProcess {
     process: Process,
+    /// What stands behind the words that say it runs.
+    address: String,
     /// Where its log lies.
     _folder: TempDir,
 }
@@ -31,8 +35,6 @@ pub struct OwnProcess {
 impl OwnProcess {
     /// Starts `millrace bench <command>` for what `plan` describes and waits until its log says `running`.
     pub(crate) async fn start(command: &str, running: &str, plan: &NodePlan) -> Result<Self> {
-        let folder = TempDir::with_prefix("millrace-arm-")
-            .with_context(|| format!("could not make a temporary folder for {command}"))?;
         let Timestamp { time, increment } =
             plan.start_at.with_context(|| format!("{command} starts at a cluster time"))?;
         let mut line = Command::new(&plan.binary);
@@ -40,18 +42,41 @@ impl OwnProcess {
         line.args(["--bootstrap", &plan.bootstrap, "--database", &plan.database]);
         line.args(["--collection", &plan.collection, "--topic", &plan.topic(&plan.collection)]);
         line.args(["--start-at", &format!("{time},{increment}")]);
+        Self::run(command, running, line, &Limits::default()).await
+    }
+
+    /// Starts `line` with no more than `limits` as `role` and waits until a line of its log has said `running`.
+    pub(crate) async fn run(
+        role: &str,
+        running: &str,
+        line: Command,
+        limits: &Limits,
+    ) -> Result<Self> {
+        let folder = TempDir::with_prefix("millrace-arm-")
+            .with_context(|| format!("could not make a temporary folder for {role}"))?;
         let log = folder.path().join("log");
-        let process = Process::start(command, line, &log, Lifetime::WithParent)?;
-        let mut own = Self { process, _folder: folder };
+        let process = Process::start_limited(role, line, &log, Lifetime::WithParent, limits)?;
+        let mut own = Self { process, address: String::new(), _folder: folder };
         let started = Instant::now();
-        while !std::fs::read_to_string(&log).unwrap_or_default().contains(running) {
+        loop {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            // A line without its end may be half of one.
+            let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            if let Some((_, address)) = whole.lines().find_map(|line| line.split_once(running)) {
+                own.address = address.trim().to_owned();
+                return Ok(own);
+            }
             own.ensure_alive()?;
             if START_TIMEOUT < started.elapsed() {
-                bail!("{command} does not run within {START_TIMEOUT:?}");
+                bail!("{role} does not run within {START_TIMEOUT:?}");
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
-        Ok(own)
+    }
+
+    /// Where it listens, if it is a server: host and port.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
     }
 
     /// Process id.

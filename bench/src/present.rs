@@ -94,7 +94,7 @@ fn look_around(kept: &Kept) -> String {
 /// The scenarios and their questions.
 pub(crate) fn scenarios(scenarios: &[Scenario]) -> String {
     let line = |scenario: &Scenario| {
-        let arms: Vec<_> = scenario.arms.iter().map(|arm| arm.name()).collect();
+        let arms: Vec<_> = scenario.arms.iter().map(ToString::to_string).collect();
         let (name, question) = (&scenario.name, &scenario.question);
         format!(
             "{name:<16} {question}\n{:<16} {}, {} rounds of {}\n",

@@ -25,12 +25,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bson::{Bson, Document, Timestamp, doc};
 
-const OP_MSG: i32 = 2013;
-const FLAG_MORE_TO_COME: u32 = 1 << 1;
-const FLAG_EXHAUST_ALLOWED: u32 = 1 << 16;
-const HEADER_BYTES: usize = 16;
+pub(crate) const OP_MSG: i32 = 2013;
+pub(crate) const FLAG_MORE_TO_COME: u32 = 1 << 1;
+pub(crate) const FLAG_EXHAUST_ALLOWED: u32 = 1 << 16;
+/// Length, ids and kind of a message.
+pub(crate) const HEADER_BYTES: usize = 16;
 /// Flags and the kind of the first section.
-const BEFORE_DOCUMENT_BYTES: usize = 4 + 1;
+pub(crate) const BEFORE_DOCUMENT_BYTES: usize = 4 + 1;
 /// A document of no elements.
 const DOCUMENT_BYTES_MIN: usize = 4 + 1;
 /// Larger than any reply: 16 MB of events and what is around them.
@@ -98,6 +99,11 @@ impl RawStream {
         Ok(())
     }
 
+    /// The document of the last reply.
+    pub(crate) fn reply(&self) -> &[u8] {
+        self.connection.reply()
+    }
+
     /// Bytes of the last reply.
     pub(crate) fn reply_bytes(&self) -> usize {
         self.connection.reply().len()
@@ -145,15 +151,7 @@ impl Connection {
 
     fn send(&mut self, command: &Document, flags: u32) -> Result<()> {
         self.request_id += 1;
-        let body = command.to_vec()?;
-        let length = HEADER_BYTES + BEFORE_DOCUMENT_BYTES + body.len();
-        let mut message = Vec::with_capacity(length);
-        for field in [length as i32, self.request_id, 0, OP_MSG] {
-            message.extend_from_slice(&field.to_le_bytes());
-        }
-        message.extend_from_slice(&flags.to_le_bytes());
-        message.push(0);
-        message.extend_from_slice(&body);
+        let message = message([self.request_id, 0], flags, &command.to_vec()?);
         self.stream.write_all(&message).context("could not send to mongod")
     }
 
@@ -184,6 +182,19 @@ impl Connection {
     fn reply(&self) -> &[u8] {
         self.message.get(BEFORE_DOCUMENT_BYTES..self.document_end).unwrap_or_default()
     }
+}
+
+/// A message of one document. `ids`: its own, and that of the message that it answers.
+pub(crate) fn message(ids: [i32; 2], flags: u32, document: &[u8]) -> Vec<u8> {
+    let length = HEADER_BYTES + BEFORE_DOCUMENT_BYTES + document.len();
+    let mut message = Vec::with_capacity(length);
+    for field in [length as i32, ids[0], ids[1], OP_MSG] {
+        message.extend_from_slice(&field.to_le_bytes());
+    }
+    message.extend_from_slice(&flags.to_le_bytes());
+    message.push(0);
+    message.extend_from_slice(document);
+    message
 }
 
 fn check_ok(reply: &[u8]) -> Result<()> {

@@ -42,7 +42,7 @@ use tokio::task::spawn_blocking;
 use crate::bottleneck;
 use crate::ground::Ground;
 use crate::progress::Progress;
-use crate::scenario::{Arm, Measure, Scenario};
+use crate::scenario::{Arm, Entry, Measure, Scenario};
 
 /// A run of a scenario.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ pub fn ensure_not_stopped(stop: &Stop) -> Result<()> {
 
 /// One who takes part: an arm, under a name of its own and by a binary.
 struct Contestant<'a> {
-    arm: Arm,
+    entry: Entry,
     /// `x`; `x#2` of the same once more; `x@base` by the build that it is held against.
     name: String,
     binary: &'a Path,
@@ -102,8 +102,11 @@ pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
     waiting.finish_and_clear();
     ensure_not_stopped(stop)?;
     let ground = Ground::prepare(run, &testbed, ceiling, progress).await?;
+    let facts = serde_json::to_value(testbed.facts())?;
+    let testbed = ground.needs_servers().then_some(testbed);
     let mut contestants = contestants(run, &arms);
     run_rounds(run, &mut contestants, &ground, progress).await?;
+    drop(testbed);
 
     let rounds = contestants.into_iter().map(|one| (one.name, one.rounds)).collect();
     let mut arms = record::arms(rounds, Some(Arm::NullReader.name()), Some(Arm::NullWriter.name()));
@@ -118,7 +121,7 @@ pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
         commit,
         command_line: machine::command_line(),
         machine: Machine::here(),
-        servers: serde_json::to_value(testbed.facts())?,
+        servers: facts,
         write_concern: load.write_concern.to_string(),
         document_bytes: load.workload.document.bytes() as u32,
         rounds: scenario.rounds,
@@ -130,12 +133,12 @@ pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
 }
 
 /// The arms that take part, and the records of those that cannot.
-fn split(scenario: &Scenario) -> (Vec<Arm>, Vec<ArmRecord>) {
-    let lacks = |arm: Arm| scenario.needs.iter().find_map(|&feature| arm.lacks(feature));
-    let (able, unable): (Vec<Arm>, Vec<Arm>) =
-        scenario.arms.iter().partition(|arm| lacks(**arm).is_none());
-    let unsupported = unable.into_iter().map(|arm| {
-        ArmRecord::unsupported(arm.name().to_owned(), lacks(arm).unwrap_or_default().to_owned())
+fn split(scenario: &Scenario) -> (Vec<Entry>, Vec<ArmRecord>) {
+    let lacks = |entry: &Entry| scenario.needs.iter().find_map(|&feature| entry.arm.lacks(feature));
+    let (able, unable): (Vec<Entry>, Vec<Entry>) =
+        scenario.arms.iter().cloned().partition(|entry| lacks(entry).is_none());
+    let unsupported = unable.into_iter().map(|entry| {
+        ArmRecord::unsupported(entry.to_string(), lacks(&entry).unwrap_or_default().to_owned())
     });
     (able, unsupported.collect())
 }
@@ -143,7 +146,7 @@ fn split(scenario: &Scenario) -> (Vec<Arm>, Vec<ArmRecord>) {
 /// What the generator can do by itself; refuses a load above it.
 async fn ceiling(scenario: &Scenario) -> Result<Option<Ceiling>> {
     let course = match scenario.measure() {
-        Measure::Backlog | Measure::Connectors => return Ok(None),
+        Measure::Backlog | Measure::Connectors | Measure::Alone(_) => return Ok(None),
         Measure::Live => scenario.course()?,
         Measure::Ladder(ladder) => scenario.course_at(ladder.to_per_s, ladder.lasts_s)?,
     };
@@ -155,20 +158,23 @@ async fn ceiling(scenario: &Scenario) -> Result<Option<Ceiling>> {
     Ok(Some(ceiling))
 }
 
-fn contestants<'a>(run: &'a Run, arms: &[Arm]) -> Vec<Contestant<'a>> {
+fn contestants<'a>(run: &'a Run, arms: &[Entry]) -> Vec<Contestant<'a>> {
     let mut contestants: Vec<Contestant<'_>> = Vec::new();
-    for &arm in arms {
-        let before = contestants.iter().filter(|one| one.arm == arm).count();
+    let one = |entry: &Entry, name, binary| {
+        let entry = entry.clone();
+        Contestant { entry, name, binary, rounds: Vec::new() }
+    };
+    for entry in arms {
+        let before = contestants.iter().filter(|one| one.entry == *entry).count();
         let name = match before {
-            0 => arm.name().to_owned(),
-            _ => format!("{}#{}", arm.name(), before + 1),
+            0 => entry.to_string(),
+            _ => format!("{entry}#{}", before + 1),
         };
-        contestants.push(Contestant { arm, name, binary: &run.binary, rounds: Vec::new() });
+        contestants.push(one(entry, name, &run.binary));
     }
-    let nodes = arms.iter().filter(|arm| matches!(arm, Arm::NodeJson | Arm::NodeBson));
-    for (&arm, base) in nodes.zip(run.base.iter().cycle()) {
-        let name = format!("{}{BASE_SUFFIX}", arm.name());
-        contestants.push(Contestant { arm, name, binary: base, rounds: Vec::new() });
+    let nodes = arms.iter().filter(|entry| entry.arm.is_node());
+    for (entry, base) in nodes.zip(run.base.iter().cycle()) {
+        contestants.push(one(entry, format!("{entry}{BASE_SUFFIX}"), base));
     }
     contestants
 }
@@ -187,10 +193,10 @@ async fn run_rounds(
         let mut is_wall = !warms_up;
         for place in order_of(round, contestants.len()) {
             let one = &mut contestants[place];
-            if warms_up && one.arm.starts_cold() {
+            if warms_up && one.entry.arm.starts_cold() {
                 continue;
             }
-            let who = (one.arm, round);
+            let who = (&one.entry, round);
             let measured = ground.measure(scenario, who, one.binary, stop, progress).await;
             let measured = match measured {
                 Err(error) if error.is::<Interrupted>() => return ensure_kept(contestants),
@@ -199,7 +205,7 @@ async fn run_rounds(
                 }
             };
             measured.iter().for_each(|measured| log(&one.name, measured));
-            is_wall &= one.arm != Arm::NullReader || measured.iter().all(RoundRecord::counts);
+            is_wall &= one.entry.arm != Arm::NullReader || measured.iter().all(RoundRecord::counts);
             // A fault counts whenever it happens.
             let is_kept = |measured: &RoundRecord| !warms_up || !measured.faults.is_none();
             one.rounds.extend(measured.into_iter().filter(is_kept));
@@ -268,9 +274,9 @@ mod tests {
     fn an_arm_that_lacks_what_is_needed_is_told_and_not_run() {
         let mut drain = Scenario::all().expect("well-formed").remove(0);
         drain.needs = vec![crate::scenario::Feature::Snapshot];
-        drain.arms = vec![Arm::NodeJson, Arm::ConnectorTuned];
+        drain.arms = [Arm::NodeJson, Arm::ConnectorTuned].map(Entry::from).into();
         let (able, unable) = split(&drain);
-        assert_eq!(able, [Arm::ConnectorTuned]);
+        assert_eq!(able, [Entry::from(Arm::ConnectorTuned)]);
         assert_eq!(unable.len(), 1);
         assert!(
             !unable[0].valid
@@ -284,9 +290,8 @@ mod tests {
     #[test]
     fn a_stopped_run_that_measured_nothing_is_no_record() {
         let one = |rounds| {
-            let (arm, name, binary) =
-                (Arm::NodeJson, "node-json".to_owned(), Path::new("millrace"));
-            [Contestant { arm, name, binary, rounds }]
+            let (name, binary) = ("node-json".to_owned(), Path::new("millrace"));
+            [Contestant { entry: Arm::NodeJson.into(), name, binary, rounds }]
         };
         assert!(ensure_kept(&one(Vec::new())).is_err_and(|error| error.is::<Interrupted>()));
         assert!(ensure_kept(&one(vec![RoundRecord::new(1, 1, 1, 1.0)])).is_ok());
@@ -301,14 +306,20 @@ mod tests {
             base: None,
             stop: Stop::new(),
         };
-        let arms = [Arm::NullReader, Arm::NodeJson, Arm::NodeJson];
-        let names = |run: &Run, arms: &[Arm]| -> Vec<_> {
+        let arms = ["null-reader", "node-json", "node-json", "node-json+a=b"];
+        let arms = arms.map(|text| text.parse::<Entry>().expect("an entry"));
+        let names = |run: &Run, arms: &[Entry]| -> Vec<_> {
             let all = contestants(run, arms);
             all.iter().map(|one| format!("{} by {}", one.name, one.binary.display())).collect()
         };
         assert_eq!(
             names(&run, &arms),
-            ["null-reader by new", "node-json by new", "node-json#2 by new"]
+            [
+                "null-reader by new",
+                "node-json by new",
+                "node-json#2 by new",
+                "node-json+a=b by new"
+            ]
         );
         run.base = Some(PathBuf::from("old"));
         assert_eq!(

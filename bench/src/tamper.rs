@@ -2,19 +2,16 @@
 //!
 //! ```text
 //! Produce request   header │ transactional id │ acks │ timeout │ topics [ name, partitions [ index, records ] ]
-//! records           base offset i64 │ length i32 │ epoch i32 │ magic i8 │ crc u32 │
-//!                   ├── covered by the crc ─────────────────────────────────────────────────────────────────┐
-//!                   attributes i16 │ last delta i32 │ base time i64 │ max time i64 │ producer id i64
-//!                   │ producer epoch i16 │ base sequence i32 │ count i32 │ record …
-//! record            length │ attributes i8 │ time delta │ offset delta │ key │ value │ headers      varints
+//! records           a batch: see `record_batch`
 //! ```
 //!
 //! Lengths, counts, offset deltas and the checksum are made right again, so the broker takes the batch as good. Every
 //! batch loses its producer id, whether it is spoiled or not: the broker would refuse a batch whose sequence does not
 //! follow the one before. Compressed batches are passed through.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
+use crate::record_batch::{COMPRESSION_MASK, Record};
 use crate::wire::{Reader, Writer};
 
 /// What to do to the records on their way.
@@ -41,7 +38,6 @@ pub struct Tamperer {
 const PRODUCE_FLEXIBLE: i16 = 9;
 /// The first version of Produce that names a topic by its id.
 const PRODUCE_TOPIC_ID: i16 = 13;
-const COMPRESSION_MASK: i16 = 0b111;
 /// So deep inside a word stands no escape and no keyword of JSON.
 const WORD_BYTES_MIN: usize = 10;
 /// Fields of a batch before its attributes, bytes.
@@ -107,15 +103,6 @@ fn copy_tags(from: &mut Reader<'_>, to: &mut Writer, flexible: bool) -> Result<(
     Ok(())
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Record {
-    attributes: i8,
-    time_delta: i64,
-    key: Option<Vec<u8>>,
-    value: Option<Vec<u8>>,
-    headers: Vec<u8>,
-}
-
 struct Batch<'a> {
     /// Base offset, length, epoch, magic, checksum.
     before_attributes: &'a [u8],
@@ -139,7 +126,7 @@ impl<'a> Batch<'a> {
         let count = from.i32()?;
         let original = (last_delta, count, from.0);
         let records = if attributes & COMPRESSION_MASK == 0 {
-            Some((0..count).map(|_| read_record(&mut from)).collect::<Result<_>>()?)
+            Some((0..count).map(|_| Record::read(&mut from)).collect::<Result<_>>()?)
         } else {
             None
         };
@@ -154,7 +141,7 @@ impl<'a> Batch<'a> {
                 count = records.len() as i32;
                 last_delta = count - 1;
                 for (delta, record) in records.iter().enumerate() {
-                    write_record(record, delta, &mut body);
+                    record.write(delta, &mut body);
                 }
             }
             None => {
@@ -171,33 +158,6 @@ impl<'a> Batch<'a> {
         batch.put(&crc32c::crc32c(&covered.0).to_be_bytes()).put(&covered.0);
         batch.0
     }
-}
-
-fn read_record(from: &mut Reader<'_>) -> Result<Record> {
-    let length = usize::try_from(from.varint()?).context("a record has a negative length")?;
-    let mut record = Reader(from.take(length)?);
-    let attributes = record.i8()?;
-    let time_delta = record.varint()?;
-    record.varint()?; // offset delta: numbered anew
-    let mut bytes = || -> Result<Option<Vec<u8>>> {
-        let length = record.varint()?;
-        Ok(if length < 0 { None } else { Some(record.take(length as usize)?.to_vec()) })
-    };
-    let (key, value) = (bytes()?, bytes()?);
-    Ok(Record { attributes, time_delta, key, value, headers: record.0.to_vec() })
-}
-
-fn write_record(record: &Record, offset_delta: usize, to: &mut Writer) {
-    let mut body = Writer::default();
-    body.i8(record.attributes).varint(record.time_delta).varint(offset_delta as i64);
-    for bytes in [&record.key, &record.value] {
-        match bytes {
-            Some(bytes) => body.varint(bytes.len() as i64).put(bytes),
-            None => body.varint(-1),
-        };
-    }
-    body.put(&record.headers);
-    to.varint(body.0.len() as i64).put(&body.0);
 }
 
 /// Does the fault; `false` if these records do not allow it.

@@ -79,6 +79,7 @@ async fn follow(testbed: &Testbed) -> Result<()> {
         start_at: None,
         worker_settings: Vec::new(),
         connector_settings: Vec::new(),
+        cpus: Vec::new(),
     };
     let topic = topics::fresh_one(&bootstrap, &plan.topic("events"), 1).await?;
     let before = OpenStreams::note(&mongodb.client().await?).await?;

@@ -60,7 +60,7 @@ pub use docker::{
 pub use facts::{Facts, KafkaFacts, MongodbFacts, Origin};
 pub use fetch::fetch;
 pub use kafka::Kafka;
-pub use limits::{Bounds, Limits};
+pub use limits::{Bounds, Limits, allowed_cpus};
 pub use plan::{KafkaPlan, MongodbPlan, Plan, Sasl, Servers, Topology, UnknownServers};
 pub use process::{Lifetime, Process};
 pub use security::{Certificates, Tls};

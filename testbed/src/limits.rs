@@ -94,7 +94,11 @@ pub(crate) fn cpus_of(pid: u32) -> Result<String> {
     Ok(line.with_context(|| format!("{path} names no CPUs"))?.trim().to_owned())
 }
 
-fn allowed_cpus() -> Result<Vec<u16>> {
+/// The CPUs that this process may run on, lowest first.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn allowed_cpus() -> Result<Vec<u16>> {
     parse_cpu_list(&cpus_of(std::process::id())?)
 }
 

@@ -9,12 +9,13 @@ use millrace_testbed::Servers;
 use serde_json::json;
 
 use super::{Outcome, WrongUsage, judge, print, stop_on_ctrl_c};
+use crate::alone::{broker, replay};
 use crate::arm;
 use crate::null_path;
 use crate::present;
 use crate::progress::Progress;
 use crate::run;
-use crate::scenario::{Arm, Scenario};
+use crate::scenario::{Arm, Entry, Scenario};
 use crate::straight_line;
 
 pub(super) const EXAMPLES: &str = "Examples:
@@ -22,6 +23,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   millrace bench run drain
   millrace bench run drain --events 200000 --rounds 5 --json
   millrace bench run drain --rivals all
+  millrace bench run node-alone                         the node without mongod and Kafka in its way
   millrace bench run latency --rates 100,1000,5000 --seconds 10
   millrace bench run soak --seconds 3600
   millrace bench run mine.toml                          a scenario of your own
@@ -46,6 +48,12 @@ pub enum Bench {
     /// Replicate by the shortest way there is: the bound of latency. It does not log in
     #[command(hide = true)]
     NullPath(straight_line::Options),
+    /// Play captured replies of a change stream: the source of `run node-alone`
+    #[command(hide = true)]
+    Replay(replay::Options),
+    /// Acknowledge what a producer sends, and count it: the sink of `run node-alone`
+    #[command(hide = true)]
+    Acknowledge(broker::Options),
     /// Compare two runs of a scenario, figure by figure
     Compare(judge::Compare),
     /// Fail if something became slower: exact counts, pairs, history
@@ -79,9 +87,9 @@ pub struct BenchRun {
     /// Seed instead of the scenario's
     #[arg(long)]
     seed: Option<u64>,
-    /// Arms instead of the scenario's, with commas
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = parse_arm)]
-    arms: Vec<Arm>,
+    /// Arms instead of the scenario's, with commas; a node's may have worker properties: node-bson+io.driver=epoll
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    arms: Vec<Entry>,
     /// Rivals to compare with, beside the scenario's arms: all, none, or names with commas
     #[arg(long, default_value = "none", value_name = "NAMES", value_parser = parse_rivals)]
     rivals: Rivals,
@@ -102,10 +110,6 @@ pub struct BenchRun {
 fn parse_above_zero(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| 0.0 < *number && number.is_finite());
     number.ok_or_else(|| format!("{text:?} is no number above zero"))
-}
-
-fn parse_arm(name: &str) -> Result<Arm, String> {
-    Arm::named(name).ok_or_else(|| format!("no arm {name:?}: see `millrace bench list`"))
 }
 
 /// The rivals that are to take part.
@@ -138,6 +142,14 @@ pub(super) async fn run(command: Bench) -> Result<Outcome> {
             null_path::run(&options).await?;
             Ok(Outcome::Done)
         }
+        Bench::Replay(options) => {
+            replay::run(&options).await?;
+            Ok(Outcome::Done)
+        }
+        Bench::Acknowledge(options) => {
+            broker::run(&options).await?;
+            Ok(Outcome::Done)
+        }
         Bench::Compare(options) => judge::compare(&options),
         Bench::Gate(options) => judge::gate(&options),
         Bench::Noise(options) => judge::noise(&options),
@@ -149,7 +161,7 @@ fn list(json: bool) -> Result<Outcome> {
     let scenarios = Scenario::all()?;
     let rows = || {
         let row = |scenario: &Scenario| {
-            let arms: Vec<_> = scenario.arms.iter().map(|arm| arm.name()).collect();
+            let arms: Vec<_> = scenario.arms.iter().map(ToString::to_string).collect();
             json!({ "name": scenario.name, "question": scenario.question, "arms": arms,
                 "needs": scenario.needs, "size": scenario.size(), "rounds": scenario.rounds })
         };
@@ -188,8 +200,8 @@ async fn run_scenario(options: BenchRun) -> Result<Outcome> {
         scenario.arms = options.arms;
     }
     for rival in options.rivals.0 {
-        if !scenario.arms.contains(&rival) {
-            scenario.arms.push(rival);
+        if !scenario.arms.iter().any(|entry| entry.arm == rival) {
+            scenario.arms.push(rival.into());
         }
     }
     scenario.rounds = options.rounds.unwrap_or(scenario.rounds);

@@ -80,6 +80,11 @@ impl Arm {
         }
     }
 
+    /// Whether it is the node.
+    pub fn is_node(self) -> bool {
+        matches!(self, Self::NodeJson | Self::NodeBson)
+    }
+
     /// Who replicates, and what becomes of an event; `None`: nobody does.
     pub fn contender(self) -> Option<(Option<Rival>, Format)> {
         let rival = match self {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! # The question that the scenario answers.          first line, shown by `bench list`
-//! name, warm_up_rounds, rounds, arms
+//! name, warm_up_rounds, rounds, arms                 an arm may have worker properties: "node-bson+io.driver=epoll"
 //! needs = ["tls"]         what an arm must have to take part; one that lacks it is recorded as unsupported
 //! [load]                  as in `millrace load --settings`: operations, mix, keys, document, profile …
 //! [connector]             properties that every connector gets
@@ -14,12 +14,14 @@
 //! [[fault]]               at_s, until_s, and what goes wrong: beside steps or a profile
 //! connectors = [1, 2 …]   backlogs, each drained by so many connectors
 //! [ladder]                the highest rate at which an objective is kept, by rungs and bisection
+//! [replay] events         the stream of the backlog is captured once and replayed to the node alone, without a broker
 //! ```
 //!
 //! A setting that a file does not know is an error, not a surprise. Sizes carry their unit in their name.
 
 mod arm;
 mod course;
+mod entry;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,8 +34,9 @@ use serde::{Deserialize, Serialize};
 
 pub use arm::{Arm, Feature};
 pub use course::{Course, Phase};
+pub use entry::Entry;
 
-const FILES: [&str; 12] = [
+const FILES: [&str; 13] = [
     include_str!("../../scenarios/drain.toml"),
     include_str!("../../scenarios/latency.toml"),
     include_str!("../../scenarios/ladder.toml"),
@@ -45,6 +48,7 @@ const FILES: [&str; 12] = [
     include_str!("../../scenarios/many-collections.toml"),
     include_str!("../../scenarios/connectors.toml"),
     include_str!("../../scenarios/compression.toml"),
+    include_str!("../../scenarios/node-alone.toml"),
     include_str!("../../scenarios/aa.toml"),
 ];
 
@@ -62,7 +66,7 @@ pub struct Scenario {
     /// How often every arm runs.
     pub rounds: u32,
     /// What is compared.
-    pub arms: Vec<Arm>,
+    pub arms: Vec<Entry>,
     /// What an arm must have.
     #[serde(default)]
     pub needs: Vec<Feature>,
@@ -80,6 +84,9 @@ pub struct Scenario {
     /// The search for the highest rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ladder: Option<Ladder>,
+    /// The node between the rig's own servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay: Option<Replay>,
     /// Connectors beside each other, rung by rung: each has a collection with load.operations of its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connectors: Vec<u32>,
@@ -133,6 +140,14 @@ pub struct Ladder {
     pub p99_ms_max: f64,
 }
 
+/// A stream that is captured once and replayed in turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replay {
+    /// Events of a round at least: whole replies are sent.
+    pub events: u64,
+}
+
 /// How a scenario measures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
@@ -144,6 +159,8 @@ pub enum Measure {
     Live,
     /// As live, at rates that are searched for.
     Ladder(Ladder),
+    /// A captured stream is replayed to the node alone.
+    Alone(Replay),
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -151,7 +168,9 @@ pub enum Measure {
 struct Servers {
     cache_gb: f64,
     oplog_mb: u32,
-    heap_mb: u32,
+    /// Left out where there is no broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heap_mb: Option<u32>,
     #[serde(default = "one")]
     members: usize,
     #[serde(default = "one")]
@@ -206,16 +225,22 @@ impl Scenario {
             self.load.profile.is_some(),
             self.ladder.is_some(),
             !self.connectors.is_empty(),
+            self.replay.is_some(),
         ];
         ensure!(
             courses.into_iter().filter(|given| *given).count() <= 1,
-            "it has more than one of step, load.profile, ladder and connectors"
+            "it has more than one of step, load.profile, ladder, connectors and replay"
         );
         ensure!(
             self.lasts_s.is_some() == self.load.profile.is_some(),
             "load.profile and lasts_s belong together"
         );
+        ensure!(
+            self.servers.heap_mb.is_none() == self.replay.is_some(),
+            "servers.heap_mb is of the broker, and a replay has none"
+        );
         match self.measure() {
+            Measure::Alone(replay) => self.check_replay(replay),
             Measure::Backlog => {
                 ensure!(
                     self.faults.is_empty(),
@@ -257,13 +282,30 @@ impl Scenario {
         }
     }
 
+    fn check_replay(&self, Replay { events }: Replay) -> Result<()> {
+        ensure!(
+            self.faults.is_empty() && self.needs.is_empty(),
+            "nothing goes wrong in a replay, and it has no needs"
+        );
+        let other = self.arms.iter().find(|entry| !entry.arm.is_node());
+        if let Some(other) = other {
+            bail!("a replay is taken by the node alone, not by {other}");
+        }
+        ensure!(self.load.collections == 1, "a replay takes load.collections = 1");
+        ensure!(events != 0, "a replay has events");
+        self.backlog().map(drop)
+    }
+
     /// How it measures.
     pub fn measure(&self) -> Measure {
-        match self.ladder {
-            Some(ladder) => Measure::Ladder(ladder),
-            None if !self.connectors.is_empty() => Measure::Connectors,
-            None if self.steps.is_empty() && self.load.profile.is_none() => Measure::Backlog,
-            None => Measure::Live,
+        match (self.ladder, self.replay) {
+            (Some(ladder), _) => Measure::Ladder(ladder),
+            (None, Some(replay)) => Measure::Alone(replay),
+            (None, None) if !self.connectors.is_empty() => Measure::Connectors,
+            (None, None) if self.steps.is_empty() && self.load.profile.is_none() => {
+                Measure::Backlog
+            }
+            (None, None) => Measure::Live,
         }
     }
 
@@ -271,6 +313,7 @@ impl Scenario {
     pub fn size(&self) -> String {
         match self.measure() {
             Measure::Backlog => format!("{} events", self.load.operations.unwrap_or_default()),
+            Measure::Alone(Replay { events }) => format!("{events} events, replayed"),
             Measure::Connectors => {
                 let counts: Vec<_> = self.connectors.iter().map(u32::to_string).collect();
                 let events = self.load.operations.unwrap_or_default();
@@ -326,12 +369,13 @@ impl Scenario {
     /// Gives the load another length: of a backlog its events, of a live load the seconds of each recorded step.
     pub fn resize(&mut self, events: Option<u64>, seconds: Option<f64>) -> Result<()> {
         if let Some(events) = events {
-            ensure!(
-                matches!(self.measure(), Measure::Backlog | Measure::Connectors),
-                "the events of {} follow from its rates: give --seconds",
-                self.name
-            );
-            self.load.operations = Some(events);
+            match self.measure() {
+                Measure::Backlog | Measure::Connectors => self.load.operations = Some(events),
+                Measure::Alone(_) => self.replay = Some(Replay { events }),
+                Measure::Live | Measure::Ladder(_) => {
+                    bail!("the events of {} follow from its rates: give --seconds", self.name)
+                }
+            }
         }
         let Some(seconds) = seconds else { return Ok(()) };
         if let Some(ladder) = &mut self.ladder {
@@ -339,7 +383,7 @@ impl Scenario {
         } else if let Some(lasts_s) = &mut self.lasts_s {
             *lasts_s = seconds;
         } else if self.steps.is_empty() {
-            bail!("{} drains a backlog as fast as it goes: give --events", self.name);
+            bail!("{} goes through its events as fast as it goes: give --events", self.name);
         }
         self.steps.iter_mut().filter(|step| !step.warm_up).for_each(|step| step.lasts_s = seconds);
         self.check()
@@ -359,6 +403,7 @@ impl Scenario {
         let Servers { cache_gb, oplog_mb, heap_mb, members, brokers, proxied } = self.servers;
         let mut mongodb =
             MongodbPlan::default().cache_gb(cache_gb).oplog_mb(oplog_mb).members(members);
+        let Some(heap_mb) = heap_mb else { return Plan::only_mongodb(mongodb) };
         let mut kafka = KafkaPlan::default().heap_mb(heap_mb).brokers(brokers);
         if proxied {
             (mongodb, kafka) = (mongodb.proxied(), kafka.proxied());
@@ -389,6 +434,28 @@ mod tests {
         assert!(refused("name = \"x\"").contains("question"));
         let file = format!("{}\n[[fault]]\nat_s = 1\nfault = \"election\"", FILES[0]);
         assert!(refused(&file).contains("a backlog has no fault"), "{}", refused(&file));
+    }
+
+    #[test]
+    fn a_replay_is_taken_by_the_node_from_one_collection_and_has_no_broker() {
+        let all = Scenario::all().expect("well-formed");
+        let alone = all.into_iter().find(|scenario| scenario.name == "node-alone").expect("there");
+        assert!(alone.plan().kafka.is_none() && alone.plan().mongodb.is_some());
+        let refused = |change: fn(&mut Scenario)| {
+            let mut changed = alone.clone();
+            change(&mut changed);
+            format!("{:#}", changed.check().expect_err("refused"))
+        };
+        assert!(
+            refused(|one| one.arms.push(Arm::NullReader.into())).contains("not by null-reader")
+        );
+        assert!(refused(|one| one.load.collections = 2).contains("load.collections = 1"));
+        assert!(refused(|one| one.servers.heap_mb = Some(1)).contains("has none"));
+        assert!(refused(|one| one.replay = None).contains("servers.heap_mb"));
+        let mut resized = alone.clone();
+        resized.resize(Some(7_000), None).expect("events");
+        assert_eq!(resized.measure(), Measure::Alone(Replay { events: 7_000 }));
+        assert_eq!(resized.load.operations, alone.load.operations, "what is captured stays");
     }
 
     #[test]
