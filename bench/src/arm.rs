@@ -180,6 +180,30 @@ impl NodePlan {
     }
 }
 
+/// The files that a node is started with.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeFiles {
+    pub(crate) worker: PathBuf,
+    pub(crate) connectors: Vec<PathBuf>,
+}
+
+impl NodePlan {
+    /// Writes the worker's and the connectors' files into `folder`.
+    pub(crate) fn write_files(&self, folder: &Path) -> Result<NodeFiles> {
+        let worker = folder.join("worker.properties");
+        fs::write(&worker, self.worker_file(folder))?;
+        let mut connectors = Vec::new();
+        for (name, config) in self.connectors() {
+            let number = connectors.len() + 1;
+            let file = if number == 1 { String::new() } else { format!("-{number}") };
+            let file = folder.join(format!("connector{file}.json"));
+            fs::write(&file, json!({ "name": name, "config": config }).to_string())?;
+            connectors.push(file);
+        }
+        Ok(NodeFiles { worker, connectors })
+    }
+}
+
 impl Node {
     /// Writes the node's files into a new temporary folder, starts it and waits until the connector runs.
     pub async fn start(plan: &NodePlan) -> Result<Self> {
@@ -200,24 +224,15 @@ impl Node {
 
     async fn run(plan: &NodePlan, folder: Folder, lifetime: Lifetime) -> Result<Self> {
         let path = folder.path();
-        fs::write(path.join("worker.properties"), plan.worker_file(path))?;
-        let mut files = Vec::new();
-        let mut names = Vec::new();
-        for (name, config) in plan.connectors() {
-            let number = files.len() + 1;
-            let file = if number == 1 { String::new() } else { format!("-{number}") };
-            let file = path.join(format!("connector{file}.json"));
-            fs::write(&file, json!({ "name": name, "config": config }).to_string())?;
-            files.push(file);
-            names.push(name);
-        }
+        let files = plan.write_files(path)?;
+        let names = plan.connectors().into_iter().map(|(name, _)| name).collect();
         let log = path.join("node.log");
         let log_bytes_before = fs::metadata(&log).map_or(0, |log| log.len());
         let mut command = Command::new(&plan.binary);
         command
             .arg("standalone")
-            .arg(path.join("worker.properties"))
-            .args(files)
+            .arg(files.worker)
+            .args(files.connectors)
             .env("NO_COLOR", "1")
             .env("RUST_LOG", "info"); // its log tells when it runs
         let limits = Limits::default().cpus(plan.cpus.iter().copied());

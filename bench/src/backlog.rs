@@ -66,6 +66,7 @@ pub struct Backlog {
     broker_pid: Option<u32>,
     /// Whether each collection has a connector of its own.
     is_shared_out: bool,
+    counts_system_calls: bool,
     /// Ends a drain early.
     stop: Stop,
     /// What it added to the oplog, for each event.
@@ -123,6 +124,7 @@ impl Backlog {
             primary_pid: mongodb.pid(member).ok(),
             broker_pid: testbed.kafka().pid().ok(),
             is_shared_out: false,
+            counts_system_calls: false,
             stop: Stop::new(),
             oplog_growth,
             workload,
@@ -132,6 +134,12 @@ impl Backlog {
     /// Gives each collection a connector of its own, instead of one that watches all.
     pub fn share_out(mut self) -> Self {
         self.is_shared_out = true;
+        self
+    }
+
+    /// Counts the system calls of whoever drains it.
+    pub fn count_system_calls(mut self, is_wanted: bool) -> Self {
+        self.counts_system_calls = is_wanted;
         self
     }
 
@@ -254,11 +262,12 @@ impl Backlog {
         let mut contender = Contender::start(rival, plan).await?;
         let start = started.elapsed();
         let pid = contender.pid()?;
-        let watch = Watch::begin(&[
+        let mut watch = Watch::begin(&[
             ("arm", Some(pid)),
             ("mongod", self.primary_pid),
             ("kafka", self.broker_pid),
-        ]);
+        ])
+        .counting_system_calls(self.counts_system_calls)?;
         let bar = progress.count("node", events);
         let alive = || ensure_not_stopped(&self.stop).and_then(|()| contender.ensure_alive());
         let filled =

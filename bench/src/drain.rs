@@ -6,13 +6,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use millrace_results::record::{Faults, RoundRecord};
 use serde_json::json;
+use tokio::task::spawn_blocking;
 
+use crate::arm::Format;
 use crate::backlog::{Backlog, NodeReading};
 use crate::check::Report;
 use crate::exhaust::NullReading;
+use crate::node_reader;
 use crate::null_writer::NullWriting;
 use crate::progress::Progress;
 use crate::scenario::{Arm, Entry, Scenario};
@@ -33,6 +36,13 @@ pub async fn measure(
     let arm = entry.arm;
     if arm == Arm::NullWriter {
         return null_writer_round(backlog, round, progress).await;
+    }
+    if arm == Arm::NodeReader {
+        let mut plan = backlog.node_plan(binary, Format::Bson, "millrace")?;
+        plan.worker_settings.extend(entry.worker_settings.clone());
+        let events = backlog.workload.operations;
+        let reading = spawn_blocking(move || node_reader::read(&plan, events, round));
+        return reading.await.context("the reading panicked")?;
     }
     let Some((rival, format)) = arm.contender() else {
         let reading = backlog.drain_null(progress).await?;

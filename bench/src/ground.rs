@@ -70,13 +70,15 @@ impl Ground {
             Measure::Alone(Replay { events }) => {
                 let workload = scenario.backlog()?.workload;
                 let alone = Alone::capture(testbed, workload, events, stop.clone(), progress);
-                Self::Alone(Box::new(alone.await?))
+                let alone = alone.await?.count_system_calls(scenario.count_system_calls);
+                Self::Alone(Box::new(alone))
             }
             Measure::Backlog => {
                 let workload = scenario.backlog()?.workload;
                 let backlog = Backlog::write(testbed, workload, progress).await?;
                 let (events, written) = (backlog.written.operations, backlog.written.elapsed);
                 tracing::info!(events, seconds = written.as_secs_f64(), "backlog loaded");
+                let backlog = backlog.count_system_calls(scenario.count_system_calls);
                 Self::Backlog(Box::new(backlog.stop(stop.clone())))
             }
         })

@@ -224,7 +224,7 @@ impl<'a> Follower<'a> {
     }
 
     fn end_watch(&mut self) {
-        if let Some((phase, watch)) = self.watching.take() {
+        if let Some((phase, mut watch)) = self.watching.take() {
             let tally = &mut self.tallies[phase];
             tally.used = watch.end(tally.arrived);
         }

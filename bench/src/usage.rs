@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Watch::begin ── first and later looks at /proc ── Watch::end ──► one ProcessUsage each
-//!   arm       the process that is measured
+//!   arm       the process that is measured; its system calls, if asked for
 //!   mongod    the primary, kafka: the broker; `rig`: this process, which reads and checks
 //! ```
 //!
@@ -10,9 +10,11 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use millrace_results::record::ProcessUsage;
 
 use crate::procfs::{self, MachineTimes, ThreadTimes};
+use crate::system_calls::SystemCalls;
 
 /// Processes that are watched.
 #[derive(Debug)]
@@ -29,6 +31,7 @@ struct Watched {
     times: procfs::CpuTimes,
     threads: Option<ThreadTimes>,
     switches: procfs::Switches,
+    calls: Option<SystemCalls>,
 }
 
 /// What [`Watch::end`] found.
@@ -59,6 +62,7 @@ impl Watch {
                     times: procfs::cpu_times(pid).ok()?,
                     threads: ThreadTimes::read(pid).ok(),
                     switches: procfs::switches(pid).unwrap_or_default(),
+                    calls: None,
                 })
             })
             .collect();
@@ -66,13 +70,26 @@ impl Watch {
         Self { began: Instant::now(), machine, processes }
     }
 
+    /// Counts the arm's system calls too, if that is asked for.
+    ///
+    /// # Errors
+    /// When they cannot be counted here.
+    pub fn counting_system_calls(mut self, is_wanted: bool) -> Result<Self> {
+        let arm = self.processes.iter_mut().find(|process| process.part == "arm" && is_wanted);
+        if let Some(arm) = arm {
+            arm.calls = Some(SystemCalls::begin(arm.pid)?);
+        }
+        Ok(self)
+    }
+
     /// Takes the last look; figures per event are for `events`.
-    pub fn end(&self, events: u64) -> Found {
+    pub fn end(&mut self, events: u64) -> Found {
         let window_s = self.began.elapsed().as_secs_f64().max(1e-9);
         let machine = MachineTimes::read().unwrap_or(self.machine);
         let mut found =
             Found { host_stolen: machine.stolen_since(self.machine), ..Found::default() };
-        for process in &self.processes {
+        for process in &mut self.processes {
+            let calls = process.calls.take().and_then(|calls| calls.finish().ok());
             let Ok(times) = procfs::cpu_times(process.pid) else { continue };
             let used = times.since(process.times);
             let switches = procfs::switches(process.pid).unwrap_or(process.switches);
@@ -99,7 +116,7 @@ impl Watch {
                 involuntary_switches: Some(
                     switches.involuntary.saturating_sub(process.switches.involuntary),
                 ),
-                system_calls: None,
+                system_calls: calls,
             });
         }
         found
@@ -112,7 +129,7 @@ mod tests {
 
     #[test]
     fn work_of_a_process_is_seen_and_a_process_that_is_elsewhere_left_out() {
-        let watch = Watch::begin(&[("arm", Some(std::process::id())), ("mongod", None)]);
+        let mut watch = Watch::begin(&[("arm", Some(std::process::id())), ("mongod", None)]);
         let began = Instant::now();
         let mut sum = 0_u64;
         while began.elapsed() < Duration::from_millis(60) {

@@ -58,6 +58,7 @@ async fn a_node_alone_takes_the_whole_tape_and_a_broken_way_is_found() -> Result
     let testbed = Testbed::up(Plan::only_mongodb(MongodbPlan::default()), Servers::Auto).await?;
     let progress = Progress::hidden();
     let alone = Alone::capture(&testbed, workload(), REPLAYED, Stop::new(), progress).await?;
+    let alone = alone.sample_every(1); // the proxy spoils whichever batch it can
     drop(testbed); // the tape is all that is needed
     let events = alone.events();
     ensure!((REPLAYED..REPLAYED + CAPTURED).contains(&events), "{events} are no whole replies");

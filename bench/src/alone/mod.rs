@@ -67,6 +67,8 @@ pub struct Alone {
     /// The tape's file lies here.
     folder: TempDir,
     cpus: Cpus,
+    sample_every: u64,
+    counts_system_calls: bool,
     stop: Stop,
 }
 
@@ -148,7 +150,18 @@ impl Alone {
             node_cpus = ?cpus.node,
             "change stream captured"
         );
-        Ok(Self { workload, tape, extent, folder, cpus, stop })
+        let (sample_every, counts_system_calls) = (SAMPLE_EVERY, false);
+        Ok(Self { workload, tape, extent, folder, cpus, sample_every, counts_system_calls, stop })
+    }
+
+    /// Compares one of so many batches instead of one of 64.
+    pub fn sample_every(self, sample_every: u64) -> Self {
+        Self { sample_every, ..self }
+    }
+
+    /// Counts the system calls of the node.
+    pub fn count_system_calls(self, counts_system_calls: bool) -> Self {
+        Self { counts_system_calls, ..self }
     }
 
     /// Events that each round replays.
@@ -168,7 +181,7 @@ impl Alone {
         let mut command = Command::new(binary);
         command.args(["bench", "acknowledge", "--status"]).arg(folder.path().join("status"));
         command.arg("--samples").arg(folder.path().join("samples"));
-        command.args(["--sample-every", &SAMPLE_EVERY.to_string()]);
+        command.args(["--sample-every", &self.sample_every.to_string()]);
         command.args(["--records", &self.extent.events.to_string()]);
         let broker = OwnProcess::run("acknowledge", broker::RUNNING, command, &limits).await?;
         Ok(Stage { replay, broker, folder })
@@ -208,11 +221,12 @@ impl Alone {
         let started = Instant::now();
         let mut node = Node::start(plan).await?;
         let start = started.elapsed();
-        let watch = Watch::begin(&[
+        let mut watch = Watch::begin(&[
             ("arm", Some(node.pid())),
             ("replay", Some(stage.replay.pid())),
             ("broker", Some(stage.broker.pid())),
-        ]);
+        ])
+        .counting_system_calls(self.counts_system_calls)?;
         let bar = progress.count("node alone", events);
         let filled = self.wait(&mut stage, &mut node, |records| bar.set_position(records)).await;
         bar.finish_and_clear();

@@ -99,6 +99,9 @@ pub struct BenchRun {
     /// The binary that is measured, instead of this one
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
+    /// Count the system calls of the arms by `perf stat`, which slows them a little; backlogs and replays only
+    #[arg(long)]
+    count_system_calls: bool,
     /// Another build of it, such as the last release: the node's arms run beside it, for `bench gate`
     #[arg(long, value_name = "PATH")]
     base: Option<PathBuf>,
@@ -207,6 +210,7 @@ async fn run_scenario(options: BenchRun) -> Result<Outcome> {
     scenario.rounds = options.rounds.unwrap_or(scenario.rounds);
     scenario.warm_up_rounds = options.warm_up_rounds.unwrap_or(scenario.warm_up_rounds);
     scenario.load.seed = options.seed.unwrap_or(scenario.load.seed);
+    scenario.count_system_calls |= options.count_system_calls;
     let binary = options.binary.map_or_else(arm::own_binary, Ok)?;
     let stop = stop_on_ctrl_c("ending the run; what was measured is kept");
     let (servers, base) = (options.servers, options.base);
@@ -247,6 +251,7 @@ mod tests {
             rounds: None,
             warm_up_rounds: None,
             rivals: Rivals::default(),
+            count_system_calls: false,
             seed: None,
             servers: Servers::Native,
             binary: None,

@@ -11,6 +11,8 @@ use crate::rival::Rival;
 pub enum Arm {
     /// Reads the change stream and drops it.
     NullReader,
+    /// The node, which reads the change stream and drops it.
+    NodeReader,
     /// The node, keys and values as JSON text.
     NodeJson,
     /// The node, keys and values as BSON.
@@ -68,6 +70,7 @@ impl Arm {
     pub fn name(self) -> &'static str {
         match self {
             Self::NullReader => "null-reader",
+            Self::NodeReader => "node-reader",
             Self::NodeJson => "node-json",
             Self::NodeBson => "node-bson",
             Self::ConnectorDefault => "connector-default",
@@ -82,13 +85,13 @@ impl Arm {
 
     /// Whether it is the node.
     pub fn is_node(self) -> bool {
-        matches!(self, Self::NodeJson | Self::NodeBson)
+        matches!(self, Self::NodeReader | Self::NodeJson | Self::NodeBson)
     }
 
     /// Who replicates, and what becomes of an event; `None`: nobody does.
     pub fn contender(self) -> Option<(Option<Rival>, Format)> {
         let rival = match self {
-            Self::NullReader | Self::NullWriter => return None,
+            Self::NullReader | Self::NodeReader | Self::NullWriter => return None,
             Self::NodeJson => return Some((None, Format::Json)),
             Self::NodeBson => return Some((None, Format::Bson)),
             Self::ConnectorDefault => Rival::ConnectorDefault,
@@ -105,6 +108,7 @@ impl Arm {
     pub fn lacks(self, feature: Feature) -> Option<&'static str> {
         match (self, feature) {
             (Self::NullReader, Feature::Lookup | Feature::ManyCollections) => None,
+            (Self::NodeReader, _) => Some("it reads one change stream, and writes nothing"),
             (Self::NullReader, _) => {
                 Some("it reads one change stream, in the clear, and writes nothing")
             }
@@ -145,6 +149,7 @@ impl Arm {
             | Self::ConnectorBson
             | Self::Debezium => true,
             Self::NullReader
+            | Self::NodeReader
             | Self::NodeJson
             | Self::NodeBson
             | Self::StraightLine

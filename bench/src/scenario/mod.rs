@@ -36,7 +36,7 @@ pub use arm::{Arm, Feature};
 pub use course::{Course, Phase};
 pub use entry::Entry;
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     include_str!("../../scenarios/drain.toml"),
     include_str!("../../scenarios/latency.toml"),
     include_str!("../../scenarios/ladder.toml"),
@@ -49,6 +49,7 @@ const FILES: [&str; 13] = [
     include_str!("../../scenarios/connectors.toml"),
     include_str!("../../scenarios/compression.toml"),
     include_str!("../../scenarios/node-alone.toml"),
+    include_str!("../../scenarios/io-drivers.toml"),
     include_str!("../../scenarios/aa.toml"),
 ];
 
@@ -93,7 +94,14 @@ pub struct Scenario {
     /// Properties that every connector gets beyond its own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub connector: BTreeMap<String, String>,
+    /// Whether the system calls of the arms are counted, which costs them something: see [`crate::system_calls`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub count_system_calls: bool,
     servers: Servers,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One rate for some time.
