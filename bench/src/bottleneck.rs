@@ -34,6 +34,9 @@ pub fn of(arms: &[ArmRecord]) -> Option<String> {
 fn sentence(arm: &ArmRecord) -> Option<String> {
     let rounds: Vec<_> = arm.rounds.iter().filter(|round| round.counts()).collect();
     let last = *rounds.last()?;
+    if last.usage.is_empty() {
+        return None; // it only reads: what it is held against stands beside it
+    }
     let name = &arm.name;
     if last.offered_per_s.is_some() {
         // Where the load is given, the highest rate decides.

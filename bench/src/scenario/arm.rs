@@ -118,9 +118,6 @@ impl Arm {
             (Self::NullPath, _) => {
                 Some("it reads one change stream and writes one topic, in the clear")
             }
-            (Self::NodeJson | Self::NodeBson, Feature::Compression) => {
-                Some("the node does not compress yet")
-            }
             (Self::NodeJson | Self::NodeBson, Feature::Tls) => {
                 Some("the node does not speak TLS yet")
             }
