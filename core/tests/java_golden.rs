@@ -7,10 +7,12 @@ use millrace_core::format::token::{
     OffsetKey, StoredOffset, read_offset_key, read_offset_value, read_token, write_offset_key,
     write_offset_value, write_token,
 };
-use millrace_core::format::{Converter, Encoder, OutputFormat};
+use millrace_core::format::{Converter, Encoder, JsonFormatter, OutputFormat};
 use millrace_core::mongo::bson::RawDoc;
 use millrace_core::route::Router;
 use sha2::{Digest, Sha256};
+
+const JSON: OutputFormat = OutputFormat::Json(JsonFormatter::Default);
 
 /// The cases of a file, each cut into its columns.
 fn cases<const COLUMNS: usize>(file: &'static str) -> Vec<[&'static str; COLUMNS]> {
@@ -39,7 +41,7 @@ fn encode(format: OutputFormat, converter: Converter, document: &[u8]) -> String
 }
 
 fn text(document: &[u8]) -> String {
-    encode(OutputFormat::Json, Converter::String, document)
+    encode(JSON, Converter::String, document)
 }
 
 /// A document with the one element `a`.
@@ -73,8 +75,8 @@ fn json_converter_makes_the_records_of_java() {
         let document = bytes(bson);
         let plain = Converter::Json { schemas_enable: false };
         let envelope = Converter::Json { schemas_enable: true };
-        assert_eq!(encode(OutputFormat::Json, plain, &document), json);
-        assert_eq!(encode(OutputFormat::Json, envelope, &document), json_schema);
+        assert_eq!(encode(JSON, plain, &document), json);
+        assert_eq!(encode(JSON, envelope, &document), json_schema);
         assert_eq!(encode(OutputFormat::Bson, plain, &document), raw);
         assert_eq!(encode(OutputFormat::Bson, envelope, &document), raw_schema);
     }

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use millrace_core::event::ChangeEvent;
-use millrace_core::format::{Converter, Encoder, OutputFormat};
+use millrace_core::format::{Converter, Encoder, JsonFormatter, OutputFormat};
 use millrace_core::kafka::batch::{BatchBuilder, Stamp};
 use millrace_core::mongo::bson::RawDoc;
 
@@ -31,16 +31,20 @@ enum Work {
 
 impl Part {
     /// Every part.
-    pub(crate) const NAMES: [&str; 5] = ["event", "json", "quoted", "batch", "batch-json"];
+    pub(crate) const NAMES: [&str; 7] =
+        ["event", "json", "extended", "simplified", "quoted", "batch", "batch-json"];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         let encoder = |format, converter| Encoder::new(format, converter).ok();
-        let text = encoder(OutputFormat::Json, Converter::String)?;
+        let by = |formatter| encoder(OutputFormat::Json(formatter), Converter::String);
+        let text = by(JsonFormatter::Default)?;
         let work = match name {
             "event" => Work::Event,
             "json" => Work::Json(text),
+            "extended" => Work::Json(by(JsonFormatter::Extended)?),
+            "simplified" => Work::Json(by(JsonFormatter::Simplified)?),
             "quoted" => Work::Quoted(encoder(
-                OutputFormat::Json,
+                OutputFormat::Json(JsonFormatter::Default),
                 Converter::Json { schemas_enable: false },
             )?),
             "batch" => Work::Batch(encoder(OutputFormat::Bson, Converter::ByteArray)?),

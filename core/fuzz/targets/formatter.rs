@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use millrace_core::format::{Converter, Encoder, OutputFormat};
+use millrace_core::format::{Converter, Encoder, JsonFormatter, OutputFormat};
 use millrace_core::mongo::bson::RawDoc;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -12,8 +12,12 @@ fuzz_target!(|bytes: &[u8]| {
         Converter::Json { schemas_enable: false },
         Converter::Json { schemas_enable: true },
     ];
-    for converter in converters {
-        let encoder = Encoder::new(OutputFormat::Json, converter).expect("a pair that is known");
+    let formatters = [JsonFormatter::Default, JsonFormatter::Extended, JsonFormatter::Simplified];
+    for (formatter, converter) in
+        formatters.into_iter().flat_map(|formatter| converters.map(|converter| (formatter, converter)))
+    {
+        let format = OutputFormat::Json(formatter);
+        let encoder = Encoder::new(format, converter).expect("a pair that is known");
         let mut out = b"before".to_vec();
         if encoder.encode(document, &mut out).is_ok() {
             assert!(out.starts_with(b"before"), "what stood there stays");

@@ -101,7 +101,7 @@ pub(super) fn push_plain(window: &[u8], len: usize, out: &mut Vec<u8>) -> usize 
 }
 
 /// Appends text that is mostly shorter than a block, such as digits.
-#[inline]
+#[inline(always)]
 pub(super) fn push_short(text: &[u8], out: &mut Vec<u8>) {
     if text.len() <= BLOCK_BYTES {
         push_front(&of_short(text), text.len(), out);

@@ -17,14 +17,14 @@
 use std::fmt;
 
 use crate::format::binary::{base64_len, write_base64};
-use crate::format::{FormatError, json};
+use crate::format::{FormatError, JsonFormatter, json};
 use crate::mongo::bson::RawDoc;
 
 /// What the connector hands to the converter: `output.format.key`, `output.format.value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputFormat {
-    /// Text of the `DefaultJson` formatter.
-    Json,
+    /// Text of this formatter (`output.json.formatter`).
+    Json(JsonFormatter),
     /// The bytes of the document.
     Bson,
 }
@@ -78,8 +78,8 @@ pub struct Encoder {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
-    JsonText,
-    JsonLiteral { schemas_enable: bool },
+    JsonText(JsonFormatter),
+    JsonLiteral { formatter: JsonFormatter, schemas_enable: bool },
     BsonRaw,
     BsonBase64 { schemas_enable: bool },
 }
@@ -96,11 +96,11 @@ impl Encoder {
     /// [`EncoderError`] if the converter cannot take the format.
     pub fn new(format: OutputFormat, converter: Converter) -> Result<Self, EncoderError> {
         let shape = match (format, converter) {
-            (OutputFormat::Json, Converter::String) => Shape::JsonText,
-            (OutputFormat::Json, Converter::Json { schemas_enable }) => {
-                Shape::JsonLiteral { schemas_enable }
+            (OutputFormat::Json(formatter), Converter::String) => Shape::JsonText(formatter),
+            (OutputFormat::Json(formatter), Converter::Json { schemas_enable }) => {
+                Shape::JsonLiteral { formatter, schemas_enable }
             }
-            (OutputFormat::Json, Converter::ByteArray) => {
+            (OutputFormat::Json(_), Converter::ByteArray) => {
                 return Err(EncoderError::JsonAsByteArray);
             }
             (OutputFormat::Bson, Converter::ByteArray) => Shape::BsonRaw,
@@ -118,13 +118,13 @@ impl Encoder {
     /// looked into, so malformed elements are an error for JSON only.
     pub fn encode(&self, document: RawDoc<'_>, out: &mut Vec<u8>) -> Result<(), FormatError> {
         match self.shape {
-            Shape::JsonText => json::write::<false>(document, out)?,
-            Shape::JsonLiteral { schemas_enable } => {
+            Shape::JsonText(formatter) => json::write::<false>(formatter, document, out)?,
+            Shape::JsonLiteral { formatter, schemas_enable } => {
                 if schemas_enable {
                     out.extend_from_slice(STRING_ENVELOPE);
                 }
                 out.push(b'"');
-                json::write::<true>(document, out)?;
+                json::write::<true>(formatter, document, out)?;
                 out.extend_from_slice(if schemas_enable { b"\"}" } else { b"\"" });
             }
             Shape::BsonRaw => out.extend_from_slice(document.as_bytes()),
@@ -145,7 +145,10 @@ impl Encoder {
     pub fn size_hint(&self, document: RawDoc<'_>) -> usize {
         let bytes = document.as_bytes().len();
         match self.shape {
-            Shape::JsonText => bytes.saturating_mul(3) / 2,
+            Shape::JsonText(JsonFormatter::Default | JsonFormatter::Simplified) => {
+                bytes.saturating_mul(3) / 2
+            }
+            Shape::JsonText(JsonFormatter::Extended) => bytes.saturating_mul(2),
             Shape::JsonLiteral { .. } => bytes.saturating_mul(2).saturating_add(ENVELOPE_BYTES),
             Shape::BsonRaw => bytes,
             Shape::BsonBase64 { .. } => base64_len(bytes).saturating_add(ENVELOPE_BYTES),
@@ -159,10 +162,12 @@ mod tests {
     use bson::doc;
     use proptest::prelude::*;
 
+    const JSON: OutputFormat = OutputFormat::Json(JsonFormatter::Default);
+
     const ALL: [(OutputFormat, Converter); 6] = [
-        (OutputFormat::Json, Converter::String),
-        (OutputFormat::Json, Converter::Json { schemas_enable: false }),
-        (OutputFormat::Json, Converter::Json { schemas_enable: true }),
+        (JSON, Converter::String),
+        (JSON, Converter::Json { schemas_enable: false }),
+        (JSON, Converter::Json { schemas_enable: true }),
         (OutputFormat::Bson, Converter::ByteArray),
         (OutputFormat::Bson, Converter::Json { schemas_enable: false }),
         (OutputFormat::Bson, Converter::Json { schemas_enable: true }),
@@ -200,7 +205,7 @@ mod tests {
     fn pairs_that_cannot_work_are_refused_with_the_remedy() {
         let error = Encoder::new(OutputFormat::Bson, Converter::String).expect_err("refused");
         assert!(error.to_string().contains("ByteArrayConverter"));
-        let error = Encoder::new(OutputFormat::Json, Converter::ByteArray).expect_err("refused");
+        let error = Encoder::new(JSON, Converter::ByteArray).expect_err("refused");
         assert!(error.to_string().contains("StringConverter"));
     }
 
@@ -212,7 +217,13 @@ mod tests {
         ) {
             let document = doc! {
                 "texts": texts, "code": bson::Bson::JavaScriptCode(code),
-                "id": bson::oid::ObjectId::from_bytes(id), "long": 5_i64, "double": 0.1,
+                "id": bson::oid::ObjectId::from_bytes(id), "int": 7, "long": 5_i64, "double": 0.1,
+                "nan": f64::NAN, "symbol": bson::Bson::Symbol("\"".to_owned()),
+                "regex": bson::Regex {
+                    pattern: "\"\\".try_into().expect("no zero"),
+                    options: "i".try_into().expect("no zero"),
+                },
+                "decimal": bson::Decimal128::from_bytes([1; 16]),
                 "at": bson::DateTime::from_millis(7),
                 "ts": bson::Timestamp { time: 1, increment: 2 },
                 "bin": bson::Binary {
@@ -221,12 +232,19 @@ mod tests {
                 },
                 "min": bson::Bson::MinKey, "max": bson::Bson::MaxKey, "u": bson::Bson::Undefined,
             };
-            let text = String::from_utf8(encode(ALL[0], &document)).expect("UTF-8");
-            let literal: String = serde_json::from_slice(&encode(ALL[1], &document)).expect("JSON");
-            prop_assert_eq!(&literal, &text);
-            let envelope: serde_json::Value =
-                serde_json::from_slice(&encode(ALL[2], &document)).expect("JSON");
-            prop_assert_eq!(envelope["payload"].as_str(), Some(text.as_str()));
+            for formatter in
+                [JsonFormatter::Default, JsonFormatter::Extended, JsonFormatter::Simplified]
+            {
+                let written = |converter| encode((OutputFormat::Json(formatter), converter), &document);
+                let literal = Converter::Json { schemas_enable: false };
+                let envelope = Converter::Json { schemas_enable: true };
+                let text = String::from_utf8(written(Converter::String)).expect("UTF-8");
+                let read: String = serde_json::from_slice(&written(literal)).expect("JSON");
+                prop_assert_eq!(&read, &text);
+                let read: serde_json::Value =
+                    serde_json::from_slice(&written(envelope)).expect("JSON");
+                prop_assert_eq!(read["payload"].as_str(), Some(text.as_str()));
+            }
         }
     }
 }

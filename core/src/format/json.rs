@@ -1,30 +1,31 @@
-//! A document as the text of the connector's `DefaultJson` formatter: the legacy STRICT form of
-//! extended JSON.
+//! A document as the text of one of the connector's JSON formatters.
 //!
 //! ```text
-//!  {"_id": {"$oid": "65…"}, "n": 1, "long": {"$numberLong": "5"}, "list": [1.0E10, NaN]}
+//!  DefaultJson     {"_id": {"$oid": "65…"}, "n": 1, "long": {"$numberLong": "5"}, "list": [1.0E10]}
+//!  SimplifiedJson  {"_id": "65…", "n": 1, "long": 5, "list": [1.0E10]}
 //! ```
 //!
 //! `", "` between members, `": "` after names, no line breaks. One pass over the BSON, straight
-//! into the output; nothing is sorted out: a name that occurs twice is written twice. Doubles that
-//! are not finite stand bare, so the text is not JSON then, which readers of such topics know.
+//! into the output; nothing is sorted out: a name that occurs twice is written twice. What the
+//! formatters write differently is in [`super::notation`].
 //!
-//! Source: `DefaultJson` of mongo-kafka-connect 2.0.1, `JsonWriter` and the converters of
-//! `org.bson.json` 4.7.2.
+//! Source: the formatters of mongo-kafka-connect 2.0.1, `JsonWriter` of `org.bson.json` 4.7.2.
 
-use crate::format::binary::{write_base64, write_object_id, write_subtype};
-use crate::format::block::{plain_len, push_front, push_short};
+use crate::format::block::{plain_len, push_front};
 use crate::format::escape::{write_escaped, write_escaped_within};
 use crate::format::fragment::{
-    BINARY, BINARY_TYPE, CODE, CODE_SCOPE, DATE, DB_POINTER, DB_POINTER_ID, DECIMAL128, FIRST_NAME,
-    Fragment, INT64, MAX_KEY, MIN_KEY, NAME_END, NAME_END_QUOTE, NEXT_NAME, OBJECT_ID, QUOTE,
-    REGEX, REGEX_OPTIONS, STRING_END_1, STRING_END_2, SYMBOL, TIMESTAMP, TIMESTAMP_INCREMENT,
-    UNDEFINED,
+    CODE, CODE_SCOPE, FIRST_NAME, MAX_KEY, MIN_KEY, NAME_END, NAME_END_QUOTE, NEXT_NAME, QUOTE,
+    STRING_END_1, TIMESTAMP, TIMESTAMP_INCREMENT, UNDEFINED,
 };
-use crate::format::{DEPTH_MAX, FormatError, decimal128, double};
+use crate::format::notation::{
+    DefaultJson, ExtendedJson, JsonFormatter, Notation, SimplifiedJson, write_binary, write_date,
+    write_db_pointer, write_decimal, write_double, write_int32, write_int64, write_integer,
+    write_oid, write_regex, write_symbol, write_tagged,
+};
+use crate::format::{DEPTH_MAX, FormatError};
 use crate::mongo::bson::{Elements, RawDoc, RawValue, kind};
 
-/// Appends the text of `document`.
+/// Appends the text that `formatter` has for `document`.
 ///
 /// With `QUOTED` the text is escaped once more, to stand inside a JSON string; the quotes around it
 /// are the caller's.
@@ -32,14 +33,21 @@ use crate::mongo::bson::{Elements, RawDoc, RawValue, kind};
 /// # Errors
 /// [`FormatError`], with a part of the text written. [`DEPTH_MAX`] bounds the stack.
 pub fn write<const QUOTED: bool>(
+    formatter: JsonFormatter,
     document: RawDoc<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
-    write_document::<QUOTED>(document, DEPTH_MAX, out)
+    match formatter {
+        JsonFormatter::Default => write_document::<DefaultJson, QUOTED>(document, DEPTH_MAX, out),
+        JsonFormatter::Extended => write_document::<ExtendedJson, QUOTED>(document, DEPTH_MAX, out),
+        JsonFormatter::Simplified => {
+            write_document::<SimplifiedJson, QUOTED>(document, DEPTH_MAX, out)
+        }
+    }
 }
 
 /// `depth_left` counts this document.
-fn write_document<const QUOTED: bool>(
+fn write_document<N: Notation, const QUOTED: bool>(
     document: RawDoc<'_>,
     depth_left: u32,
     out: &mut Vec<u8>,
@@ -57,7 +65,7 @@ fn write_document<const QUOTED: bool>(
             write_text::<QUOTED>(&mut elements, out)?;
         } else {
             NAME_END.write::<QUOTED>(out);
-            write_value::<QUOTED>(elements.take_value(kind)?, depth_left, out)?;
+            write_value::<N, QUOTED>(elements.take_value(kind)?, depth_left, out)?;
         }
         let Some(next) = elements.take_kind() else { break };
         kind = next;
@@ -68,7 +76,8 @@ fn write_document<const QUOTED: bool>(
 }
 
 /// Takes a name and appends it. Names are short: most are measured, checked and copied at once.
-#[inline]
+/// Inlined always, as the module [`super::notation`] explains.
+#[inline(always)]
 fn write_name<const QUOTED: bool>(
     elements: &mut Elements<'_>,
     out: &mut Vec<u8>,
@@ -87,7 +96,7 @@ fn write_name<const QUOTED: bool>(
     Ok(())
 }
 
-fn write_array<const QUOTED: bool>(
+fn write_array<N: Notation, const QUOTED: bool>(
     array: RawDoc<'_>,
     depth_left: u32,
     out: &mut Vec<u8>,
@@ -98,7 +107,7 @@ fn write_array<const QUOTED: bool>(
     let mut next = elements.take_kind();
     while let Some(kind) = next {
         elements.take_cstring()?;
-        write_value::<QUOTED>(elements.take_value(kind)?, depth_left, out)?;
+        write_value::<N, QUOTED>(elements.take_value(kind)?, depth_left, out)?;
         next = elements.take_kind();
         if next.is_some() {
             out.extend_from_slice(b", ");
@@ -110,7 +119,7 @@ fn write_array<const QUOTED: bool>(
 
 /// Takes a string and appends it, with what stands between it and its name: by far the most frequent
 /// value, and the one place that knows what lies behind it.
-#[inline]
+#[inline(always)]
 fn write_text<const QUOTED: bool>(
     elements: &mut Elements<'_>,
     out: &mut Vec<u8>,
@@ -125,55 +134,37 @@ fn write_text<const QUOTED: bool>(
 
 /// Inlined where a value is taken, so that taking and writing become one branch on its type.
 #[inline(always)]
-fn write_value<const QUOTED: bool>(
+fn write_value<N: Notation, const QUOTED: bool>(
     value: RawValue<'_>,
     depth_left: u32,
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
     match value {
-        RawValue::Double(number) => double::write(number, out),
+        RawValue::Double(number) => write_double::<N, QUOTED>(number, out),
         RawValue::String(text) => {
             QUOTE.write::<QUOTED>(out);
             write_escaped::<QUOTED>(text, out);
             QUOTE.write::<QUOTED>(out);
         }
-        RawValue::Document(document) => write_document::<QUOTED>(document, depth_left, out)?,
-        RawValue::Array(array) => write_array::<QUOTED>(array, depth_left, out)?,
-        RawValue::Binary { subtype, bytes } => {
-            BINARY.write::<QUOTED>(out);
-            write_base64(bytes, out);
-            BINARY_TYPE.write::<QUOTED>(out);
-            write_subtype(subtype, out);
-            STRING_END_1.write::<QUOTED>(out);
-        }
+        RawValue::Document(document) => write_document::<N, QUOTED>(document, depth_left, out)?,
+        RawValue::Array(array) => write_array::<N, QUOTED>(array, depth_left, out)?,
+        RawValue::Binary { subtype, bytes } => write_binary::<N, QUOTED>(subtype, bytes, out),
         RawValue::Undefined => UNDEFINED.write::<QUOTED>(out),
-        RawValue::ObjectId(id) => {
-            OBJECT_ID.write::<QUOTED>(out);
-            write_object_id(id, out);
-            STRING_END_1.write::<QUOTED>(out);
-        }
+        RawValue::ObjectId(id) => write_oid::<N, QUOTED>(id, out),
         RawValue::Boolean(true) => out.extend_from_slice(b"true"),
         RawValue::Boolean(false) => out.extend_from_slice(b"false"),
-        RawValue::DateTime(unix_ms) => {
-            DATE.write::<QUOTED>(out);
-            write_integer(unix_ms, out);
-            out.push(b'}');
-        }
+        RawValue::DateTime(unix_ms) => write_date::<N, QUOTED>(unix_ms, out),
         RawValue::Null => out.extend_from_slice(b"null"),
-        RawValue::Regex { pattern, options } => write_regex::<QUOTED>(pattern, options, out),
-        RawValue::DbPointer { namespace, id } => {
-            write_tagged::<QUOTED>(DB_POINTER, namespace, DB_POINTER_ID, out);
-            write_object_id(id, out);
-            STRING_END_2.write::<QUOTED>(out);
-        }
+        RawValue::Regex { pattern, options } => write_regex::<N, QUOTED>(pattern, options, out),
+        RawValue::DbPointer { namespace, id } => write_db_pointer::<N, QUOTED>(namespace, id, out),
         RawValue::JavaScript(code) => write_tagged::<QUOTED>(CODE, code, STRING_END_1, out),
-        RawValue::Symbol(name) => write_tagged::<QUOTED>(SYMBOL, name, STRING_END_1, out),
+        RawValue::Symbol(name) => write_symbol::<N, QUOTED>(name, out),
         RawValue::JavaScriptWithScope { code, scope } => {
             write_tagged::<QUOTED>(CODE, code, CODE_SCOPE, out);
-            write_document::<QUOTED>(scope, depth_left, out)?;
+            write_document::<N, QUOTED>(scope, depth_left, out)?;
             out.push(b'}');
         }
-        RawValue::Int32(number) => write_integer(number, out),
+        RawValue::Int32(number) => write_int32::<N, QUOTED>(number, out),
         RawValue::Timestamp { time, increment } => {
             TIMESTAMP.write::<QUOTED>(out);
             write_integer(time, out);
@@ -181,54 +172,12 @@ fn write_value<const QUOTED: bool>(
             write_integer(increment, out);
             out.extend_from_slice(b"}}");
         }
-        RawValue::Int64(number) => {
-            INT64.write::<QUOTED>(out);
-            write_integer(number, out);
-            STRING_END_1.write::<QUOTED>(out);
-        }
-        RawValue::Decimal128(bytes) => {
-            DECIMAL128.write::<QUOTED>(out);
-            decimal128::write(bytes, out);
-            STRING_END_1.write::<QUOTED>(out);
-        }
+        RawValue::Int64(number) => write_int64::<N, QUOTED>(number, out),
+        RawValue::Decimal128(bytes) => write_decimal::<N, QUOTED>(bytes, out),
         RawValue::MinKey => MIN_KEY.write::<QUOTED>(out),
         RawValue::MaxKey => MAX_KEY.write::<QUOTED>(out),
     }
     Ok(())
-}
-
-#[inline]
-fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
-    push_short(itoa::Buffer::new().format(number).as_bytes(), out);
-}
-
-/// Appends `before`, escaped `text` and `after`.
-fn write_tagged<const QUOTED: bool>(
-    before: Fragment,
-    text: &[u8],
-    after: Fragment,
-    out: &mut Vec<u8>,
-) {
-    before.write::<QUOTED>(out);
-    write_escaped::<QUOTED>(text, out);
-    after.write::<QUOTED>(out);
-}
-
-/// Appends a regular expression. Java sorts the options; other than ASCII ones, which no server
-/// accepts, go as they are.
-#[cold]
-fn write_regex<const QUOTED: bool>(pattern: &[u8], options: &[u8], out: &mut Vec<u8>) {
-    write_tagged::<QUOTED>(REGEX, pattern, REGEX_OPTIONS, out);
-    if options.is_ascii() && !options.is_sorted() {
-        for option in 1..=0x7f_u8 {
-            for _ in 0..memchr::memchr_iter(option, options).count() {
-                write_escaped::<QUOTED>(&[option], out);
-            }
-        }
-    } else {
-        write_escaped::<QUOTED>(options, out);
-    }
-    STRING_END_1.write::<QUOTED>(out);
 }
 
 #[cfg(test)]
@@ -237,9 +186,12 @@ mod tests {
     use bson::{Bson, doc};
     use proptest::prelude::*;
 
-    fn text_of(bytes: &[u8]) -> Result<String, FormatError> {
+    const ALL: [JsonFormatter; 3] =
+        [JsonFormatter::Default, JsonFormatter::Extended, JsonFormatter::Simplified];
+
+    fn text_by(formatter: JsonFormatter, bytes: &[u8]) -> Result<String, FormatError> {
         let mut out = Vec::new();
-        write::<false>(RawDoc::new(bytes)?, &mut out)?;
+        write::<false>(formatter, RawDoc::new(bytes)?, &mut out)?;
         Ok(String::from_utf8(out).expect("the text is UTF-8"))
     }
 
@@ -265,40 +217,55 @@ mod tests {
         let document = doc! {
             "a": 1, "b": [1_i64, "x", doc! {}, []], "c": doc! { "d": Bson::Null }, "": true,
         };
+        let texts = ALL.map(|formatter| text_by(formatter, &bytes_of(&document)).expect("valid"));
         assert_eq!(
-            text_of(&bytes_of(&document)).expect("valid"),
-            r#"{"a": 1, "b": [{"$numberLong": "1"}, "x", {}, []], "c": {"d": null}, "": true}"#
+            texts,
+            [
+                r#"{"a": 1, "b": [{"$numberLong": "1"}, "x", {}, []], "c": {"d": null}, "": true}"#,
+                concat!(
+                    r#"{"a": {"$numberInt": "1"}, "b": [{"$numberLong": "1"}, "x", {}, []], "#,
+                    r#""c": {"d": null}, "": true}"#
+                ),
+                r#"{"a": 1, "b": [1, "x", {}, []], "c": {"d": null}, "": true}"#,
+            ]
         );
     }
 
     #[test]
-    fn regex_options_are_sorted() {
-        let mut out = Vec::new();
-        write_regex::<false>(b"a/\"", b"xmxi", &mut out);
-        assert_eq!(out, br#"{"$regex": "a/\"", "$options": "imxx"}"#);
-    }
-
-    #[test]
     fn nesting_is_written_up_to_the_bound_and_refused_beyond() {
-        assert!(text_of(&nested(DEPTH_MAX)).is_ok());
-        assert_eq!(text_of(&nested(DEPTH_MAX + 1)), Err(FormatError::TooDeep));
-        assert_eq!(text_of(&nested(4_000)), Err(FormatError::TooDeep));
+        for formatter in ALL {
+            assert!(text_by(formatter, &nested(DEPTH_MAX)).is_ok());
+            for levels in [DEPTH_MAX + 1, 4_000] {
+                assert_eq!(text_by(formatter, &nested(levels)), Err(FormatError::TooDeep));
+            }
+        }
     }
 
     #[test]
     fn a_document_cut_at_any_byte_never_has_the_whole_text() {
         let document = doc! {
             "a": 1.5, "s": "text", "d": doc! { "l": [1, 2_i64] }, "o": bson::oid::ObjectId::new(),
-            "t": bson::Timestamp { time: 1, increment: 2 }, "n": Bson::Null, "b": true,
+            "t": bson::Timestamp { time: 1, increment: 2 }, "n": Bson::Null,
+            "at": bson::DateTime::from_millis(-1), "r": bson::Regex {
+                pattern: "p".try_into().expect("no zero"), options: "i".try_into().expect("no zero"),
+            },
+            "dec": bson::Decimal128::from_bytes([1; 16]), "sym": Bson::Symbol("s".to_owned()),
+            "bin": bson::Binary {
+                subtype: bson::spec::BinarySubtype::Uuid, bytes: vec![7; 16],
+            },
+            "scope": bson::JavaScriptCodeWithScope { code: "c".to_owned(), scope: doc! { "x": 1 } },
+            "b": true,
         };
         let whole = bytes_of(&document);
-        let text = text_of(&whole);
-        assert!(text.is_ok());
-        for len in 5..whole.len() {
-            let mut cut = whole[..len].to_vec();
-            cut[..4].copy_from_slice(&i32::try_from(len).expect("small").to_le_bytes());
-            cut[len - 1] = 0;
-            assert_ne!(text_of(&cut), text, "{len}");
+        for formatter in ALL {
+            let text = text_by(formatter, &whole);
+            assert!(text.is_ok());
+            for len in 5..whole.len() {
+                let mut cut = whole[..len].to_vec();
+                cut[..4].copy_from_slice(&i32::try_from(len).expect("small").to_le_bytes());
+                cut[len - 1] = 0;
+                assert_ne!(text_by(formatter, &cut), text, "{len}");
+            }
         }
     }
 
@@ -326,10 +293,12 @@ mod tests {
         #[test]
         fn text_read_by_another_parser_is_the_document(value in json_value()) {
             let document = doc! { "value": value };
-            let text = text_of(&bytes_of(&document)).expect("valid");
-            let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-            let read = Bson::try_from(json).expect("extended JSON");
-            prop_assert_eq!(read, Bson::Document(document));
+            for formatter in [JsonFormatter::Default, JsonFormatter::Extended] {
+                let text = text_by(formatter, &bytes_of(&document)).expect("valid");
+                let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                let read = Bson::try_from(json).expect("extended JSON");
+                prop_assert_eq!(read, Bson::Document(document.clone()));
+            }
         }
 
         #[test]
@@ -339,7 +308,8 @@ mod tests {
             let mut bytes = i32::try_from(body.len() + 5).expect("small").to_le_bytes().to_vec();
             bytes.extend(body);
             bytes.push(0);
-            let _ = text_of(&bytes);
+            let [first, others @ ..] = ALL.map(|formatter| text_by(formatter, &bytes).err());
+            prop_assert_eq!(others, [first; 2]);
         }
 
         #[test]
@@ -349,7 +319,8 @@ mod tests {
             let mut bytes = bytes_of(&doc! { "value": value });
             let at = at.index(bytes.len());
             bytes[at] = byte;
-            let _ = text_of(&bytes);
+            let [first, others @ ..] = ALL.map(|formatter| text_by(formatter, &bytes).err());
+            prop_assert_eq!(others, [first; 2]);
         }
     }
 }

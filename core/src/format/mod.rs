@@ -2,8 +2,9 @@
 //! writes.
 //!
 //! ```text
-//!                 ┌ json ──── escape ── unicode, utf8       text of the connector's DefaultJson
-//!  RawDoc ─ converter   ├──── double, decimal128, binary    values inside that text
+//!                 ┌ json ──── escape ── unicode, utf8       text of the connector's formatters
+//!                 │    └───── notation                      what each of the three writes its way
+//!  RawDoc ─ converter   ├──── double, decimal128, binary, date_time    values inside that text
 //!                 └ raw bytes, base64
 //!  resume token ─ token ── token/text, json_reader          what Connect stores as a position
 //! ```
@@ -23,17 +24,20 @@ use crate::mongo::bson::BsonError;
 mod binary;
 mod block;
 pub mod converter;
+mod date_time;
 mod decimal128;
 mod double;
 mod escape;
 mod fragment;
 pub mod json;
 mod json_reader;
+mod notation;
 pub mod token;
 mod unicode;
 mod utf8;
 
 pub use converter::{Converter, Encoder, EncoderError, OutputFormat};
+pub use notation::JsonFormatter;
 
 /// Levels of documents and arrays in one document, itself counted. MongoDB stores none deeper
 /// (`BSONDepth` of the server: 200).

@@ -18,14 +18,13 @@
 //! [`BatchBuilder::seal`]. Times are milliseconds since the Unix epoch.
 //!
 //! A [`BatchBuilder`] is sealed into a [`SealedBatch`], which is shared with the socket and, once
-//! acknowledged, gives its memory to the next builder. Nothing is compressed here, and record
-//! headers are not written.
+//! acknowledged, gives its memory to the next builder. Records are compressed while they are sealed,
+//! header and checksum come after that. Record headers are not written.
 
 use std::ops::Range;
 
-use bytes::Bytes;
-
-use crate::kafka::batch_reader::{BatchError, RecordBatches};
+use crate::kafka::codec::{Codec, Compressor};
+use crate::kafka::sealed_batch::SealedBatch;
 use crate::kafka::wire::{put_varint, set_varint, varint_bytes};
 
 /// Bytes of a batch before its first record.
@@ -36,6 +35,9 @@ pub(super) const LENGTH_COUNTS_FROM: usize = 12;
 
 /// Where the bytes that the checksum covers begin.
 pub(super) const CRC_COVERS_FROM: usize = 21;
+
+/// The bits of the attributes that name the codec.
+pub(super) const CODEC_MASK: i16 = 0x07;
 
 const MAGIC: u8 = 2;
 
@@ -237,18 +239,46 @@ impl BatchBuilder {
     }
 
     /// Fills in the header.
-    pub fn seal(mut self, stamp: Stamp) -> SealedBatch {
+    pub fn seal(self, stamp: Stamp) -> SealedBatch {
+        self.seal_as(None, stamp)
+    }
+
+    /// The same with the records compressed, if that makes them smaller. The batch then lies in a
+    /// buffer that `buffer` gives, which has the room that it is asked for, and the builder's own is
+    /// returned.
+    ///
+    /// Costs the time of the codec. Nothing is touched but what is passed in, so this call may run
+    /// on another thread.
+    pub fn seal_compressed(
+        mut self,
+        stamp: Stamp,
+        compressor: &mut Compressor,
+        buffer: impl FnOnce(usize) -> Vec<u8>,
+    ) -> (SealedBatch, Option<Vec<u8>>) {
+        let records = self.bytes.get(HEADER_BYTES..).unwrap_or_default();
+        let Some((codec, compressed)) = compressor.compress(records) else {
+            return (self.seal(stamp), None);
+        };
+        let mut bytes = buffer(HEADER_BYTES + compressed.len());
+        bytes.clear();
+        bytes.resize(HEADER_BYTES, 0);
+        bytes.extend_from_slice(compressed);
+        let left_over = std::mem::replace(&mut self.bytes, bytes);
+        (self.seal_as(Some(codec), stamp), Some(left_over))
+    }
+
+    fn seal_as(mut self, codec: Option<Codec>, stamp: Stamp) -> SealedBatch {
         let length = (self.bytes.len() - LENGTH_COUNTS_FROM) as u32;
         self.put(8, length.to_be_bytes());
         self.put(12, (-1_i32).to_be_bytes());
         self.put(16, [MAGIC]);
-        self.put(21, 0_i16.to_be_bytes());
+        self.put(21, codec.map_or(0, Codec::code).to_be_bytes());
         self.put(23, self.count.wrapping_sub(1).to_be_bytes());
         self.put(27, self.base_timestamp_ms.to_be_bytes());
         self.put(35, self.max_timestamp_ms.to_be_bytes());
         self.put(57, self.count.to_be_bytes());
         put_stamp(&mut self.bytes, stamp);
-        SealedBatch { bytes: Bytes::from(self.bytes), count: self.count, stamp }
+        SealedBatch::new(self.bytes, self.count, stamp, codec)
     }
 
     fn put<const N: usize>(&mut self, at: usize, value: [u8; N]) {
@@ -267,7 +297,7 @@ fn put_at<const N: usize>(bytes: &mut [u8], at: usize, value: [u8; N]) {
     }
 }
 
-fn put_stamp(bytes: &mut [u8], stamp: Stamp) {
+pub(super) fn put_stamp(bytes: &mut [u8], stamp: Stamp) {
     put_at(bytes, 43, stamp.producer_id.to_be_bytes());
     put_at(bytes, 51, stamp.epoch.to_be_bytes());
     put_at(bytes, 53, stamp.sequence.to_be_bytes());
@@ -287,81 +317,13 @@ fn move_tail(bytes: &mut Vec<u8>, from: usize, to: usize) {
     }
 }
 
-/// A finished batch: its bytes are sent as often as needed and do not change.
-#[derive(Clone, Debug)]
-pub struct SealedBatch {
-    bytes: Bytes,
-    count: u32,
-    stamp: Stamp,
-}
-
-impl SealedBatch {
-    /// The batch as it goes over the wire; a clone shares the memory.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
-    }
-
-    /// Records in the batch.
-    pub fn count(&self) -> u32 {
-        self.count
-    }
-
-    /// Producer and sequence.
-    pub fn stamp(&self) -> Stamp {
-        self.stamp
-    }
-
-    /// Gives the batch another stamp, as after a new epoch. Copies it if the socket still has a
-    /// share.
-    pub fn restamp(self, stamp: Stamp) -> Self {
-        let mut bytes = Vec::from(self.bytes);
-        put_stamp(&mut bytes, stamp);
-        Self { bytes: Bytes::from(bytes), count: self.count, stamp }
-    }
-
-    /// Cuts the batch in two at half its records, with the sequences that the records had. `None`
-    /// for a single record. Copies both halves.
-    pub fn split(&self) -> Result<Option<(Self, Self)>, BatchError> {
-        if self.count < 2 {
-            return Ok(None);
-        }
-        let Some(batch) = RecordBatches::new(&self.bytes).next().transpose()? else {
-            return Ok(None);
-        };
-        let first_count = self.count / 2;
-        let mut first = BatchBuilder::new(Vec::with_capacity(self.bytes.len() / 2));
-        let mut second = BatchBuilder::new(Vec::with_capacity(self.bytes.len() / 2));
-        for record in batch.records()? {
-            let record = record?;
-            let half = if first.count < first_count { &mut first } else { &mut second };
-            match record.value {
-                Some(value) => half.append(record.key, record.timestamp_ms, value.len(), |out| {
-                    out.extend_from_slice(value);
-                }),
-                None => half.append_null(record.key, record.timestamp_ms),
-            }
-        }
-        Ok(Some((first.seal(self.stamp), second.seal(self.stamp.after(first_count)))))
-    }
-
-    /// The memory of the batch, if nobody else has a share of it.
-    pub fn recycle(mut self) -> Option<Vec<u8>> {
-        if !self.bytes.is_unique() {
-            return None;
-        }
-        // Taking the memory of a `Bytes` moves its content to the front; of nothing, nothing is
-        // moved.
-        self.bytes.truncate(0);
-        Some(Vec::from(self.bytes))
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::kafka::batch_reader::RecordBatches;
     use proptest::prelude::*;
 
-    fn put(
+    pub(in crate::kafka) fn put(
         builder: &mut BatchBuilder,
         key: Option<&[u8]>,
         time_ms: i64,
@@ -423,50 +385,26 @@ mod tests {
         assert_eq!(Stamp::NONE.after(5), Stamp::NONE);
     }
 
-    #[test]
-    fn memory_comes_back_whole_once_nobody_shares_it() {
-        let mut builder = BatchBuilder::new(Vec::with_capacity(4_096));
-        put(&mut builder, None, 1, 3, b"one");
-        let batch = builder.seal(Stamp::NONE);
-        let share = batch.bytes().clone();
-        assert!(batch.clone().recycle().is_none());
-        drop(share);
-        assert_eq!(batch.recycle().unwrap().capacity(), 4_096);
-    }
+    pub(in crate::kafka) type Content = (Option<Vec<u8>>, Option<Vec<u8>>, i64);
 
-    #[test]
-    fn a_restamped_batch_differs_in_stamp_and_checksum_only() {
-        let mut builder = BatchBuilder::new(Vec::new());
-        put(&mut builder, Some(b"k"), 5, 1, b"v");
-        let old = builder.seal(Stamp { producer_id: 1, epoch: 2, sequence: 3 });
-        let stamp = Stamp { producer_id: 1, epoch: 3, sequence: 0 };
-        let new = old.clone().restamp(stamp);
-        let batch = RecordBatches::new(new.bytes()).next().unwrap().unwrap();
-        assert_eq!((batch.producer_id, batch.epoch, batch.sequence), (1, 3, 0));
-        assert_eq!(old.bytes()[..17], new.bytes()[..17]);
-        assert_eq!(old.bytes()[21..43], new.bytes()[21..43]);
-        assert_eq!(old.bytes()[57..], new.bytes()[57..]);
-    }
-
-    type Content = (Option<Vec<u8>>, Option<Vec<u8>>, i64);
-
-    fn contents(batch: &SealedBatch) -> Vec<Content> {
+    pub(in crate::kafka) fn contents(batch: &SealedBatch) -> Vec<Content> {
         let read = RecordBatches::new(batch.bytes()).next().unwrap().unwrap();
-        read.records()
+        let mut room = Vec::new();
+        read.records(&mut room, 10 << 20)
             .unwrap()
             .map(Result::unwrap)
             .map(|r| (r.key.map(Vec::from), r.value.map(Vec::from), r.timestamp_ms))
             .collect()
     }
 
-    fn any_record() -> impl Strategy<Value = (Content, usize)> {
+    pub(in crate::kafka) fn any_record() -> impl Strategy<Value = (Content, usize)> {
         let bytes = proptest::collection::vec(any::<u8>(), 0..300);
         let key = proptest::option::of(proptest::collection::vec(any::<u8>(), 0..80));
         let time = -1_000_i64..3_000_000_000_000;
         ((key, proptest::option::of(bytes), time), 0_usize..40_000)
     }
 
-    fn build(records: &[(Content, usize)]) -> BatchBuilder {
+    pub(in crate::kafka) fn build(records: &[(Content, usize)]) -> BatchBuilder {
         let mut builder = BatchBuilder::new(Vec::new());
         for ((key, value, time_ms), hint) in records {
             match value {
@@ -504,19 +442,6 @@ mod tests {
             let (left, wanted) = (builder.seal(Stamp::NONE), build(rest).seal(Stamp::NONE));
             prop_assert_eq!(left.bytes(), wanted.bytes());
             prop_assert_eq!(contents(&other.seal(Stamp::NONE)), vec![last.0.clone()]);
-        }
-
-        #[test]
-        fn halves_of_a_batch_hold_its_records_and_sequences(
-            records in proptest::collection::vec(any_record(), 2..40),
-        ) {
-            let whole = build(&records).seal(Stamp { producer_id: 1, epoch: 0, sequence: 10 });
-            let (first, second) = whole.split().unwrap().unwrap();
-            prop_assert_eq!(first.stamp(), whole.stamp());
-            prop_assert_eq!(second.stamp(), whole.stamp().after(first.count()));
-            let mut joined = contents(&first);
-            joined.extend(contents(&second));
-            prop_assert_eq!(joined, contents(&whole));
         }
     }
 }

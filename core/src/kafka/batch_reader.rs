@@ -5,17 +5,17 @@
 //! ```
 //!
 //! [`RecordBatches`] proves frame and checksum of each batch; its records are checked when they are
-//! read. Headers of compressed batches can be read, their records are refused. Used to read back
-//! the tail of a partition and stored offsets; see [`super::batch`] for the picture of the bytes.
-//! Sizes are bytes, times milliseconds since the Unix epoch.
+//! read. Those of a compressed batch are read back into memory of the caller first. Used to read
+//! back the tail of a partition and to split a batch; see [`super::batch`] for the picture of the
+//! bytes. Sizes are bytes, times milliseconds since the Unix epoch.
 
 use std::fmt;
 
-use crate::kafka::batch::{CRC_COVERS_FROM, HEADER_BYTES, LENGTH_COUNTS_FROM};
+use crate::kafka::batch::{CODEC_MASK, CRC_COVERS_FROM, HEADER_BYTES, LENGTH_COUNTS_FROM};
+use crate::kafka::codec::{Codec, CodecError};
 use crate::kafka::wire::{Reader, WireError};
 
 const MAGIC: i8 = 2;
-const CODEC_MASK: i16 = 0x07;
 const CONTROL_MASK: i16 = 0x20;
 
 /// Why bytes are not record batches that can be read here.
@@ -40,10 +40,17 @@ pub enum BatchError {
         /// What its bytes have.
         computed: u32,
     },
-    /// The records are compressed.
+    /// The records are compressed with something that Kafka does not know.
+    UnknownCodec {
+        /// Its code in the attributes.
+        code: i16,
+    },
+    /// The records are compressed and cannot be read back.
     Compressed {
-        /// 1 gzip, 2 snappy, 3 lz4, 4 zstd.
-        codec: i16,
+        /// With what.
+        codec: Codec,
+        /// Why not.
+        error: CodecError,
     },
 }
 
@@ -67,20 +74,14 @@ impl fmt::Display for BatchError {
                 f,
                 "a record batch says checksum {declared:08x} but has {computed:08x}: it was altered"
             ),
-            Self::Compressed { codec } => {
-                let name = match codec {
-                    1 => "gzip",
-                    2 => "snappy",
-                    3 => "lz4",
-                    4 => "zstd",
-                    _ => "an unknown codec",
-                };
-                write!(
-                    f,
-                    "a record batch is compressed with {name}, which can not be read here; \
-                     set compression.type=uncompressed on the topic"
-                )
+            Self::UnknownCodec { code } => {
+                write!(f, "a record batch is compressed with an unknown codec, number {code}")
             }
+            Self::Compressed { codec, error } => write!(
+                f,
+                "a record batch is compressed with {} and cannot be read back: {error}",
+                codec.name()
+            ),
         }
     }
 }
@@ -190,17 +191,39 @@ impl<'a> RecordBatch<'a> {
         self.attributes & CONTROL_MASK != 0
     }
 
-    /// The records, checked one by one. An error if they are compressed.
-    pub fn records(&self) -> Result<Records<'a>, BatchError> {
+    /// What the records are compressed with; `None` if they are not.
+    pub fn codec(&self) -> Result<Option<Codec>, BatchError> {
         match self.attributes & CODEC_MASK {
-            0 => Ok(Records {
-                base_offset: self.base_offset,
-                base_timestamp_ms: self.base_timestamp_ms,
-                left: self.count,
-                reader: Reader::new(self.records),
-            }),
-            codec => Err(BatchError::Compressed { codec }),
+            0 => Ok(None),
+            code => Codec::from_code(code).map(Some).ok_or(BatchError::UnknownCodec { code }),
         }
+    }
+
+    /// The records, to be checked one by one. Compressed ones are read back into `room`, whose
+    /// content is dropped; an error if they are more than `bytes_max` bytes then.
+    pub fn records<'b>(
+        &self,
+        room: &'b mut Vec<u8>,
+        bytes_max: usize,
+    ) -> Result<Records<'b>, BatchError>
+    where
+        'a: 'b,
+    {
+        let records = match self.codec()? {
+            None => self.records,
+            Some(codec) => {
+                codec
+                    .decompress(self.records, bytes_max, room)
+                    .map_err(|error| BatchError::Compressed { codec, error })?;
+                room.as_slice()
+            }
+        };
+        Ok(Records {
+            base_offset: self.base_offset,
+            base_timestamp_ms: self.base_timestamp_ms,
+            left: self.count,
+            reader: Reader::new(records),
+        })
     }
 }
 
@@ -297,7 +320,9 @@ mod tests {
             bytes[8..12].copy_from_slice(&((cut - LENGTH_COUNTS_FROM) as u32).to_be_bytes());
             set_crc(&mut bytes);
             let read = RecordBatches::new(&bytes).next().unwrap().unwrap();
-            assert!(read.records().unwrap().any(|record| record.is_err()), "cut at {cut}");
+            let mut room = Vec::new();
+            let mut records = read.records(&mut room, 0).unwrap();
+            assert!(records.any(|record| record.is_err()), "cut at {cut}");
         }
     }
 
@@ -312,14 +337,17 @@ mod tests {
     }
 
     #[test]
-    fn compressed_records_are_refused_by_name_and_old_formats_by_number() {
+    fn what_cannot_be_read_back_is_refused_by_name_and_old_formats_by_number() {
         let mut bytes = batch();
-        bytes[22] = 4;
-        set_crc(&mut bytes);
-        let read = RecordBatches::new(&bytes).next().unwrap().unwrap();
-        assert_eq!(read.next_offset(), 3);
-        let error = read.records().unwrap_err();
-        assert!(error.to_string().contains("zstd"), "{error}");
+        let mut room = Vec::new();
+        for (code, name) in [(1, "gzip"), (2, "snappy"), (3, "lz4"), (4, "zstd"), (5, "number 5")] {
+            bytes[22] = code;
+            set_crc(&mut bytes);
+            let read = RecordBatches::new(&bytes).next().unwrap().unwrap();
+            assert_eq!(read.next_offset(), 3);
+            let error = read.records(&mut room, 1_000).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
         bytes[16] = 1;
         let error = RecordBatches::new(&bytes).next().unwrap().unwrap_err();
         assert_eq!(error, BatchError::Magic { magic: 1 });
@@ -333,8 +361,9 @@ mod tests {
         fn no_bytes_make_the_reader_panic(
             mut bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
+            let mut room = Vec::new();
             for batch in RecordBatches::new(&bytes).flatten() {
-                if let Ok(records) = batch.records() { for _ in records {} }
+                if let Ok(records) = batch.records(&mut room, 9_000) { for _ in records {} }
             }
             if HEADER_BYTES <= bytes.len() {
                 let length = (bytes.len() - LENGTH_COUNTS_FROM) as u32;
@@ -343,7 +372,7 @@ mod tests {
                 bytes[22] &= 0xf8;
                 set_crc(&mut bytes);
                 let batch = RecordBatches::new(&bytes).next().unwrap().unwrap();
-                for _ in batch.records().unwrap() {}
+                for _ in batch.records(&mut room, 0).unwrap() {}
             }
         }
     }

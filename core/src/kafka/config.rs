@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::kafka::codec::Compression;
 use crate::link::Address;
 use crate::memory::MemoryBudget;
 use crate::recovery::Backoff;
@@ -40,8 +41,11 @@ pub struct ClientConfig {
     /// Produce requests without an answer, per broker; 1 to 5. Without idempotence it is 1, since a
     /// retry would overtake.
     pub in_flight_max: usize,
-    /// A batch is closed at this size (`batch.size`). A larger record travels alone.
+    /// A batch is closed at this size (`batch.size`), before it is compressed. A larger record
+    /// travels alone.
     pub batch_bytes_max: usize,
+    /// What is done with the records of a batch that is closed (`compression.type`).
+    pub compression: Compression,
     /// Batches of one produce request together (`max.request.size`); a record larger than this is
     /// refused.
     pub request_bytes_max: usize,
@@ -76,6 +80,7 @@ impl ClientConfig {
             idempotence: true,
             in_flight_max: 5,
             batch_bytes_max: 512 * 1024,
+            compression: Compression::None,
             request_bytes_max: 1024 * 1024,
             linger: Duration::ZERO,
             request_timeout: Duration::from_secs(30),

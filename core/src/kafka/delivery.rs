@@ -165,7 +165,8 @@ impl Producer {
         now: Instant,
     ) -> Result<(), ClientError> {
         let Some(partition) = self.partitions.get_mut(slot.0) else { return Ok(()) };
-        let split_bytes = partition.settle(now).map_err(|error| ClientError::TailUnreadable {
+        let settled = partition.settle(&mut self.settled.compressor, now);
+        let split_bytes = settled.map_err(|error| ClientError::TailUnreadable {
             topic: topics.name(partition.topic).to_owned(),
             partition: partition.index,
             error,

@@ -111,7 +111,8 @@ impl FakeLog {
         let mut values = Vec::new();
         for batch in &self.batches {
             let batch = RecordBatches::new(batch).next().unwrap().unwrap();
-            for record in batch.records().unwrap() {
+            let mut room = Vec::new();
+            for record in batch.records(&mut room, 10 << 20).unwrap() {
                 let record = record.unwrap();
                 assert_eq!(record.offset, values.len() as i64);
                 values.push(record.value.unwrap_or_default().to_vec());

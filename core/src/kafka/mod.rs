@@ -4,7 +4,7 @@
 //!  client ──┬─► cluster ──► connection      brokers, links, open calls
 //!  dispatch ┤
 //!           ├─► topics, refresh             what exists, who leads
-//!           └─► producer ─► partition ──► batch
+//!           └─► producer ─► partition ──► batch ──► codec
 //!               delivery ──┘    └► tail     order, retries, doubts
 //!
 //!  api/, wire     requests and answers      batch_reader   what a log holds
@@ -12,11 +12,12 @@
 //! ```
 //!
 //! The kinds of request and the one version of each are in [`api`]. Kafka 2.8 to 4.1 are spoken to.
-//! Not done here: TLS and SASL, compression, transactions, consumer groups.
+//! Not done here: TLS and SASL, transactions, consumer groups.
 
 pub mod api;
 pub mod batch;
 pub mod batch_reader;
+pub mod codec;
 pub mod errors;
 pub mod partitioner;
 pub mod producer;
@@ -31,6 +32,8 @@ mod delivery;
 mod dispatch;
 mod partition;
 mod refresh;
+mod sealed_batch;
+mod settled;
 mod status;
 mod tail;
 mod topics;
@@ -45,9 +48,11 @@ mod simulation;
 pub use api::create_topics::NewTopic;
 pub use client::Client;
 pub use client_error::ClientError;
+pub use codec::Compression;
 pub use config::{Acks, ClientConfig};
 pub use errors::{ErrorClass, ErrorCode};
 pub use partition::BatchId;
 pub use producer::{AppendError, Appended};
+pub use sealed_batch::SealedBatch;
 pub use status::{ClientState, Notice, Stats};
 pub use topics::{TopicFacts, TopicId};

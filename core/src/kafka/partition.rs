@@ -22,10 +22,13 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::kafka::api::init_producer_id::ProducerIdentity;
-use crate::kafka::batch::{BatchBuilder, SealedBatch, Stamp};
+use crate::kafka::batch::{BatchBuilder, Stamp};
 use crate::kafka::batch_reader::BatchError;
 use crate::kafka::cluster::NodeIndex;
+use crate::kafka::codec::Compressor;
 use crate::kafka::errors::ErrorCode;
+use crate::kafka::sealed_batch::SealedBatch;
+use crate::kafka::settled::Settled;
 use crate::kafka::tail::Doubt;
 use crate::kafka::topics::TopicId;
 use crate::recovery::Backoff;
@@ -169,10 +172,11 @@ impl Partition {
         self.open.is_some() || self.in_flight < self.queue.len()
     }
 
-    /// Closes the open batch and puts it behind the others.
-    pub(super) fn close_open(&mut self) {
+    /// Closes the open batch and puts it behind the others. `settled` keeps account of its bytes,
+    /// which become fewer if it is compressed.
+    pub(super) fn close_open(&mut self, settled: &mut Settled) {
         let Some(open) = self.open.take() else { return };
-        let sealed = open.builder.seal(self.next);
+        let sealed = settled.seal(open.builder, self.next);
         self.next = self.next.after(sealed.count());
         let serial = self.take_serial();
         self.queue.push_back(Queued {
@@ -285,7 +289,11 @@ impl Partition {
     }
 
     /// Goes on from Draining once no answer is open. Returns the head's size if it was split.
-    pub(super) fn settle(&mut self, now: Instant) -> Result<Option<usize>, BatchError> {
+    pub(super) fn settle(
+        &mut self,
+        compressor: &mut Compressor,
+        now: Instant,
+    ) -> Result<Option<usize>, BatchError> {
         let Flow::Draining(after) = self.flow else { return Ok(None) };
         if self.in_flight != 0 {
             return Ok(None);
@@ -297,16 +305,16 @@ impl Partition {
             }
             AfterDrain::Split => {
                 self.flow = Flow::Sending;
-                return self.split_head();
+                return self.split_head(compressor);
             }
         }
         Ok(None)
     }
 
-    fn split_head(&mut self) -> Result<Option<usize>, BatchError> {
+    fn split_head(&mut self, compressor: &mut Compressor) -> Result<Option<usize>, BatchError> {
         let Some(head) = self.queue.front() else { return Ok(None) };
         let size_bytes = head.size_bytes();
-        let Some((first, second)) = head.sealed.split()? else { return Ok(None) };
+        let Some((first, second)) = head.sealed.split(compressor)? else { return Ok(None) };
         let Some(head) = self.queue.pop_front() else { return Ok(None) };
         for sealed in [second, first] {
             let serial = self.take_serial();
@@ -322,11 +330,14 @@ impl Partition {
 mod tests {
     use super::*;
     use crate::kafka::cluster::tests::node;
+    use crate::kafka::codec::Compression;
+    use crate::kafka::config::ClientConfig;
     use crate::kafka::topics::tests::topic;
 
     fn partition(batches: u64, now: Instant) -> Partition {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
         let mut partition = Partition::new(topic(0), 0, backoff, 1_000);
+        let mut settled = Settled::new(&ClientConfig::new(Vec::new()), 1_000);
         partition.leader = Some(node(0));
         partition.adopt(ProducerIdentity { id: 7, epoch: 0 });
         for batch in 0..batches {
@@ -336,9 +347,13 @@ mod tests {
             }
             let batch = BatchId(batch);
             partition.open = Some(Open { batch, builder, opened_at: now, first_ms: 1 });
-            partition.close_open();
+            partition.close_open(&mut settled);
         }
         partition
+    }
+
+    fn no_compression() -> Compressor {
+        Compressor::new(Compression::None)
     }
 
     fn send_all(partition: &mut Partition, now: Instant) -> Vec<u64> {
@@ -381,11 +396,11 @@ mod tests {
         for serial in 2..=4 {
             partition.answered(serial).unwrap();
             partition.refuse(AfterDrain::Resend { at });
-            partition.settle(now).unwrap();
+            partition.settle(&mut no_compression(), now).unwrap();
             assert!(send_all(&mut partition, at).is_empty(), "answers are open");
         }
         acknowledge(&mut partition, 5, now);
-        partition.settle(now).unwrap();
+        partition.settle(&mut no_compression(), now).unwrap();
         assert!(send_all(&mut partition, now).is_empty(), "the pause is not over");
         assert_eq!(partition.queue[0].sealed.bytes(), &bytes);
         assert_eq!(send_all(&mut partition, at), [2, 3, 4]);
@@ -411,7 +426,7 @@ mod tests {
         partition.mark_sent(node(0));
         partition.answered(1).unwrap();
         partition.refuse(AfterDrain::Split);
-        assert!(partition.settle(now).unwrap().is_some());
+        assert!(partition.settle(&mut no_compression(), now).unwrap().is_some());
         let sequences: Vec<_> =
             partition.queue.iter().map(|queued| queued.sealed.stamp().sequence).collect();
         assert_eq!(sequences, [0, 1, 3]);

@@ -9,7 +9,9 @@
 //!
 //! Batches form without waiting: an idle stream sends each record at once, a flood fills batches
 //! while up to five requests per broker are in flight. `partition` keeps the order, `tail` resolves
-//! doubts. Sizes are bytes of whole batches, as Kafka counts them against `max.message.bytes`.
+//! doubts, `settled` compresses and keeps account. Sizes are bytes of whole batches: those of open
+//! ones before they are compressed, those of closed ones as Kafka counts them against
+//! `max.message.bytes`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,10 +24,9 @@ use crate::kafka::cluster::{Cluster, NodeIndex};
 use crate::kafka::config::ClientConfig;
 use crate::kafka::connection::Sent;
 use crate::kafka::delivery::IdentityWish;
-use crate::kafka::partition::{BatchId, Flow, Open, Partition, PartitionSlot, Queued, Stored};
-use crate::kafka::status::Stats;
+use crate::kafka::partition::{BatchId, Flow, Open, Partition, PartitionSlot, Queued};
+use crate::kafka::settled::Settled;
 use crate::kafka::topics::{TopicFacts, TopicId, Topics};
-use crate::memory::Loan;
 use crate::recovery::Backoff;
 
 /// While events keep coming, a batch that does not fill is sent at this age: its partition has few
@@ -84,66 +85,6 @@ pub(super) enum Value<F> {
     Written { size_hint: usize, write: F },
 }
 
-/// Acknowledged batches, and the memory that they leave.
-#[derive(Debug)]
-pub(super) struct Settled {
-    pub(super) acknowledged: VecDeque<BatchId>,
-    pub(super) stats: Stats,
-    pub(super) buffered_bytes: usize,
-    spare: Vec<Vec<u8>>,
-    /// Of all spare buffers.
-    spare_bytes: usize,
-    spare_max: usize,
-    /// A larger buffer is not kept.
-    spare_one_bytes_max: usize,
-    memory: Loan,
-}
-
-impl Settled {
-    /// Takes a batch that is stored.
-    pub(super) fn take(&mut self, stored: Stored) {
-        let size_bytes = stored.sealed.bytes().len();
-        self.stats.records += u64::from(stored.sealed.count());
-        self.stats.bytes += size_bytes as u64;
-        self.buffered_bytes -= size_bytes;
-        if stored.is_whole {
-            self.stats.batches += 1;
-            self.acknowledged.push_back(stored.batch);
-        }
-        if let Some(memory) = stored.sealed.recycle() {
-            self.recycle(memory);
-        }
-    }
-
-    fn recycle(&mut self, buffer: Vec<u8>) {
-        let spare_max = if self.memory.is_tight() { 1 } else { self.spare_max };
-        if self.spare.len() < spare_max && buffer.capacity() <= self.spare_one_bytes_max {
-            self.spare_bytes += buffer.capacity();
-            self.spare.push(buffer);
-        } else {
-            self.memory.settle(self.held_bytes());
-        }
-    }
-
-    /// Memory for a batch.
-    fn buffer(&mut self) -> Vec<u8> {
-        let buffer = self.spare.pop().unwrap_or_default();
-        self.spare_bytes -= buffer.capacity();
-        buffer
-    }
-
-    fn held_bytes(&self) -> usize {
-        self.buffered_bytes.saturating_add(self.spare_bytes)
-    }
-
-    /// Returns the memory that holds nothing.
-    pub(super) fn release(&mut self) {
-        self.spare = Vec::new();
-        self.spare_bytes = 0;
-        self.memory.settle(self.held_bytes());
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Producer {
@@ -175,16 +116,7 @@ impl Producer {
         Self {
             partitions: Vec::new(),
             doubtful: Vec::new(),
-            settled: Settled {
-                acknowledged: VecDeque::new(),
-                stats: Stats::default(),
-                buffered_bytes: 0,
-                spare: Vec::new(),
-                spare_bytes: 0,
-                spare_max: config.buffer_bytes_max / batch_bytes_max + 1,
-                spare_one_bytes_max: batch_bytes_max.saturating_mul(2),
-                memory: config.memory.loan(batch_bytes_max.saturating_mul(2)),
-            },
+            settled: Settled::new(config, batch_bytes_max),
             listed: VecDeque::new(),
             chosen: Vec::new(),
             identity: None,
@@ -233,10 +165,14 @@ impl Producer {
         value: Value<impl FnOnce(&mut Vec<u8>)>,
         now: Instant,
     ) -> Result<Appended, AppendError> {
-        let record_max = facts.max_message_bytes.unwrap_or(usize::MAX).min(self.request_bytes_max);
+        let message_max = facts.max_message_bytes.unwrap_or(usize::MAX).min(self.request_bytes_max);
+        // The topic's limit is for what is sent. How small a record becomes that is compressed is
+        // not known yet: as in Java only the request's limit holds for it here.
+        let is_compressed = self.settled.compressor.codec().is_some();
+        let record_max = if is_compressed { self.request_bytes_max } else { message_max };
         let unknown = AppendError::UnknownPartition { partition: slot.0 as u32 };
         let partition = self.partitions.get_mut(slot.0).ok_or(unknown)?;
-        let batch_max = partition.batch_bytes_max.min(record_max);
+        let batch_max = partition.batch_bytes_max.min(message_max);
         let hint = match &value {
             Value::Null => 0,
             Value::Written { size_hint, .. } => *size_hint,
@@ -244,7 +180,7 @@ impl Producer {
         let expected = hint + key.map_or(0, <[u8]>::len) + RECORD_OVERHEAD_BYTES;
         let is_full = |open: &Open| batch_max < open.builder.size_bytes() + expected;
         if partition.open.as_ref().is_some_and(is_full) {
-            partition.close_open();
+            partition.close_open(&mut self.settled);
         }
         let mut opened = partition.open.is_none();
         let open = partition.open.get_or_insert_with(|| {
@@ -267,7 +203,7 @@ impl Producer {
             open.builder.move_last_to(&mut next.builder);
             self.settled.buffered_bytes += open.builder.size_bytes() + next.builder.size_bytes();
             self.settled.buffered_bytes -= before;
-            partition.close_open();
+            partition.close_open(&mut self.settled);
             partition.open = Some(next);
             opened = true;
         }
@@ -301,7 +237,7 @@ impl Producer {
                 return Err(AppendError::RecordTooLarge { record_bytes: size_bytes, bytes_max });
             }
             if batch_max <= size_bytes {
-                partition.close_open();
+                partition.close_open(&mut self.settled);
             }
         }
         Ok(Appended { batch, opened })
@@ -313,7 +249,7 @@ impl Producer {
             let Some(partition) = self.partitions.get_mut(slot.0) else { continue };
             let open = partition.open.as_ref().map(|open| open.batch);
             if open.is_some() && (only.is_none() || only == open) {
-                partition.close_open();
+                partition.close_open(&mut self.settled);
             }
         }
     }
@@ -407,7 +343,7 @@ impl Producer {
             if !is_urgent && due_at.is_none_or(|at| now < at) {
                 return 0;
             }
-            partition.close_open();
+            partition.close_open(&mut self.settled);
         }
         partition.next_unsent().map_or(0, Queued::size_bytes)
     }

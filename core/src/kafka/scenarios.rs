@@ -6,10 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use crate::kafka::codec::tests::ALL;
 use crate::kafka::fake_broker::{FakeCluster, Fate, address};
 use crate::kafka::{
     Acks, AppendError, Appended, BatchId, Client, ClientConfig, ClientError, ClientState,
-    ErrorCode, NewTopic, TopicId,
+    Compression, ErrorCode, NewTopic, TopicId,
 };
 use crate::link::{LinkCommand, LinkId, LinkIds};
 
@@ -325,6 +326,53 @@ fn a_record_too_large_for_the_topic_is_refused_and_the_others_are_kept() {
     assert_eq!(rig.acknowledged(), [first.batch, last.batch]);
     assert_eq!(rig.values(0), ["one", "two"]);
     assert!(rig.client.is_idle());
+}
+
+#[test]
+fn a_topics_limit_is_for_the_compressed_record_and_the_requests_for_the_plain_one() {
+    for compression in ALL {
+        let mut rig = Rig::new(|config| {
+            config.compression = compression;
+            config.request_bytes_max = 5_000;
+        });
+        rig.cluster.topics.get_mut(TOPIC).unwrap().batch_bytes_max = 300;
+        let topic = rig.topic();
+        let batch = rig.append(topic, 0, &[b'v'; 4_000]).batch;
+        let error = rig.try_append(topic, 0, &[b'v'; 6_000]).unwrap_err();
+        assert_eq!(error, AppendError::RecordTooLarge { record_bytes: 6_071, bytes_max: 5_000 });
+        rig.client.flush();
+        assert!(rig.client.stats().buffered_bytes < 300, "what is held is what is sent");
+        rig.pump().unwrap();
+        assert_eq!(rig.acknowledged(), [batch]);
+        assert_eq!(rig.values(0), ["v".repeat(4_000)]);
+        assert!(rig.client.is_idle());
+    }
+}
+
+#[test]
+fn halves_of_a_compressed_batch_are_compressed_too() {
+    for compression in [Compression::Gzip { level: 9 }, Compression::Zstd { level: 3 }] {
+        let mut rig = Rig::new(|config| config.compression = compression);
+        rig.cluster.topics.get_mut(TOPIC).unwrap().batch_bytes_max = 700;
+        rig.cluster.hides_settings = true;
+        let topic = rig.topic();
+        // Digits get smaller by half, whatever stands before them.
+        let digits = |i: u64| {
+            format!("{:060}", (i + 1).wrapping_mul(7_046_029_254_386_353_131) % 10_u64.pow(18))
+        };
+        let value = |i: u64| (0..4).map(|part| digits(4 * i + part)).collect::<String>();
+        let wanted: Vec<_> = (0..24).map(value).collect();
+        for value in &wanted {
+            rig.append(topic, 0, value.as_bytes());
+        }
+        rig.client.flush();
+        rig.pump().unwrap();
+        assert_eq!(rig.values(0), wanted);
+        let batches = &rig.cluster.topics[TOPIC].logs[0].batches;
+        assert!(1 < batches.len(), "it was split");
+        assert!(batches.iter().all(|batch| batch[22] != 0), "{compression:?}");
+        assert!(rig.client.is_idle());
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ pub(super) fn config(format: OutputFormat, brokers: usize) -> PipelineConfig {
     let encoder = || {
         let converter = match format {
             OutputFormat::Bson => Converter::ByteArray,
-            OutputFormat::Json => Converter::String,
+            OutputFormat::Json(_) => Converter::String,
         };
         Encoder::new(format, converter).expect("a pair that the connector knows")
     };

@@ -7,10 +7,13 @@ use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, Document, Timestamp, doc};
 
 use super::peers::{Peers, config, reply};
-use crate::format::OutputFormat;
+use crate::format::{JsonFormatter, OutputFormat};
+use crate::kafka::Compression;
+use crate::kafka::codec::tests::ALL;
 use crate::kafka::fake_broker::FakeCluster;
 use crate::memory::MemoryBudget;
 
+const JSON: OutputFormat = OutputFormat::Json(JsonFormatter::Default);
 const EVENTS_PER_REPLY: usize = 1_000;
 const REPLIES_PER_FLOOD: u64 = 16;
 const FLOODS: u64 = 16;
@@ -71,14 +74,15 @@ fn events() -> Vec<Document> {
     events
 }
 
-fn running(format: OutputFormat) -> Peers {
-    running_within(format, &MemoryBudget::unbounded())
+fn running_within(format: OutputFormat, memory: &MemoryBudget) -> Peers {
+    running(format, Compression::None, memory)
 }
 
-fn running_within(format: OutputFormat, memory: &MemoryBudget) -> Peers {
+fn running(format: OutputFormat, compression: Compression, memory: &MemoryBudget) -> Peers {
     let mut config = config(format, 2);
     config.session.memory = memory.clone();
     config.client.memory = memory.clone();
+    config.client.compression = compression;
     let mut cluster = FakeCluster::new(2);
     for topic in TOPICS {
         cluster.add_topic(&format!("shop.{topic}"), 3, usize::MAX);
@@ -105,24 +109,24 @@ fn send(peers: &mut Peers, reply: &[u8], floods: u64) {
     }
 }
 
-fn assert_steady(format: OutputFormat) {
+fn assert_steady(format: OutputFormat, compression: Compression, floods: u64) {
     let batch: Vec<Document> = events().into_iter().cycle().take(EVENTS_PER_REPLY).collect();
     let reply = reply(&batch, &doc! { "_data": "82FFFFFFFF" });
-    let mut peers = running(format);
+    let mut peers = running(format, compression, &MemoryBudget::unbounded());
     for round in 0..2 {
         // Buffers reach their size.
         send(&mut peers, &reply, 2);
         let before = peers.pipeline.stats();
         peers.allocations = 0;
-        send(&mut peers, &reply, FLOODS);
+        send(&mut peers, &reply, floods);
         let after = peers.pipeline.stats();
         let (allocations, batches) = (peers.allocations, after.batches - before.batches);
-        let events = FLOODS * REPLIES_PER_FLOOD * EVENTS_PER_REPLY as u64;
+        let events = floods * REPLIES_PER_FLOOD * EVENTS_PER_REPLY as u64;
         assert_eq!(after.events - before.events, events);
         assert_eq!(after.records - before.records, events);
-        let allowed = PER_BATCH_MAX * batches + PER_REPLY_MAX * FLOODS * REPLIES_PER_FLOOD;
+        let allowed = PER_BATCH_MAX * batches + PER_REPLY_MAX * floods * REPLIES_PER_FLOOD;
         println!(
-            "{format:?}, round {round}: {allocations} allocations, {events} events, {batches} batches"
+            "{format:?}, {compression:?}, round {round}: {allocations} allocations, {events} events, {batches} batches"
         );
         assert!(allowed < events / 20, "batches of a few records prove nothing: {batches}");
         assert!(
@@ -176,7 +180,7 @@ fn pipelines_that_share_little_memory_all_move_on() {
     let budget = MemoryBudget::new(2 << 20);
     let batch: Vec<Document> = events().into_iter().cycle().take(EVENTS_PER_REPLY).collect();
     let reply = reply(&batch, &doc! { "_data": "82FFFFFFFF" });
-    let mut all: Vec<Peers> = (0..4).map(|_| running_within(OutputFormat::Json, &budget)).collect();
+    let mut all: Vec<Peers> = (0..4).map(|_| running_within(JSON, &budget)).collect();
     for _ in 0..3 {
         for peers in &mut all {
             for _ in 0..REPLIES_PER_FLOOD {
@@ -193,10 +197,24 @@ fn pipelines_that_share_little_memory_all_move_on() {
 
 #[test]
 fn an_event_allocates_nothing_in_bson() {
-    assert_steady(OutputFormat::Bson);
+    assert_steady(OutputFormat::Bson, Compression::None, FLOODS);
 }
 
 #[test]
 fn an_event_allocates_nothing_in_json() {
-    assert_steady(OutputFormat::Json);
+    assert_steady(JSON, Compression::None, FLOODS);
+}
+
+#[test]
+fn an_event_allocates_nothing_in_the_other_formatters() {
+    for formatter in [JsonFormatter::Extended, JsonFormatter::Simplified] {
+        assert_steady(OutputFormat::Json(formatter), Compression::None, 2);
+    }
+}
+
+#[test]
+fn an_event_allocates_nothing_when_its_batch_is_compressed() {
+    for compression in ALL {
+        assert_steady(JSON, compression, 1);
+    }
 }

@@ -142,9 +142,18 @@ pub(crate) enum Reason {
     /// Below the least value.
     #[error("Value must be at least {0}")]
     BelowMin(i64),
+    /// Above the largest value.
+    #[error("Value must be no more than {0}")]
+    AboveMax(i64),
+    /// Outside a range, and not the one value beside it.
+    #[error("Value must be between {min} and {max} or equal to {or}")]
+    NotBetween { min: i64, max: i64, or: i64 },
     /// Not in the list.
     #[error("Invalid enumerator value. Should be one of: [{}]", .0.join(", "))]
     NotOneOf(&'static [&'static str]),
+    /// Not in the list, where Kafka itself checks.
+    #[error("String must be one of: {}", .0.join(", "))]
+    NotOneOfStrings(&'static [&'static str]),
     /// Empty where text is needed.
     #[error("String must be non-empty")]
     Empty,

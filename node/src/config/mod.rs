@@ -18,6 +18,7 @@ mod connector_file;
 mod converter;
 mod error;
 mod extended_json;
+mod json_formatter;
 mod json_lexer;
 mod mongo_uri;
 mod operation_time;

@@ -14,6 +14,7 @@
 
 use std::collections::BTreeMap;
 
+use millrace_core::kafka::Compression;
 use millrace_core::link::Address;
 
 use super::error::{Reason, Shown};
@@ -26,7 +27,6 @@ const REQUESTS_IN_FLIGHT_MAX: i64 = 5;
 pub(super) const PORT_DEFAULT: u16 = 9092;
 
 const SECURITY: &str = "TLS and SASL to Kafka come with a later version; use a PLAINTEXT listener";
-const COMPRESSION: &str = "compression comes with a later version; use compression.type=none";
 const TRANSACTIONS: &str = "exactly-once delivery comes with a later version";
 const PARTITIONER: &str =
     "Java partitioners cannot be loaded; records go where Kafka's default partitioner puts them";
@@ -41,17 +41,16 @@ const PRODUCER_PROPERTIES: &[Property] = &[
     Property::int("retries", "2147483647")
         .at_least(0)
         .accepted("a batch is sent again until it is acknowledged; giving up would lose events"),
-    Property::text("acks", "all").one_of(&["all", "-1", "0", "1"]).only(
+    Property::text("acks", "all").one_of_strings(&["all", "-1", "0", "1"]).only(
         &["all", "-1", "1"],
         "with acks=0 no broker confirms a record, so the position that is stored after it would be \
          a guess",
     ),
     Property::text("compression.type", "none")
-        .one_of(&["none", "gzip", "snappy", "lz4", "zstd"])
-        .not_yet(COMPRESSION),
-    Property::int("compression.gzip.level", "-1").accepted(COMPRESSION),
-    Property::int("compression.lz4.level", "9").accepted(COMPRESSION),
-    Property::int("compression.zstd.level", "3").accepted(COMPRESSION),
+        .one_of_strings(&["none", "gzip", "snappy", "lz4", "zstd"]),
+    Property::int("compression.gzip.level", "-1").between(1, 9).or_equal(-1),
+    Property::int("compression.lz4.level", "9").between(1, 17),
+    Property::int("compression.zstd.level", "3").between(-131_072, 22),
     Property::int("batch.size", "1048576").at_least(0),
     Property::boolean("partitioner.adaptive.partitioning.enable", "true")
         .accepted("records have keys, so their partition is given"),
@@ -108,6 +107,8 @@ pub(crate) struct ProducerSettings {
     pub(crate) bootstrap: Option<Vec<Address>>,
     /// Largest batch of one partition, uncompressed. A larger record gets a batch of its own.
     pub(crate) batch_bytes_max: u32,
+    /// What is done with a full batch.
+    pub(crate) compression: Compression,
     /// Added wait for a batch to fill.
     pub(crate) linger_ms: u64,
     /// Unacknowledged bytes at which the source is not read further.
@@ -196,6 +197,7 @@ fn settings(values: &Values, report: &mut Report) -> Option<ProducerSettings> {
     Some(ProducerSettings {
         bootstrap,
         batch_bytes_max: narrow("batch.size")?,
+        compression: compression(values)?,
         linger_ms: wide("linger.ms")?,
         buffer_bytes_max: wide("buffer.memory")?,
         request_bytes_max: narrow("max.request.size")?,
@@ -206,6 +208,22 @@ fn settings(values: &Values, report: &mut Report) -> Option<ProducerSettings> {
         requests_in_flight_max: u8::try_from(in_flight.min(REQUESTS_IN_FLIGHT_MAX)).ok()?,
         client_id: Some(values.text("client.id").to_owned()).filter(|id| !id.is_empty()),
     })
+}
+
+/// The codec with its own level; the levels of the others count for nothing.
+fn compression(values: &Values) -> Option<Compression> {
+    let level = |codec| {
+        let level = values.integer(&format!("compression.{codec}.level"))?;
+        i32::try_from(level).ok()
+    };
+    match values.text("compression.type") {
+        "none" => Some(Compression::None),
+        "gzip" => Some(Compression::Gzip { level: level("gzip")? }),
+        "snappy" => Some(Compression::Snappy),
+        "lz4" => Some(Compression::Lz4 { level: level("lz4")? }),
+        "zstd" => Some(Compression::Zstd { level: level("zstd")? }),
+        _ => None,
+    }
 }
 
 /// Reads broker addresses; a listener name before them (`PLAINTEXT://h:1`) is taken off as Java
@@ -258,6 +276,7 @@ mod tests {
             ProducerSettings {
                 bootstrap: None,
                 batch_bytes_max: 1_048_576,
+                compression: Compression::None,
                 linger_ms: 0,
                 buffer_bytes_max: 33_554_432,
                 request_bytes_max: 1_048_576,
@@ -292,7 +311,6 @@ mod tests {
     #[test]
     fn what_we_do_not_support_is_refused_by_name() {
         for (name, value) in [
-            ("compression.type", "zstd"),
             ("security.protocol", "SASL_SSL"),
             ("sasl.jaas.config", "secret"),
             ("ssl.truststore.location", "x"),
@@ -309,9 +327,68 @@ mod tests {
             );
             assert!(!error.contains("secret"));
         }
-        assert!(
-            parse(&[], &[("compression.type", "none"), ("security.protocol", "PLAINTEXT")]).is_ok()
-        );
+        assert!(parse(&[], &[("security.protocol", "PLAINTEXT")]).is_ok());
+    }
+
+    #[test]
+    fn codecs_have_the_levels_of_kafka() {
+        let compression = |worker: &[_], connector: &[_]| {
+            let (settings, notices) = parse(worker, connector).unwrap();
+            assert_eq!(notices, []);
+            settings.compression
+        };
+        for (codec, usual) in [
+            ("none", Compression::None),
+            ("gzip", Compression::Gzip { level: -1 }),
+            ("snappy", Compression::Snappy),
+            ("lz4", Compression::Lz4 { level: 9 }),
+            ("zstd", Compression::Zstd { level: 3 }),
+        ] {
+            assert_eq!(compression(&[("compression.type", codec)], &[]), usual);
+            assert_eq!(
+                compression(&[("compression.type", "gzip")], &[("compression.type", codec)]),
+                usual
+            );
+        }
+        let levels = [
+            ("compression.gzip.level", "9"),
+            ("compression.lz4.level", "17"),
+            ("compression.zstd.level", "-131072"),
+        ];
+        for (codec, wanted) in [
+            ("gzip", Compression::Gzip { level: 9 }),
+            ("lz4", Compression::Lz4 { level: 17 }),
+            ("zstd", Compression::Zstd { level: -131_072 }),
+        ] {
+            assert_eq!(compression(&levels, &[("compression.type", codec)]), wanted);
+        }
+    }
+
+    /// Printed by `ProducerConfig` of Kafka 4.1.0.
+    #[test]
+    fn wrong_codecs_and_levels_are_refused_in_kafkas_words() {
+        let gzip = "Value must be between 1 and 9 or equal to -1";
+        let names = "String must be one of: none, gzip, snappy, lz4, zstd";
+        for (name, value, words) in [
+            ("compression.type", "foo", names),
+            ("compression.type", "", names),
+            ("compression.type", "GZIP", names),
+            ("compression.gzip.level", "0", gzip),
+            ("compression.gzip.level", "10", gzip),
+            ("compression.gzip.level", "-2", gzip),
+            ("compression.gzip.level", "x", "Not a number of type INT"),
+            ("compression.lz4.level", "0", "Value must be at least 1"),
+            ("compression.lz4.level", "18", "Value must be no more than 17"),
+            ("compression.zstd.level", "23", "Value must be no more than 22"),
+            ("compression.zstd.level", "-131073", "Value must be at least -131072"),
+            ("acks", "2", "String must be one of: all, -1, 0, 1"),
+        ] {
+            let error = parse(&[], &[(name, value)]).unwrap_err().to_string();
+            let wanted = format!(
+                "Invalid value {value} for configuration producer.override.{name}: {words}"
+            );
+            assert!(error.ends_with(&wanted), "{error}");
+        }
     }
 
     #[test]

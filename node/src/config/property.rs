@@ -43,7 +43,9 @@ pub(crate) enum Kind {
 enum Check {
     Any,
     AtLeast(i64),
+    Between { min: i64, max: i64, or: Option<i64> },
     NonEmpty,
+    OneOfStrings(&'static [&'static str]),
     OneOf { values: &'static [&'static str], any_case: bool, or_empty: bool },
 }
 
@@ -101,6 +103,26 @@ impl Property {
     /// `Range.atLeast`.
     pub(crate) const fn at_least(mut self, min: i64) -> Self {
         self.check = Check::AtLeast(min);
+        self
+    }
+
+    /// `Range.between`.
+    pub(crate) const fn between(mut self, min: i64, max: i64) -> Self {
+        self.check = Check::Between { min, max, or: None };
+        self
+    }
+
+    /// One value more, outside of the range.
+    pub(crate) const fn or_equal(mut self, value: i64) -> Self {
+        if let Check::Between { min, max, .. } = self.check {
+            self.check = Check::Between { min, max, or: Some(value) };
+        }
+        self
+    }
+
+    /// `ValidString.in`: one of `values`, as written.
+    pub(crate) const fn one_of_strings(mut self, values: &'static [&'static str]) -> Self {
+        self.check = Check::OneOfStrings(values);
         self
     }
 
@@ -195,6 +217,18 @@ impl Check {
             (Self::AtLeast(min), Value::Integer(number)) if *number < min => {
                 Some(Reason::BelowMin(min))
             }
+            (Self::Between { min, max, or }, Value::Integer(number))
+                if !(min..=max).contains(number) && or != Some(*number) =>
+            {
+                Some(match or {
+                    Some(or) => Reason::NotBetween { min, max, or },
+                    None if *number < min => Reason::BelowMin(min),
+                    None => Reason::AboveMax(max),
+                })
+            }
+            (Self::OneOfStrings(values), Value::Text(text)) if !values.contains(&text.as_str()) => {
+                Some(Reason::NotOneOfStrings(values))
+            }
             (Self::NonEmpty, Value::Text(text)) if text.is_empty() => Some(Reason::Empty),
             (Self::OneOf { values, any_case, or_empty }, Value::Text(text)) => {
                 let known = values.iter().any(|value| {
@@ -203,7 +237,15 @@ impl Check {
                 let empty_is_fine = or_empty && text.is_empty();
                 (!known && !empty_is_fine).then_some(Reason::NotOneOf(values))
             }
-            (Self::Any | Self::AtLeast(_) | Self::NonEmpty | Self::OneOf { .. }, _) => None,
+            (
+                Self::Any
+                | Self::AtLeast(_)
+                | Self::Between { .. }
+                | Self::NonEmpty
+                | Self::OneOf { .. }
+                | Self::OneOfStrings(_),
+                _,
+            ) => None,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Holding a [`SourceConfig`] means that every rule was checked; [`super::source_check`] makes one.
 //! Times are in milliseconds, sizes in bytes, batch sizes in events. Defaults are Java's.
 
+use millrace_core::format::JsonFormatter;
+
 use super::converter::ConverterKind;
 use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
@@ -164,8 +166,8 @@ pub(crate) struct Output {
 pub(crate) enum OutputFormat {
     /// The document as it is.
     Bson,
-    /// Text of the formatter `DefaultJson`.
-    Json,
+    /// Text of this formatter.
+    Json(JsonFormatter),
 }
 
 impl SourcePartition {

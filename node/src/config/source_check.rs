@@ -8,11 +8,14 @@
 //! All problems of a file are collected; only a foreign connector class ends the check at once,
 //! because its properties stand in no table here.
 
+use millrace_core::format::JsonFormatter;
+
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate, family};
 use super::connector_file::ConnectorFile;
 use super::converter::{ConverterKind, parse_converter, warn_of_idle_settings};
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::extended_json::stages_from_json;
+use super::json_formatter::parse_formatter;
 use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
 use super::producer::parse_producer;
@@ -60,8 +63,9 @@ impl SourceConfig {
         let mongo = connection(values.text("connection.uri"), report);
         let pipeline = pipeline(values.text("pipeline"), report);
         let startup = startup(&values, report);
-        let key = output("key", &values, file, worker.key_converter, report);
-        let value = output("value", &values, file, worker.value_converter, report);
+        let formatter = parse_formatter(values.text("output.json.formatter"), report);
+        let key = output("key", &values, formatter, file, worker.key_converter, report);
+        let value = output("value", &values, formatter, file, worker.value_converter, report);
         let topic_creation = parse_topic_creation(given, worker.topic_creation_enable, report);
         let overrides = given.iter().filter_map(|(name, value)| {
             Some((name.strip_prefix(OVERRIDE)?.to_owned(), value.clone()))
@@ -214,6 +218,7 @@ fn publish(values: &Values, report: &mut Report) -> Publish {
 fn output(
     side: &str,
     values: &Values,
+    formatter: JsonFormatter,
     file: &ConnectorFile,
     of_worker: ConverterKind,
     report: &mut Report,
@@ -226,14 +231,17 @@ fn output(
         of_worker
     };
     let written = values.text(&property);
-    let format =
-        if written.eq_ignore_ascii_case("bson") { OutputFormat::Bson } else { OutputFormat::Json };
+    let format = if written.eq_ignore_ascii_case("bson") {
+        OutputFormat::Bson
+    } else {
+        OutputFormat::Json(formatter)
+    };
     let conflict = match (format, converter) {
-        (OutputFormat::Json, ConverterKind::String | ConverterKind::Json { .. })
+        (OutputFormat::Json(_), ConverterKind::String | ConverterKind::Json { .. })
         | (OutputFormat::Bson, ConverterKind::ByteArray | ConverterKind::Json { .. }) => {
             return Some(Output { format, converter });
         }
-        (OutputFormat::Json, ConverterKind::ByteArray) => {
+        (OutputFormat::Json(_), ConverterKind::ByteArray) => {
             format!(
                 "ByteArrayConverter takes no text; use {property}=bson, or {role}=…StringConverter"
             )
@@ -293,8 +301,9 @@ mod tests {
         assert_eq!(config.topic.prefix, "mongo.");
         assert_eq!(config.await_time_ms, 5000);
         let converter = ConverterKind::Json { schemas: true };
-        assert_eq!(config.key, Output { format: OutputFormat::Json, converter });
-        assert_eq!(config.value, Output { format: OutputFormat::Json, converter });
+        let format = OutputFormat::Json(JsonFormatter::Default);
+        assert_eq!(config.key, Output { format, converter });
+        assert_eq!(config.value, Output { format, converter });
         assert_eq!(config.topic_creation, TopicCreation::ByBroker);
     }
 
@@ -374,6 +383,14 @@ mod tests {
     }
 
     #[test]
+    fn one_formatter_writes_keys_and_values() {
+        let class = "com.mongodb.kafka.connect.source.json.formatter.SimplifiedJson";
+        let config = with(&format!("output.json.formatter={class}"));
+        let format = OutputFormat::Json(JsonFormatter::Simplified);
+        assert_eq!((config.key.format, config.value.format), (format, format));
+    }
+
+    #[test]
     fn format_and_converter_must_fit() {
         assert!(error("output.format.key=bson").ends_with(
             "Invalid value bson for configuration output.format.key: StringConverter takes no \
@@ -404,7 +421,7 @@ mod tests {
             "startup.mode.copy.existing.max.threads=2",
             "output.format.value=schema",
             "output.schema.infer.value=true",
-            "output.json.formatter=com.mongodb.kafka.connect.source.json.formatter.SimplifiedJson",
+            "output.json.formatter=com.x.MyJson",
             "errors.tolerance=all",
             "mongo.errors.tolerance=all",
             "errors.deadletterqueue.topic.name=d",
@@ -423,7 +440,6 @@ mod tests {
             "predicates.p.type=x",
             "consumer.override.x=y",
             "admin.override.x=y",
-            "producer.override.compression.type=gzip",
             "topic.creation.groups=g",
         ] {
             let name = line.split('=').next().unwrap();

@@ -71,8 +71,7 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
     Property::boolean("output.schema.infer.value", "false").not_yet(SCHEMA),
     Property::optional("output.schema.key", Kind::Text).not_yet(SCHEMA),
     Property::optional("output.schema.value", Kind::Text).not_yet(SCHEMA),
-    Property::text("output.json.formatter", DEFAULT_JSON)
-        .not_yet("the formatters ExtendedJson and SimplifiedJson come with a later version"),
+    Property::text("output.json.formatter", DEFAULT_JSON),
     Property::text("startup.mode", "")
         .one_of_any_case(&["latest", "timestamp", "copy_existing"])
         .or_empty()

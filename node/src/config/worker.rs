@@ -280,7 +280,6 @@ mod tests {
             ("config.providers=file", "config.providers"),
             ("config.providers.file.class=x", "config.providers.file.class"),
             ("producer.acks=0", "producer.acks"),
-            ("producer.compression.type=lz4", "producer.compression.type"),
             (
                 "connector.client.config.override.policy=None",
                 "connector.client.config.override.policy",

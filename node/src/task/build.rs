@@ -135,6 +135,7 @@ fn client(
         idempotence: true,
         in_flight_max: usize::from(producer.requests_in_flight_max),
         batch_bytes_max: producer.batch_bytes_max as usize,
+        compression: producer.compression,
         request_bytes_max: producer.request_bytes_max as usize,
         linger: Duration::from_millis(producer.linger_ms),
         request_timeout: Duration::from_millis(u64::from(producer.request_timeout_ms)),
@@ -166,7 +167,7 @@ fn records(source: &SourceConfig) -> Result<RecordConfig, format::EncoderError> 
 fn encoder(output: Output) -> Result<format::Encoder, format::EncoderError> {
     let format = match output.format {
         OutputFormat::Bson => format::OutputFormat::Bson,
-        OutputFormat::Json => format::OutputFormat::Json,
+        OutputFormat::Json(formatter) => format::OutputFormat::Json(formatter),
     };
     let converter = match output.converter {
         ConverterKind::ByteArray => format::Converter::ByteArray,

@@ -1,0 +1,163 @@
+//! What becomes of batches that are full and of those that are stored: their bytes, counted and used
+//! again.
+//!
+//! ```text
+//!  open batch ── seal ──► compressed, in a buffer of its size ─── stored ──► spare_compressed
+//!      ▲                │ or as it is ───────────────────────── stored ─┐
+//!      └───── spare ◄───┴── the open batch's buffer, at once ◄──────────┘
+//! ```
+//!
+//! `buffered_bytes` counts open batches as they are and closed ones as they are sent. Compressing
+//! takes place in [`Settled::seal`], on the thread that runs the pipeline: whoever moves it to
+//! another one finds there all that it needs.
+
+use std::collections::VecDeque;
+
+use crate::kafka::batch::{BatchBuilder, Stamp};
+use crate::kafka::codec::Compressor;
+use crate::kafka::config::ClientConfig;
+use crate::kafka::partition::{BatchId, Stored};
+use crate::kafka::sealed_batch::SealedBatch;
+use crate::kafka::status::Stats;
+use crate::memory::Loan;
+
+/// Memory of compressed batches comes in multiples of this, so that the next one fits, too.
+const COMPRESSED_STEP_BYTES: usize = 4_096;
+
+/// Acknowledged batches, and the memory that they leave.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) acknowledged: VecDeque<BatchId>,
+    pub(super) stats: Stats,
+    pub(super) buffered_bytes: usize,
+    pub(super) compressor: Compressor,
+    /// Of open batches.
+    spare: Spare,
+    /// Of compressed ones.
+    spare_compressed: Spare,
+    spare_max: usize,
+    pub(super) memory: Loan,
+}
+
+/// Buffers that hold nothing.
+#[derive(Debug)]
+struct Spare {
+    buffers: Vec<Vec<u8>>,
+    /// Of all of them.
+    bytes: usize,
+    /// A larger one is not kept.
+    one_bytes_max: usize,
+}
+
+impl Spare {
+    fn new(one_bytes_max: usize) -> Self {
+        Self { buffers: Vec::new(), bytes: 0, one_bytes_max }
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let buffer = self.buffers.pop()?;
+        self.bytes -= buffer.capacity();
+        Some(buffer)
+    }
+
+    /// Whether it is kept.
+    fn put(&mut self, buffer: Vec<u8>, count_max: usize) -> bool {
+        let is_kept = self.buffers.len() < count_max && buffer.capacity() <= self.one_bytes_max;
+        if is_kept {
+            self.bytes += buffer.capacity();
+            self.buffers.push(buffer);
+        }
+        is_kept
+    }
+
+    fn release(&mut self) {
+        self.buffers = Vec::new();
+        self.bytes = 0;
+    }
+}
+
+impl Settled {
+    pub(super) fn new(config: &ClientConfig, batch_bytes_max: usize) -> Self {
+        Self {
+            acknowledged: VecDeque::new(),
+            stats: Stats::default(),
+            buffered_bytes: 0,
+            compressor: Compressor::new(config.compression),
+            spare: Spare::new(batch_bytes_max.saturating_mul(2)),
+            spare_compressed: Spare::new(batch_bytes_max),
+            spare_max: config.buffer_bytes_max / batch_bytes_max + 1,
+            memory: config.memory.loan(batch_bytes_max.saturating_mul(2)),
+        }
+    }
+
+    /// Memory for an open batch.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
+        self.spare.take().unwrap_or_default()
+    }
+
+    /// Finishes an open batch, whose bytes are counted already. A compressed one leaves its buffer
+    /// to the next open batch at once.
+    pub(super) fn seal(&mut self, builder: BatchBuilder, stamp: Stamp) -> SealedBatch {
+        if self.compressor.codec().is_none() {
+            return builder.seal(stamp);
+        }
+        let open_bytes = builder.size_bytes();
+        let spare = &mut self.spare_compressed;
+        let (sealed, left_over) = builder.seal_compressed(stamp, &mut self.compressor, |bytes| {
+            // A buffer that is far too large would hold memory that nobody counts.
+            let fits = |buffer: &Vec<u8>| {
+                (bytes..=bytes.saturating_mul(2) + COMPRESSED_STEP_BYTES)
+                    .contains(&buffer.capacity())
+            };
+            let capacity = bytes.next_multiple_of(COMPRESSED_STEP_BYTES);
+            spare.take().filter(fits).unwrap_or_else(|| Vec::with_capacity(capacity))
+        });
+        self.buffered_bytes = self.buffered_bytes + sealed.bytes().len() - open_bytes;
+        if let Some(buffer) = left_over {
+            self.recycle(buffer);
+        }
+        sealed
+    }
+
+    /// Takes a batch that is stored.
+    pub(super) fn take(&mut self, stored: Stored) {
+        let size_bytes = stored.sealed.bytes().len();
+        self.stats.records += u64::from(stored.sealed.count());
+        self.stats.bytes += size_bytes as u64;
+        self.buffered_bytes -= size_bytes;
+        if stored.is_whole {
+            self.stats.batches += 1;
+            self.acknowledged.push_back(stored.batch);
+        }
+        let is_compressed = stored.sealed.codec().is_some();
+        if let Some(buffer) = stored.sealed.recycle() {
+            self.keep(buffer, is_compressed);
+        }
+    }
+
+    /// Takes the memory of an open batch that is not needed any more.
+    pub(super) fn recycle(&mut self, buffer: Vec<u8>) {
+        self.keep(buffer, false);
+    }
+
+    fn keep(&mut self, buffer: Vec<u8>, was_compressed: bool) {
+        let count_max = if self.memory.is_tight() { 1 } else { self.spare_max };
+        let spare = if was_compressed { &mut self.spare_compressed } else { &mut self.spare };
+        if !spare.put(buffer, count_max) {
+            self.memory.settle(self.held_bytes());
+        }
+    }
+
+    pub(super) fn held_bytes(&self) -> usize {
+        self.buffered_bytes
+            .saturating_add(self.spare.bytes)
+            .saturating_add(self.spare_compressed.bytes)
+    }
+
+    /// Returns the memory that holds nothing.
+    pub(super) fn release(&mut self) {
+        self.spare.release();
+        self.spare_compressed.release();
+        self.memory.settle(self.held_bytes());
+    }
+}
