@@ -7,43 +7,58 @@
 //!  large     16 KB    20 fields
 //!  huge       1 MB    50 fields
 //!  all        1 KB    10 fields    every BSON type, text beyond ASCII, control characters
+//!  cjk, emoji, numbers, binary, nested    1 KB of one kind of value each: see `texts`
 //! ```
 //!
 //! Each document stands in an insert as a change stream of MongoDB 6.0 sends it. A corpus has several events, so that
 //! no branch is foretold from the one before.
 
-use bson::{Timestamp, doc};
+mod texts;
+
+use bson::{Document, Timestamp, doc};
 use millrace_loadgen::document::{DocumentShape, Kinds};
 use millrace_loadgen::workload::{Collections, Key, KeySpread, Mix, Workload};
 
 /// Change events of one kind.
 pub(crate) struct Corpus {
-    pub(crate) name: &'static str,
     /// BSON.
     pub(crate) events: Vec<Vec<u8>>,
 }
 
-impl Corpus {
-    /// Mean size of an event.
-    pub(crate) fn event_bytes(&self) -> usize {
-        self.events.iter().map(Vec::len).sum::<usize>() / self.events.len().max(1)
-    }
-}
-
 /// Every corpus, the smallest documents first.
-pub(crate) fn all() -> Vec<Corpus> {
+pub(crate) const NAMES: [&str; 11] = [
+    "small", "plain", "wide", "large", "huge", "all", "cjk", "emoji", "numbers", "binary", "nested",
+];
+
+/// The corpus of this name. No other is made: under valgrind that takes longer than what is counted.
+pub(crate) fn named(name: &str) -> Option<Corpus> {
     let plain = DocumentShape::PLAIN_1_KB;
-    vec![
-        corpus("small", 64, DocumentShape { bytes: 100, fields: 2, ..plain }),
-        corpus("plain", 64, plain),
-        corpus("wide", 64, DocumentShape { fields: 40, ..plain }),
-        corpus("large", 16, DocumentShape { bytes: 16 << 10, fields: 20, ..plain }),
-        corpus("huge", 2, DocumentShape { bytes: 1 << 20, fields: 50, ..plain }),
-        corpus("all", 64, DocumentShape { kinds: Kinds::All, unicode: true, ..plain }),
-    ]
+    Some(match name {
+        "small" => corpus(64, DocumentShape { bytes: 100, fields: 2, ..plain }),
+        "plain" => corpus(64, plain),
+        "wide" => corpus(64, DocumentShape { fields: 40, ..plain }),
+        "large" => corpus(16, DocumentShape { bytes: 16 << 10, fields: 20, ..plain }),
+        "huge" => corpus(2, DocumentShape { bytes: 1 << 20, fields: 50, ..plain }),
+        "all" => corpus(64, DocumentShape { kinds: Kinds::All, unicode: true, ..plain }),
+        "cjk" => corpus_of(texts::cjk),
+        "emoji" => corpus_of(texts::emoji),
+        "numbers" => corpus_of(texts::numbers),
+        "binary" => corpus_of(texts::binary),
+        "nested" => corpus_of(texts::nested),
+        _ => return None,
+    })
 }
 
-fn corpus(name: &'static str, count: u32, document: DocumentShape) -> Corpus {
+fn corpus_of(document: fn(u64) -> Document) -> Corpus {
+    let event = |number: u32| {
+        let key = Key { writer: 0, number };
+        let document = document(u64::from(number));
+        insert(document, key.id(), number)
+    };
+    Corpus { events: (0..64).map(event).collect() }
+}
+
+fn corpus(count: u32, document: DocumentShape) -> Corpus {
     let workload = Workload {
         seed: 42,
         database: "shop".to_owned(),
@@ -54,20 +69,23 @@ fn corpus(name: &'static str, count: u32, document: DocumentShape) -> Corpus {
         document: document.into(),
         key_spread: KeySpread::Uniform,
     };
-    Corpus { name, events: (0..count).map(|number| insert(&workload, number)).collect() }
+    let event = |number| {
+        let key = Key { writer: 0, number };
+        insert(workload.document(key, 0), key.id(), number)
+    };
+    Corpus { events: (0..count).map(event).collect() }
 }
 
-fn insert(workload: &Workload, number: u32) -> Vec<u8> {
-    let key = Key { writer: 0, number };
+fn insert(document: Document, id: i64, number: u32) -> Vec<u8> {
     let time = Timestamp { time: 1_790_000_000, increment: number + 1 };
     let event = doc! {
         "_id": { "_data": format!("82{:08X}{:08X}2B022C0100296E5A10{:064X}", time.time, time.increment, number) },
         "operationType": "insert",
         "clusterTime": time,
         "wallTime": bson::DateTime::from_millis(1_790_000_000_000 + i64::from(number)),
-        "fullDocument": workload.document(key, 0),
+        "fullDocument": document,
         "ns": { "db": "shop", "coll": "orders" },
-        "documentKey": { "_id": key.id() },
+        "documentKey": { "_id": id },
     };
     event.to_vec().expect("an event has bytes")
 }

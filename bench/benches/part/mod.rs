@@ -5,14 +5,20 @@ use std::hint::black_box;
 use millrace_core::event::ChangeEvent;
 use millrace_core::format::{Converter, Encoder, JsonFormatter, OutputFormat};
 use millrace_core::kafka::batch::{BatchBuilder, Stamp};
+use millrace_core::kafka::partitioner::partition_for_key;
 use millrace_core::mongo::bson::RawDoc;
+use millrace_core::route::Router;
 
 /// A batch is sealed when it has this many bytes.
 const BATCH_BYTES_MAX: usize = 1 << 20;
 
+/// Partitions of the topic that keys are spread over.
+const PARTITIONS: u32 = 12;
+
 /// One part and its memory.
 pub(crate) struct Part {
     work: Work,
+    router: Router,
     out: Vec<u8>,
     batch: Option<BatchBuilder>,
 }
@@ -21,25 +27,49 @@ pub(crate) struct Part {
 enum Work {
     /// Walks the event's top-level fields.
     Event,
+    /// Walks them and finds the topic.
+    Route,
+    /// Sums up its bytes as the checksum of a batch does.
+    Crc32c,
+    /// Copies it whole.
+    Bson(Encoder),
     /// Writes it as text.
     Json(Encoder),
     /// Writes it as text inside a JSON string.
     Quoted(Encoder),
     /// Walks it and appends it to a record batch, checksum included.
     Batch(Encoder),
+    /// The whole way of an event: fields, topic, key, partition, batch, checksum.
+    Path(Encoder),
 }
 
 impl Part {
     /// Every part.
-    pub(crate) const NAMES: [&str; 7] =
-        ["event", "json", "extended", "simplified", "quoted", "batch", "batch-json"];
+    pub(crate) const NAMES: [&str; 12] = [
+        "event",
+        "route",
+        "crc32c",
+        "bson",
+        "json",
+        "extended",
+        "simplified",
+        "quoted",
+        "batch",
+        "batch-json",
+        "path-bson",
+        "path-json",
+    ];
 
     pub(crate) fn named(name: &str) -> Option<Self> {
         let encoder = |format, converter| Encoder::new(format, converter).ok();
         let by = |formatter| encoder(OutputFormat::Json(formatter), Converter::String);
         let text = by(JsonFormatter::Default)?;
+        let raw = encoder(OutputFormat::Bson, Converter::ByteArray)?;
         let work = match name {
             "event" => Work::Event,
+            "route" => Work::Route,
+            "crc32c" => Work::Crc32c,
+            "bson" => Work::Bson(raw),
             "json" => Work::Json(text),
             "extended" => Work::Json(by(JsonFormatter::Extended)?),
             "simplified" => Work::Json(by(JsonFormatter::Simplified)?),
@@ -47,11 +77,14 @@ impl Part {
                 OutputFormat::Json(JsonFormatter::Default),
                 Converter::Json { schemas_enable: false },
             )?),
-            "batch" => Work::Batch(encoder(OutputFormat::Bson, Converter::ByteArray)?),
+            "batch" => Work::Batch(raw),
             "batch-json" => Work::Batch(text),
+            "path-bson" => Work::Path(raw),
+            "path-json" => Work::Path(text),
             _ => return None,
         };
-        Some(Self { work, out: Vec::new(), batch: None })
+        let router = Router::new("bench", "", ".");
+        Some(Self { work, router, out: Vec::new(), batch: None })
     }
 
     pub(crate) fn run(&mut self, event: &[u8]) {
@@ -60,17 +93,38 @@ impl Part {
             Work::Event => {
                 black_box(ChangeEvent::parse(document).expect("an event of the corpus"));
             }
-            Work::Json(encoder) | Work::Quoted(encoder) => {
+            Work::Route => {
+                let change = ChangeEvent::parse(document).expect("an event of the corpus");
+                black_box(self.route(&change));
+            }
+            Work::Crc32c => {
+                black_box(crc32c::crc32c(event));
+            }
+            Work::Bson(encoder) | Work::Json(encoder) | Work::Quoted(encoder) => {
                 self.out.clear();
                 encoder.encode(document, &mut self.out).expect("an event of the corpus");
                 black_box(self.out.as_slice());
             }
-            Work::Batch(encoder) => self.append(encoder, document),
+            Work::Batch(encoder) => {
+                let change = ChangeEvent::parse(document).expect("an event of the corpus");
+                self.append(encoder, document, &change);
+            }
+            Work::Path(encoder) => {
+                let change = ChangeEvent::parse(document).expect("an event of the corpus");
+                black_box(self.route(&change));
+                self.append(encoder, document, &change);
+                black_box(partition_for_key(&self.out, PARTITIONS));
+            }
         }
     }
 
-    fn append(&mut self, encoder: Encoder, document: RawDoc<'_>) {
-        let change = ChangeEvent::parse(document).expect("an event of the corpus");
+    fn route(&mut self, change: &ChangeEvent<'_>) -> usize {
+        let database = change.database.expect("a namespace of the corpus");
+        let topic = self.router.route(database, change.collection);
+        topic.expect("a topic of the corpus").index()
+    }
+
+    fn append(&mut self, encoder: Encoder, document: RawDoc<'_>, change: &ChangeEvent<'_>) {
         self.out.clear();
         if let Some(key) = change.document_key {
             encoder.encode(key, &mut self.out).expect("a key of the corpus");

@@ -225,6 +225,7 @@ mod tests {
                 records[33].value.as_mut().expect("a value").pop();
             });
             assert_eq!(cut.faults.corrupted, 1, "{cut:?}");
+            assert!(cut.examples[0].starts_with("record 33: "), "{cut:?}");
         }
     }
 

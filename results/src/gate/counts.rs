@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo bench -p millrace-bench --bench instructions -- --json
-//!     [{"corpus": "plain", "part": "json", "event_bytes": 1024, "instructions_per_event": 5120}, ...]
+//!     [{"corpus": "plain", "part": "json", "event_bytes": 1024, "instructions_per_event": 5120,
+//!       "allocations_per_1000_events": 0}, ...]            the last is not in counts from before there was one
 //! anything else that is counted
 //!     {"allocations per event": 0, "system calls per 1000 events": 12}
 //! ```
@@ -61,9 +62,12 @@ pub fn parse(text: &str) -> Result<Counts> {
                         format!("cannot read the counts: {row} has no text {name:?}")
                     })
                 };
-                let name =
-                    format!("{}/{} instructions per event", field("corpus")?, field("part")?);
-                add(name, row.get("instructions_per_event").unwrap_or(&Value::Null))?;
+                let part = format!("{}/{}", field("corpus")?, field("part")?);
+                let instructions = row.get("instructions_per_event").unwrap_or(&Value::Null);
+                add(format!("{part} instructions per event"), instructions)?;
+                if let Some(allocations) = row.get("allocations_per_1000_events") {
+                    add(format!("{part} allocations per 1000 events"), allocations)?;
+                }
             }
         }
         Value::Object(fields) => {
@@ -154,6 +158,21 @@ mod tests {
         assert!(judge(&new, &accepted()).findings[0].what.contains("--accept"));
         new.retain(|name, _| !name.contains("json"));
         assert!(!judge(&new, &accepted()).passed());
+    }
+
+    #[test]
+    fn allocations_stand_beside_instructions_and_one_more_is_an_alarm() {
+        let with = |allocations: u32| {
+            let field = format!("\"allocations_per_1000_events\":{allocations},\"part\":\"json\"");
+            parse(&BENCH.replace("\"part\":\"json\"", &field)).expect("well-formed")
+        };
+        assert_eq!(with(0).len(), 3);
+        let accepted = CountsRecord { counts: with(0), ..accepted() };
+        assert!(judge(&with(0), &accepted).passed());
+        let report = judge(&with(1), &accepted);
+        assert!(!report.passed());
+        let text = report.text();
+        assert!(text.contains("plain/json allocations per 1000 events: 0 became 1"), "{text}");
     }
 
     #[test]
