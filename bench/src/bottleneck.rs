@@ -90,11 +90,11 @@ fn ceiling(share: f64, shares: &str) -> String {
     let percent = share * 100.0;
     if FULL <= share {
         return format!(
-            "the node itself, its core was busy for {percent:.0} % of the time ({shares})"
+            "the node itself, its core was busy for {percent:.1} % of the time ({shares})"
         );
     }
     format!(
-        "no ceiling of the node, its core was busy for {percent:.0} % of the time only: the rig's servers kept it \
+        "no ceiling of the node, its core was busy for {percent:.1} % of the time only: the rig's servers kept it \
          waiting, or took its core ({shares})"
     )
 }
