@@ -23,6 +23,8 @@ use crate::alone::NODE_CORE_SHARE;
 const NEAR: f64 = 0.9;
 /// A thread or machine that is busy for this part of the time is full.
 const FULL: f64 = 0.9;
+/// A server that waits for a CPU for this part of the time has not the machine that it needs.
+const WAITED: f64 = 0.01;
 
 /// One sentence for each arm that replicated and counts; `None` if there was none.
 pub fn of(arms: &[ArmRecord]) -> Option<String> {
@@ -56,7 +58,8 @@ fn sentence(arm: &ArmRecord) -> Option<String> {
 }
 
 fn wall(round: &RoundRecord, arm: &ArmRecord) -> String {
-    let busy = round.counters.get("server_busy").and_then(Value::as_f64);
+    let share = |counter: &str| round.counters.get(counter).and_then(Value::as_f64);
+    let (busy, waited) = (share("server_busy"), share("server_waited"));
     let cores = cores(round);
     let of = |process: &str| {
         cores.iter().find(|(name, _)| name == process).map_or(0.0, |(_, used)| *used)
@@ -71,10 +74,13 @@ fn wall(round: &RoundRecord, arm: &ArmRecord) -> String {
     if arm.sink_ratio.is_some_and(|ratio| NEAR <= ratio) {
         return format!("the broker, it takes no more from a null writer ({shares})");
     }
-    if arm.null_ratio.is_some_and(|ratio| NEAR <= ratio) || busy.is_some_and(|busy| FULL <= busy) {
+    if arm.null_ratio.is_some_and(|ratio| NEAR <= ratio) || busy.is_some_and(|busy| FULL <= busy + waited.unwrap_or(0.0)) {
         let busy = busy
             .map_or(String::new(), |busy| format!("its thread busy for {:.0} %, ", busy * 100.0));
-        return format!("mongod's change stream ({busy}{shares})");
+        let waited = waited.filter(|waited| WAITED <= *waited).map_or(String::new(), |waited| {
+            format!("waiting for a CPU for {:.0} %, ", waited * 100.0)
+        });
+        return format!("mongod's change stream ({busy}{waited}{shares})");
     }
     if machine * FULL <= used {
         return format!("the machine, all {machine:.0} cores are in use ({shares})");
@@ -130,6 +136,14 @@ mod tests {
         round.usage = ["arm", "mongod"].into_iter().zip(cpu_us).map(usage).collect();
         round.counters.insert("server_busy".to_owned(), json!(busy));
         ArmRecord { null_ratio, ..ArmRecord::from_rounds("node-json".to_owned(), vec![round]) }
+    }
+
+    #[test]
+    fn a_server_that_waits_for_a_cpu_is_the_wall_and_the_wait_is_told() {
+        let mut arm = arm([1.0, 50.0], 0.84, Some(0.85));
+        arm.rounds[0].counters.insert("server_waited".to_owned(), json!(0.12));
+        let said = of(&[arm]).expect("a sentence");
+        assert!(said.contains("busy for 84 %, waiting for a CPU for 12 %"), "{said}");
     }
 
     #[test]

@@ -115,6 +115,7 @@ pub fn node_round(round: u32, reading: &NodeReading) -> RoundRecord {
         ("start_ms".to_owned(), json!(reading.start.as_millis() as u64)),
         ("cpu_system_share".to_owned(), json!(reading.used.arm_system_share)),
         ("server_busy".to_owned(), json!(reading.used.mongod_busy)),
+        ("server_waited".to_owned(), json!(reading.used.mongod_waited)),
         ("host_stolen".to_owned(), json!(reading.used.host_stolen)),
     ]);
     RoundRecord {

@@ -202,7 +202,7 @@ impl Tally {
         let host_stolen = MachineTimes::read().map_or(0.0, |now| now.stolen_since(machine));
         let busy = threads.zip(plan.server_pid.and_then(|pid| ThreadTimes::read(pid).ok()));
         let server_busy = busy.map(|(before, after)| {
-            after.busiest_since(&before).as_secs_f64() / window.as_secs_f64().max(1e-9)
+            after.busiest_since(&before).ran.as_secs_f64() / window.as_secs_f64().max(1e-9)
         });
         Ok(NullReading {
             events: self.events,

@@ -176,6 +176,7 @@ impl Follow {
                     ("generator_built_per_s".to_owned(), json!(self.ceiling.built_per_s)),
                     ("generator_priority_raised".to_owned(), json!(reading.is_raised)),
                     ("server_busy".to_owned(), json!(read.used.mongod_busy)),
+                    ("server_waited".to_owned(), json!(read.used.mongod_waited)),
                 ])
                 .collect(),
             latency: Some(latency),

@@ -155,41 +155,57 @@ impl MachineTimes {
     }
 }
 
-/// CPU time of every thread of a process at one moment.
+/// What a thread had of the CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadTime {
+    /// It ran.
+    pub ran: Duration,
+    /// It could have run, and others did: time in the queue of a CPU. Zero where the kernel keeps no account of it.
+    pub waited: Duration,
+}
+
+/// Times of every thread of a process at one moment.
 #[derive(Debug)]
-pub struct ThreadTimes(HashMap<u64, u64>);
+pub struct ThreadTimes(HashMap<u64, ThreadTime>);
 
 impl ThreadTimes {
     /// Reads all threads of `pid`. Threads that end meanwhile are left out.
     pub fn read(pid: u32) -> io::Result<Self> {
-        let mut ticks = HashMap::new();
+        let mut times = HashMap::new();
         for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
             let entry = entry?;
             let Some(thread) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
-            if let Ok(used) = read_ticks(&format!("/proc/{pid}/task/{thread}/stat")) {
-                ticks.insert(thread, used);
-            }
+            let folder = format!("/proc/{pid}/task/{thread}");
+            let exact = fs::read_to_string(format!("{folder}/schedstat"));
+            let time = match exact.ok().as_deref().and_then(parse_schedstat) {
+                Some(time) => Some(time),
+                None => read_times(&format!("{folder}/stat"))
+                    .map(|times| ThreadTime { ran: times.total(), waited: Duration::ZERO })
+                    .ok(),
+            };
+            times.extend(time.map(|time| (thread, time)));
         }
-        Ok(Self(ticks))
+        Ok(Self(times))
     }
 
-    /// CPU time that the busiest thread has used since `earlier`. A new thread counts from zero.
-    pub fn busiest_since(&self, earlier: &Self) -> Duration {
-        let ticks = self
-            .0
-            .iter()
-            .map(|(thread, ticks)| {
-                ticks.saturating_sub(earlier.0.get(thread).copied().unwrap_or(0))
-            })
-            .max();
-        ticks_to_duration(ticks.unwrap_or(0))
+    /// What the thread that ran the most since `earlier` had since then. A new thread counts from zero.
+    pub fn busiest_since(&self, earlier: &Self) -> ThreadTime {
+        let since = |(thread, now): (&u64, &ThreadTime)| {
+            let then = earlier.0.get(thread).copied().unwrap_or_default();
+            let (ran, waited) =
+                (now.ran.saturating_sub(then.ran), now.waited.saturating_sub(then.waited));
+            ThreadTime { ran, waited }
+        };
+        self.0.iter().map(since).max_by_key(|time| time.ran).unwrap_or_default()
     }
 }
 
-fn read_ticks(path: &str) -> io::Result<u64> {
-    read_times(path).map(|times| times.user + times.system)
+/// Nanoseconds on a CPU, nanoseconds in its queue, turns (the kernel's `sched-stats.rst`).
+fn parse_schedstat(text: &str) -> Option<ThreadTime> {
+    let mut fields = text.split_ascii_whitespace().map(|field| field.parse().map(Duration::from_nanos));
+    Some(ThreadTime { ran: fields.next()?.ok()?, waited: fields.next()?.ok()? })
 }
 
 fn read_times(path: &str) -> io::Result<CpuTimes> {
@@ -227,9 +243,26 @@ mod tests {
 
     #[test]
     fn the_busiest_thread_is_the_one_with_the_largest_growth() {
-        let earlier = ThreadTimes(HashMap::from([(1, 500), (2, 10)]));
-        let later = ThreadTimes(HashMap::from([(1, 510), (2, 90), (3, 20)]));
-        assert_eq!(later.busiest_since(&earlier), Duration::from_millis(800));
+        let time = |ran, waited| ThreadTime {
+            ran: Duration::from_millis(ran),
+            waited: Duration::from_millis(waited),
+        };
+        let earlier = ThreadTimes(HashMap::from([(1, time(5_000, 900)), (2, time(100, 10))]));
+        let later = ThreadTimes(HashMap::from([
+            (1, time(5_100, 990)),
+            (2, time(900, 60)),
+            (3, time(200, 0)),
+        ]));
+        assert_eq!(later.busiest_since(&earlier), time(800, 50));
+    }
+
+    #[test]
+    fn waiting_for_a_cpu_is_told_from_running() {
+        let time = parse_schedstat("1500000 250000 7\n").expect("three numbers");
+        assert_eq!(time.ran, Duration::from_micros(1_500));
+        assert_eq!(time.waited, Duration::from_micros(250));
+        assert_eq!(parse_schedstat("1500000"), None);
+        assert_eq!(parse_schedstat(""), None);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Found {
     pub usage: Vec<ProcessUsage>,
     /// Share of the time in which the busiest thread of mongod was on the CPU.
     pub mongod_busy: Option<f64>,
+    /// Share of the time in which that thread waited for a CPU that others had.
+    pub mongod_waited: Option<f64>,
     /// Part of the arm's CPU time that was spent in the kernel, 0 to 1.
     pub arm_system_share: Option<f64>,
     /// Part of the CPU time that the host kept to itself, 0 to 1.
@@ -96,8 +98,9 @@ impl Watch {
             if process.part == "mongod" {
                 let now = ThreadTimes::read(process.pid).ok();
                 let busiest = now.zip(process.threads.as_ref());
-                found.mongod_busy =
-                    busiest.map(|(now, then)| now.busiest_since(then).as_secs_f64() / window_s);
+                let busiest = busiest.map(|(now, then)| now.busiest_since(then));
+                found.mongod_busy = busiest.map(|time| time.ran.as_secs_f64() / window_s);
+                found.mongod_waited = busiest.map(|time| time.waited.as_secs_f64() / window_s);
             }
             if process.part == "arm" {
                 found.arm_cpu = Some(used.total());
