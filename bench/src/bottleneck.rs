@@ -74,7 +74,9 @@ fn wall(round: &RoundRecord, arm: &ArmRecord) -> String {
     if arm.sink_ratio.is_some_and(|ratio| NEAR <= ratio) {
         return format!("the broker, it takes no more from a null writer ({shares})");
     }
-    if arm.null_ratio.is_some_and(|ratio| NEAR <= ratio) || busy.is_some_and(|busy| FULL <= busy + waited.unwrap_or(0.0)) {
+    if arm.null_ratio.is_some_and(|ratio| NEAR <= ratio)
+        || busy.is_some_and(|busy| FULL <= busy + waited.unwrap_or(0.0))
+    {
         let busy = busy
             .map_or(String::new(), |busy| format!("its thread busy for {:.0} %, ", busy * 100.0));
         let waited = waited.filter(|waited| WAITED <= *waited).map_or(String::new(), |waited| {

@@ -204,7 +204,8 @@ impl ThreadTimes {
 
 /// Nanoseconds on a CPU, nanoseconds in its queue, turns (the kernel's `sched-stats.rst`).
 fn parse_schedstat(text: &str) -> Option<ThreadTime> {
-    let mut fields = text.split_ascii_whitespace().map(|field| field.parse().map(Duration::from_nanos));
+    let mut fields =
+        text.split_ascii_whitespace().map(|field| field.parse().map(Duration::from_nanos));
     Some(ThreadTime { ran: fields.next()?.ok()?, waited: fields.next()?.ok()? })
 }
 

@@ -21,10 +21,10 @@ use crate::config::{
 const READ_AHEAD_BYTES_MAX: usize = 16 << 20;
 /// How long servers are looked for at the start before that is an error.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
-/// The least time between two stored positions, unless the operator asks for less: after a crash as
-/// much is sent again. Each costs two syncs of the disk or a request, and a disk that mongod's journal
-/// is on too makes its writers wait for them.
-const STORE_INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// The least time between two stored positions: each costs a write to the disk or a request. After a
+/// crash as much is sent again. Ten times as long made no latency better, though mongod's journal was on
+/// the same disk (`bench run latency`, with `+offset.flush.interval.ms=100` beside a build that waited 1 s).
+const STORE_INTERVAL_MAX: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts (`retry.backoff.max.ms` of Java's producer).
 const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
