@@ -29,7 +29,7 @@ pub fn process_cpu(pid: u32) -> io::Result<Duration> {
 
 /// CPU time that the calling thread has used since it started.
 pub fn own_thread_cpu() -> io::Result<Duration> {
-    read_ticks("/proc/thread-self/stat").map(ticks_to_duration)
+    read_times("/proc/thread-self/stat").map(CpuTimes::total)
 }
 
 /// The most memory of process `pid` that was ever resident at once, KiB.
