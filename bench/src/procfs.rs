@@ -224,10 +224,6 @@ fn parse_times(stat: &str) -> Option<CpuTimes> {
     Some(CpuTimes { user, system })
 }
 
-fn ticks_to_duration(ticks: u64) -> Duration {
-    Duration::from_millis(ticks * TICK_MS)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
