@@ -91,7 +91,10 @@ impl Watch {
         let mut found =
             Found { host_stolen: machine.stolen_since(self.machine), ..Found::default() };
         for process in &mut self.processes {
-            let calls = process.calls.take().and_then(|calls| calls.finish().ok());
+            let calls = process.calls.take().and_then(|calls| {
+                let counted = calls.finish();
+                counted.inspect_err(|error| tracing::warn!("system calls: {error:#}")).ok()
+            });
             let Ok(times) = procfs::cpu_times(process.pid) else { continue };
             let used = times.since(process.times);
             let switches = procfs::switches(process.pid).unwrap_or(process.switches);

@@ -14,8 +14,8 @@
 //! ```
 //!
 //! Each scenario shows its newest run that was not cut short and has a valid arm, of those with the most arms: a later
-//! run of fewer does not take the rivals away. An arm that does not count says why instead of figures. Nobody writes a figure by hand: [`check`] says whether the table is what the
-//! records say.
+//! run of fewer does not take the rivals away. An arm that does not count says why instead of figures. Nobody
+//! writes a figure by hand: [`check`] says whether the table is what the records say.
 
 use std::path::Path;
 

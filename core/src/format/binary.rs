@@ -47,7 +47,7 @@ pub(super) fn write_subtype(subtype: u8, out: &mut Vec<u8>) {
 
 /// The lower-case hexadecimal digit of a number below 16.
 #[inline]
-pub(super) fn lower_digit(nibble: u8) -> u8 {
+fn lower_digit(nibble: u8) -> u8 {
     if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble }
 }
 

@@ -11,7 +11,6 @@
 //! and `"` gets one more `\`. Runs of characters that need nothing are copied whole. Source:
 //! `StrictCharacterStreamJsonWriter.writeStringHelper` of BSON library 4.7.2.
 
-use super::binary::lower_digit;
 use super::block::{self, BLOCK_BYTES, is_plain, plain_len, push_front};
 use super::unicode::is_printable;
 use super::utf8::{Decoded, decode};
@@ -94,10 +93,7 @@ fn write_beyond_ascii<const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) -> usi
         out.extend_from_slice(text.get(copied..at).unwrap_or_default());
         match decoded {
             Decoded::Basic(unit) => write_unit::<QUOTED>(unit, out),
-            Decoded::Supplementary { high, low } => {
-                write_unit::<QUOTED>(high, out);
-                write_unit::<QUOTED>(low, out);
-            }
+            Decoded::Supplementary { high, low } => write_pair::<QUOTED>(high, low, out),
             Decoded::Malformed => out.extend_from_slice("\u{fffd}".as_bytes()),
         }
         at += len;
@@ -126,12 +122,34 @@ fn write_ascii<const QUOTED: bool>(byte: u8, out: &mut Vec<u8>) {
 }
 
 /// Appends `\uXXXX`.
+#[inline]
 fn write_unit<const QUOTED: bool>(unit: u16, out: &mut Vec<u8>) {
-    write_backslash::<QUOTED>(out);
-    let [high, low] = unit.to_be_bytes();
-    let digits = [high >> 4, high & 15, low >> 4, low & 15].map(lower_digit);
-    out.push(b'u');
-    out.extend_from_slice(&digits);
+    let block = unit_block::<QUOTED>(unit).to_le_bytes();
+    push_front(&block, const { unit_bytes(QUOTED) }, out);
+}
+
+/// Appends `\uXXXX\uXXXX`, which is less than a block too.
+#[inline]
+fn write_pair<const QUOTED: bool>(high: u16, low: u16, out: &mut Vec<u8>) {
+    let behind = const { 8 * unit_bytes(QUOTED) };
+    let block = unit_block::<QUOTED>(high) | unit_block::<QUOTED>(low) << behind;
+    push_front(&block.to_le_bytes(), const { 2 * unit_bytes(QUOTED) }, out);
+}
+
+const fn unit_bytes(quoted: bool) -> usize {
+    if quoted { r"\\uXXXX".len() } else { r"\uXXXX".len() }
+}
+
+/// The escape of a unit in the low bytes of a number, its first byte the lowest.
+#[inline]
+fn unit_block<const QUOTED: bool>(unit: u16) -> u128 {
+    // One digit in each byte, the first in the lowest; then all four at once: 0 to 9 and a to f are
+    // 39 apart, and only the latter become 16 or more when 6 is added.
+    let unit = u32::from(unit);
+    let digits = unit >> 12 | unit & 0x0f00 | (unit & 0x00f0) << 12 | (unit & 0x000f) << 24;
+    let letters = (digits + 0x0606_0606) >> 4 & 0x0101_0101;
+    let text = u128::from(digits + 0x3030_3030 + letters * 39);
+    if QUOTED { text << 24 | 0x75_5c5c } else { text << 16 | 0x755c }
 }
 
 #[inline]
