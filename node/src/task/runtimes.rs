@@ -118,11 +118,13 @@ async fn serve(mut orders: mpsc::UnboundedReceiver<Order>) {
 
 #[cfg(test)]
 mod tests {
+    use millrace_io::driver::DriverChoice;
+
     use super::*;
 
     #[test]
     fn task_that_panics_fails_alone() {
-        for driver in [Driver::Epoll, Driver::Uring] {
+        for driver in [Driver::Epoll, DriverChoice::Uring.resolve().0] {
             let mut runtimes = Runtimes::start(driver, 1).unwrap();
             let (bad, good) = (StateCell::new(), StateCell::new());
             runtimes.spawn("bad", &bad, || Box::pin(async { panic!("on purpose") }));

@@ -16,7 +16,11 @@ async fn every_driver_moves_the_same_events_and_is_named() -> Result<()> {
             assert_eq!(record.key_text(), format!(r#"{{"_id": {id}}}"#), "{driver}");
         }
         let log = node.stop().await?;
-        assert!(log.contains(&format!("I/O driver {driver}")), "{log}");
+        let used = log.contains(&format!("I/O driver {driver}"));
+        // A machine may forbid io_uring: then that, why, and what is used instead must be said.
+        let replaced = log.contains("io_uring cannot be used here (")
+            && log.contains("I/O driver epoll instead");
+        assert!(used || (driver == "uring" && replaced), "{log}");
     }
     Ok(())
 }
