@@ -180,27 +180,29 @@ impl NodePlan {
     }
 }
 
-/// The files that a node is started with.
-#[derive(Clone, Debug)]
-pub(crate) struct NodeFiles {
-    pub(crate) worker: PathBuf,
-    pub(crate) connectors: Vec<PathBuf>,
-}
-
 impl NodePlan {
-    /// Writes the worker's and the connectors' files into `folder`.
-    pub(crate) fn write_files(&self, folder: &Path) -> Result<NodeFiles> {
+    /// Writes the worker's and the connectors' files into `folder`, and starts the node there with `arguments` behind
+    /// them. Its log is `node.log`.
+    pub(crate) fn start(
+        &self,
+        folder: &Path,
+        arguments: &[&str],
+        lifetime: Lifetime,
+    ) -> Result<Process> {
         let worker = folder.join("worker.properties");
         fs::write(&worker, self.worker_file(folder))?;
-        let mut connectors = Vec::new();
-        for (name, config) in self.connectors() {
-            let number = connectors.len() + 1;
-            let file = if number == 1 { String::new() } else { format!("-{number}") };
-            let file = folder.join(format!("connector{file}.json"));
+        let mut command = Command::new(&self.binary);
+        command.arg("standalone").arg(worker);
+        for (index, (name, config)) in self.connectors().into_iter().enumerate() {
+            let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
+            let file = folder.join(format!("connector{number}.json"));
             fs::write(&file, json!({ "name": name, "config": config }).to_string())?;
-            connectors.push(file);
+            command.arg(file);
         }
-        Ok(NodeFiles { worker, connectors })
+        // Its log tells when it runs.
+        command.args(arguments).env("NO_COLOR", "1").env("RUST_LOG", "info");
+        let limits = Limits::default().cpus(self.cpus.iter().copied());
+        Process::start_limited("the node", command, &folder.join("node.log"), lifetime, &limits)
     }
 }
 
@@ -224,19 +226,9 @@ impl Node {
 
     async fn run(plan: &NodePlan, folder: Folder, lifetime: Lifetime) -> Result<Self> {
         let path = folder.path();
-        let files = plan.write_files(path)?;
         let names = plan.connectors().into_iter().map(|(name, _)| name).collect();
-        let log = path.join("node.log");
-        let log_bytes_before = fs::metadata(&log).map_or(0, |log| log.len());
-        let mut command = Command::new(&plan.binary);
-        command
-            .arg("standalone")
-            .arg(files.worker)
-            .args(files.connectors)
-            .env("NO_COLOR", "1")
-            .env("RUST_LOG", "info"); // its log tells when it runs
-        let limits = Limits::default().cpus(plan.cpus.iter().copied());
-        let process = Process::start_limited("the node", command, &log, lifetime, &limits)?;
+        let log_bytes_before = fs::metadata(path.join("node.log")).map_or(0, |log| log.len());
+        let process = plan.start(path, &[], lifetime)?;
         let mut node = Self { process, names, folder };
         node.wait_until_running(log_bytes_before as usize).await?;
         Ok(node)

@@ -3,13 +3,11 @@
 //! Held against the null reader on the same backlog it says what the node's I/O driver, framing and resume tokens cost.
 //! Events and window are the node's own word: nothing of it leaves the process that could be counted elsewhere.
 
-use std::fs::File;
-use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use millrace_results::record::RoundRecord;
+use millrace_testbed::Lifetime;
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
@@ -38,26 +36,24 @@ struct Reading {
 pub fn read(plan: &NodePlan, events: u64, round: u32) -> Result<RoundRecord> {
     let folder = TempDir::with_prefix("millrace-reader-")
         .context("could not make a temporary folder for the node")?;
-    let files = plan.write_files(folder.path())?;
-    let log = folder.path().join("node.log");
-    let mut command = Command::new(&plan.binary);
-    command.arg("standalone").arg(&files.worker).args(&files.connectors);
-    command.args(["--only-read", &events.to_string()]).env("NO_COLOR", "1");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
-    let mut process = command.spawn().context("could not start the node")?;
+    let arguments = ["--only-read", &events.to_string()];
+    let mut process = plan.start(folder.path(), &arguments, Lifetime::WithParent)?;
     let began = Instant::now();
     let (mut cpu, mut peak_rss_kib) = (Duration::ZERO, 0);
-    while process.try_wait()?.is_none() {
-        cpu = procfs::process_cpu(process.id()).map_or(cpu, |now| cpu.max(now));
-        peak_rss_kib = procfs::peak_rss_kib(process.id()).unwrap_or(peak_rss_kib);
+    let status = loop {
+        if let Some(status) = process.try_wait()? {
+            break status;
+        }
+        cpu = procfs::process_cpu(process.pid()).map_or(cpu, |now| cpu.max(now));
+        peak_rss_kib = procfs::peak_rss_kib(process.pid()).unwrap_or(peak_rss_kib);
         if STALLED_MAX * 4 < began.elapsed() {
             process.kill()?;
         }
         std::thread::sleep(LOOK_INTERVAL);
-    }
-    let output = process.wait_with_output()?;
-    ensure!(output.status.success(), "the node ended with {}:\n{}", output.status, tail(&log));
-    let reading: Reading = serde_json::from_slice(&output.stdout)
+    };
+    ensure!(status.success(), "the node ended with {status}:\n{}", process.log_tail(15));
+    // Both of its outputs are in its log; what it has to say is the last line.
+    let reading: Reading = serde_json::from_str(&process.log_tail(1))
         .context("the node did not say what it read as JSON")?;
     let mut record = RoundRecord::new(round, reading.events, reading.event_bytes, reading.window_s);
     record.cpu_us_per_event = Some(cpu.as_secs_f64() * 1e6 / reading.events.max(1) as f64);
@@ -65,10 +61,4 @@ pub fn read(plan: &NodePlan, events: u64, round: u32) -> Result<RoundRecord> {
     record.counters.insert("events_first_batch".to_owned(), json!(reading.events_first_batch));
     record.counters.insert("io_driver".to_owned(), json!(reading.io_driver));
     Ok(record)
-}
-
-fn tail(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(15)..].join("\n")
 }

@@ -39,10 +39,6 @@ enum Outcome {
     Failed,
 }
 
-struct Task {
-    state: StateCell,
-}
-
 /// Runs the worker until it ends and says how.
 pub(crate) fn run(args: &StandaloneArgs) -> ExitCode {
     let (worker, sources) = match read(args) {
@@ -55,7 +51,7 @@ pub(crate) fn run(args: &StandaloneArgs) -> ExitCode {
     if let Some(events) = args.only_read {
         return only_read(&worker, &sources, events);
     }
-    match work(&worker, sources) {
+    match work(&worker, &sources) {
         Ok(Outcome::Stopped) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(error) => {
@@ -129,7 +125,7 @@ fn say(path: &Path, notices: &[Notice]) {
     }
 }
 
-fn work(worker: &WorkerConfig, sources: Vec<SourceConfig>) -> anyhow::Result<Outcome> {
+fn work(worker: &WorkerConfig, sources: &[SourceConfig]) -> anyhow::Result<Outcome> {
     let (stop, stopped) = watch::channel(false);
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen for signals")?;
     let listening = signals.handle();
@@ -144,8 +140,8 @@ fn work(worker: &WorkerConfig, sources: Vec<SourceConfig>) -> anyhow::Result<Out
     let mut runtimes =
         Runtimes::start(driver, sources.len()).context("no threads for the connectors")?;
     let memory = MemoryBudget::new(worker.memory_bytes_max);
-    let tasks: Vec<Task> = sources
-        .into_iter()
+    let states: Vec<StateCell> = sources
+        .iter()
         .map(|source| {
             let state = StateCell::new();
             let key = offsets::key(&source.name, &source.partition.name);
@@ -156,21 +152,20 @@ fn work(worker: &WorkerConfig, sources: Vec<SourceConfig>) -> anyhow::Result<Out
                 stop_timeout: STOP_TIMEOUT,
                 state: state.clone(),
             };
-            match pipeline_config(worker, &source, &stored, key, &memory) {
+            match pipeline_config(worker, source, &stored, key, &memory) {
                 Ok(config) => task::start(config, around, &mut runtimes),
                 Err(error) => {
                     tracing::error!("connector {} failed: {error:#}", source.name);
                     state.set(TaskState::Failed(format!("{error:#}").into()));
                 }
             }
-            Task { state }
+            state
         })
         .collect();
-    while !tasks.iter().all(Task::has_ended) {
+    while !states.iter().all(|state| state.read().is_final()) {
         thread::sleep(LOOK_INTERVAL);
     }
     runtimes.join();
-    let outcome = outcome(&tasks);
     if let Some(writers) = writers {
         writers.finish();
     }
@@ -178,7 +173,8 @@ fn work(worker: &WorkerConfig, sources: Vec<SourceConfig>) -> anyhow::Result<Out
     if listener.join().is_err() {
         tracing::error!("the thread that listens for signals has panicked");
     }
-    Ok(outcome)
+    let all_stopped = states.iter().all(|state| state.read() == TaskState::Stopped);
+    Ok(if all_stopped { Outcome::Stopped } else { Outcome::Failed })
 }
 
 /// What is stored, and who writes it if that is a file.
@@ -217,18 +213,4 @@ fn pipeline_config(
 ) -> anyhow::Result<PipelineConfig> {
     let position = stored.position(&source.name, &source.partition)?;
     Ok(task::pipeline_config(worker, source, position, key, memory)?)
-}
-
-fn outcome(tasks: &[Task]) -> Outcome {
-    let stopped = tasks.iter().all(|task| task.state.read() == TaskState::Stopped);
-    if stopped { Outcome::Stopped } else { Outcome::Failed }
-}
-
-impl Task {
-    fn has_ended(&self) -> bool {
-        match self.state.read() {
-            TaskState::Unassigned | TaskState::Running => false,
-            TaskState::Stopped | TaskState::Failed(_) => true,
-        }
-    }
 }

@@ -17,6 +17,16 @@ pub(crate) enum TaskState {
     Failed(Arc<str>),
 }
 
+impl TaskState {
+    /// Whether nothing will change it any more.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Unassigned | Self::Running => false,
+            Self::Stopped | Self::Failed(_) => true,
+        }
+    }
+}
+
 /// Where a task says its state, and others read it.
 #[derive(Clone, Debug)]
 pub(crate) struct StateCell {
