@@ -6,8 +6,7 @@
 //! ```
 //!
 //! An arm with several offered rates, or numbers of connectors, has a line for each. A column without any value is
-//! left out; a missing value is
-//! `-`. Reasons of invalid arms follow below the table.
+//! left out; a missing value is `-`. Reasons of invalid arms follow below the table.
 
 use std::collections::BTreeSet;
 
@@ -18,12 +17,8 @@ use crate::stats::median::median;
 
 /// The arms of a run, one per line and rung, and below why some do not count.
 pub fn arms(arms: &[ArmRecord]) -> String {
-    let lines_of = |arm: &ArmRecord| match (&arm.steps[..], &numbers_of_connectors(arm)[..]) {
-        ([] | [_], [] | [_]) => vec![cells(arm)],
-        ([] | [_], numbers) => numbers.iter().map(|number| rung_cells(arm, *number)).collect(),
-        (steps, _) => steps.iter().map(|step| step_cells(arm, step)).collect(),
-    };
-    let rows: Vec<Vec<String>> = arms.iter().flat_map(lines_of).collect();
+    let rows: Vec<Vec<String>> =
+        arms.iter().flat_map(|arm| lines(arm).into_iter().map(|line| line.cells(arm))).collect();
     let mut text = render(&HEADS, &rows);
     for arm in arms {
         if let Some(reason) = &arm.invalid_reason {
@@ -31,6 +26,14 @@ pub fn arms(arms: &[ArmRecord]) -> String {
         }
     }
     text
+}
+
+fn lines(arm: &ArmRecord) -> Vec<Line<'_>> {
+    match (&arm.steps[..], &numbers_of_connectors(arm)[..]) {
+        ([] | [_], [] | [_]) => vec![Line::of_arm(arm)],
+        ([] | [_], numbers) => numbers.iter().map(|number| Line::of_rung(arm, *number)).collect(),
+        (steps, _) => steps.iter().map(|step| Line::of_step(arm, step)).collect(),
+    }
 }
 
 const HEADS: [&str; 14] = [
@@ -50,50 +53,90 @@ const HEADS: [&str; 14] = [
     "faults",
 ];
 
-fn cells(arm: &ArmRecord) -> Vec<String> {
-    let ratio_range = match (arm.null_ratio_min, arm.null_ratio_max) {
-        (Some(min), Some(max)) => format!("{min:.2}-{max:.2}"),
-        (None, _) | (_, None) => MISSING.to_owned(),
-    };
-    let latency_ms = |percent| latency_ms(arm.latency.as_ref(), percent);
-    vec![
-        arm.name.clone(),
-        MISSING.to_owned(),
-        rate(arm.steps.first().map(|step| step.offered_per_s)),
-        thousands(arm.events),
-        rate(arm.events_per_s),
-        decimal(arm.mb_per_s, 1),
-        decimal(arm.null_ratio, 2),
-        ratio_range,
-        latency_ms(50.0),
-        latency_ms(99.0),
-        latency_ms(99.9),
-        decimal(arm.cpu_us_per_event, 2),
-        decimal(arm.peak_rss_mib, 0),
-        if arm.faults.is_none() { "none".to_owned() } else { arm.faults.text() },
-    ]
+/// The figures of a line. What is not told by a part of an arm is that of the whole arm.
+struct Line<'a> {
+    connectors: Option<u64>,
+    offered_per_s: Option<f64>,
+    events: u64,
+    events_per_s: Option<f64>,
+    mb_per_s: Option<f64>,
+    null_ratio: Option<f64>,
+    null_ratio_range: Option<(f64, f64)>,
+    latency: Option<&'a LatencyHistogram>,
+    cpu_us_per_event: Option<f64>,
+    peak_rss_mib: Option<f64>,
 }
 
-/// One offered rate of an arm. Faults are those of the whole arm.
-fn step_cells(arm: &ArmRecord, step: &StepRecord) -> Vec<String> {
-    let latency_ms = |percent| latency_ms(step.latency.as_ref(), percent);
-    let missing = || MISSING.to_owned();
-    vec![
-        arm.name.clone(),
-        missing(),
-        rate(Some(step.offered_per_s)),
-        thousands(arm.events),
-        rate(step.events_per_s),
-        missing(),
-        missing(),
-        missing(),
-        latency_ms(50.0),
-        latency_ms(99.0),
-        latency_ms(99.9),
-        decimal(step.cpu_us_per_event, 2),
-        decimal(arm.peak_rss_mib, 0),
-        if arm.faults.is_none() { "none".to_owned() } else { arm.faults.text() },
-    ]
+impl<'a> Line<'a> {
+    fn of_arm(arm: &'a ArmRecord) -> Self {
+        Self {
+            connectors: None,
+            offered_per_s: arm.steps.first().map(|step| step.offered_per_s),
+            events: arm.events,
+            events_per_s: arm.events_per_s,
+            mb_per_s: arm.mb_per_s,
+            null_ratio: arm.null_ratio,
+            null_ratio_range: arm.null_ratio_min.zip(arm.null_ratio_max),
+            latency: arm.latency.as_ref(),
+            cpu_us_per_event: arm.cpu_us_per_event,
+            peak_rss_mib: arm.peak_rss_mib,
+        }
+    }
+
+    /// One offered rate.
+    fn of_step(arm: &'a ArmRecord, step: &'a StepRecord) -> Self {
+        Self {
+            offered_per_s: Some(step.offered_per_s),
+            events_per_s: step.events_per_s,
+            mb_per_s: None,
+            null_ratio: None,
+            null_ratio_range: None,
+            latency: step.latency.as_ref(),
+            cpu_us_per_event: step.cpu_us_per_event,
+            ..Self::of_arm(arm)
+        }
+    }
+
+    /// One number of connectors: medians of its rounds that count.
+    fn of_rung(arm: &'a ArmRecord, number: u64) -> Self {
+        let of_rung = |round: &&RoundRecord| connectors(round) == Some(number);
+        let rounds: Vec<&RoundRecord> = arm.counting(None).into_iter().filter(of_rung).collect();
+        let middle = |figure: fn(&RoundRecord) -> Option<f64>| {
+            median(rounds.iter().filter_map(|round| figure(round)).collect())
+        };
+        Self {
+            connectors: Some(number),
+            events: rounds.iter().map(|round| round.events).sum(),
+            events_per_s: middle(|round| Some(round.events_per_s())),
+            mb_per_s: middle(|round| Some(round.mb_per_s())),
+            cpu_us_per_event: middle(|round| round.cpu_us_per_event),
+            peak_rss_mib: middle(|round| round.peak_rss_mib),
+            ..Self::of_arm(arm)
+        }
+    }
+
+    /// In the order of [`HEADS`]. Faults are those of the whole arm.
+    fn cells(self, arm: &ArmRecord) -> Vec<String> {
+        let missing = || MISSING.to_owned();
+        let latency_ms =
+            |percent| decimal(self.latency.map(|latency| latency.percentile_ms(percent)), 1);
+        vec![
+            arm.name.clone(),
+            self.connectors.map_or_else(missing, |number| number.to_string()),
+            rate(self.offered_per_s),
+            thousands(self.events),
+            rate(self.events_per_s),
+            decimal(self.mb_per_s, 1),
+            decimal(self.null_ratio, 2),
+            self.null_ratio_range.map_or_else(missing, |(min, max)| format!("{min:.2}-{max:.2}")),
+            latency_ms(50.0),
+            latency_ms(99.0),
+            latency_ms(99.9),
+            decimal(self.cpu_us_per_event, 2),
+            decimal(self.peak_rss_mib, 0),
+            if arm.faults.is_none() { "none".to_owned() } else { arm.faults.text() },
+        ]
+    }
 }
 
 /// How many connectors ran beside each other in the rounds, fewest first.
@@ -104,32 +147,6 @@ fn numbers_of_connectors(arm: &ArmRecord) -> Vec<u64> {
 
 fn connectors(round: &RoundRecord) -> Option<u64> {
     round.counters.get(CONNECTORS)?.as_u64()
-}
-
-/// One number of connectors: medians of its rounds that count. Faults are those of the whole arm.
-fn rung_cells(arm: &ArmRecord, number: u64) -> Vec<String> {
-    let of_rung = |round: &&RoundRecord| connectors(round) == Some(number);
-    let rounds: Vec<&RoundRecord> = arm.counting(None).into_iter().filter(of_rung).collect();
-    let middle = |figure: fn(&RoundRecord) -> Option<f64>| {
-        median(rounds.iter().filter_map(|round| figure(round)).collect())
-    };
-    let mut cells = cells(arm);
-    let mut set = |head: &str, text: String| {
-        if let Some(place) = HEADS.iter().position(|known| *known == head) {
-            cells[place] = text;
-        }
-    };
-    set("connectors", number.to_string());
-    set("events", thousands(rounds.iter().map(|round| round.events).sum()));
-    set("events/s", rate(middle(|round| Some(round.events_per_s()))));
-    set("MB/s", decimal(middle(|round| Some(round.mb_per_s())), 1));
-    set("CPU µs/event", decimal(middle(|round| round.cpu_us_per_event), 2));
-    set("RSS MiB", decimal(middle(|round| round.peak_rss_mib), 0));
-    cells
-}
-
-fn latency_ms(latency: Option<&LatencyHistogram>, percent: f64) -> String {
-    decimal(latency.map(|latency| latency.percentile_ms(percent)), 1)
 }
 
 fn rate(per_s: Option<f64>) -> String {
