@@ -247,8 +247,9 @@ impl Inbox {
         }
         if self.current.start == self.current.end {
             self.return_current();
+        } else {
+            self.memory.settle(self.held_bytes);
         }
-        self.memory.settle(self.held_bytes);
     }
 
     fn recycle(&mut self, bytes: Vec<u8>) {

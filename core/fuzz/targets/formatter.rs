@@ -13,8 +13,9 @@ fuzz_target!(|bytes: &[u8]| {
         Converter::Json { schemas_enable: true },
     ];
     let formatters = [JsonFormatter::Default, JsonFormatter::Extended, JsonFormatter::Simplified];
-    for (formatter, converter) in
-        formatters.into_iter().flat_map(|formatter| converters.map(|converter| (formatter, converter)))
+    for (formatter, converter) in formatters
+        .into_iter()
+        .flat_map(|formatter| converters.map(|converter| (formatter, converter)))
     {
         let format = OutputFormat::Json(formatter);
         let encoder = Encoder::new(format, converter).expect("a pair that is known");

@@ -6,12 +6,13 @@ use std::time::Instant;
 use libfuzzer_sys::fuzz_target;
 use millrace_core::kafka::{Client, ClientConfig};
 use millrace_core::link::{Address, LinkCommand, LinkIds};
+use millrace_core_fuzz::Wire;
 
 const STEPS_MAX: usize = 10_000;
 
-// The first byte says how the rest is cut; requests are answered in the order of the frames.
+// Requests are answered in the order of the frames.
 fuzz_target!(|bytes: &[u8]| {
-    let Some((cut, mut bytes)) = bytes.split_first() else { return };
+    let Some(mut wire) = Wire::new(bytes) else { return };
     let now = Instant::now();
     let mut client = Client::new(ClientConfig::new(vec![Address::new("a", 1)]), now);
     let topic = client.topic("t", None);
@@ -35,15 +36,9 @@ fuzz_target!(|bytes: &[u8]| {
         while client.next_acknowledged().is_some() || client.next_notice().is_some() {}
         let Some(&link) = links.last() else { return };
         let Some(inbox) = client.inbox(link) else { return };
-        let Some(mut space) = inbox.take_space() else { return };
-        let read = bytes.len().min(usize::from(*cut) + 1).min(space.bytes.len() - space.filled);
-        if read == 0 {
+        if wire.receive(inbox).is_none() {
             return;
         }
-        let (front, rest) = bytes.split_at(read);
-        space.bytes[space.filled..space.filled + read].copy_from_slice(front);
-        inbox.give_back(space, read);
-        bytes = rest;
         if client.handle_received(link, now).is_err() {
             return;
         }

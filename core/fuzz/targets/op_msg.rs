@@ -8,6 +8,7 @@ use millrace_core::link::{Address, LinkCommand, LinkIds};
 use millrace_core::memory::MemoryBudget;
 use millrace_core::mongo::session::{ResumePosition, Session, SessionConfig, WatchSpec};
 use millrace_core::mongo::watch::Scope;
+use millrace_core_fuzz::Wire;
 
 /// More than any real conversation needs; a session that never comes to rest would go on for ever.
 const STEPS_MAX: usize = 10_000;
@@ -33,9 +34,9 @@ fn config() -> SessionConfig {
     }
 }
 
-// The first byte says how the rest is cut; requests are answered in the order of the messages.
+// Requests are answered in the order of the messages.
 fuzz_target!(|bytes: &[u8]| {
-    let Some((cut, mut bytes)) = bytes.split_first() else { return };
+    let Some(mut wire) = Wire::new(bytes) else { return };
     let now = Instant::now();
     let mut session = Session::new(config(), ResumePosition::Now, now);
     let mut ids = LinkIds::default();
@@ -61,14 +62,8 @@ fuzz_target!(|bytes: &[u8]| {
             }
         }
         let Some(inbox) = link.and_then(|link| session.inbox(link)) else { return };
-        let Some(mut space) = inbox.take_space() else { return };
-        let read = bytes.len().min(usize::from(*cut) + 1).min(space.bytes.len() - space.filled);
-        if read == 0 {
+        if wire.receive(inbox).is_none() {
             return;
         }
-        let (front, rest) = bytes.split_at(read);
-        space.bytes[space.filled..space.filled + read].copy_from_slice(front);
-        inbox.give_back(space, read);
-        bytes = rest;
     }
 });
