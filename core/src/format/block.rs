@@ -100,6 +100,51 @@ pub(super) fn push_plain(window: &[u8], len: usize, out: &mut Vec<u8>) -> usize 
     pushed
 }
 
+/// Bytes behind a vector's end that are written one piece after the other, without a look at the
+/// vector in between.
+pub(super) struct Room<'a> {
+    spare: &'a mut [MaybeUninit<u8>],
+    written: usize,
+}
+
+impl Room<'_> {
+    /// How many bytes there is room for.
+    #[inline]
+    pub(super) fn free(&self) -> usize {
+        self.spare.len() - self.written
+    }
+
+    /// Appends the first `len` of `bytes`. All of them are written: there has to be room for them.
+    #[inline(always)]
+    pub(super) fn put<const N: usize>(&mut self, bytes: [u8; N], len: usize) {
+        let behind = self.spare.get_mut(self.written..).unwrap_or_default();
+        debug_assert!(N <= behind.len() && len <= N, "{len} of {N}, room for {}", behind.len());
+        if let Some(place) = behind.first_chunk_mut() {
+            *place = bytes.map(MaybeUninit::new);
+            self.written += len.min(N);
+        }
+    }
+}
+
+/// Makes room for at least `bytes` at the end of `out`, and lets `write` fill of it what it likes.
+#[inline(always)]
+pub(super) fn with_room<T>(
+    out: &mut Vec<u8>,
+    bytes: usize,
+    write: impl FnOnce(&mut Room<'_>) -> T,
+) -> T {
+    out.reserve(bytes);
+    let mut room = Room { spare: out.spare_capacity_mut(), written: 0 };
+    let result = write(&mut room);
+    let written = room.written;
+    // SAFETY: `Room` counts what it has filled, from the vector's end on and without a gap.
+    #[allow(unsafe_code, reason = "see the module")]
+    unsafe {
+        out.set_len(out.len() + written);
+    }
+    result
+}
+
 /// Appends text that is mostly shorter than a block, such as digits.
 #[inline(always)]
 pub(super) fn push_short(text: &[u8], out: &mut Vec<u8>) {

@@ -52,12 +52,53 @@ pub(super) fn decode(bytes: &[u8]) -> (Decoded, usize) {
                 | u32::from(second & 0x3f) << 12
                 | u32::from(third & 0x3f) << 6
                 | u32::from(fourth & 0x3f);
-            let offset = scalar - 0x1_0000;
-            let (high, low) = ((offset >> 10) as u16, (offset & 0x3ff) as u16);
-            (Decoded::Supplementary { high: 0xd800 | high, low: 0xdc00 | low }, 4)
+            let (high, low) = surrogates(scalar);
+            (Decoded::Supplementary { high, low }, 4)
         }
         _ => (Decoded::Malformed, malformed_len(bytes)),
     }
+}
+
+/// The character of three bytes at the front of `bytes`: no surrogate, and not one that two would do for.
+#[inline(always)]
+pub(super) fn of_three(bytes: [u8; 4]) -> Option<u16> {
+    // The first byte is the lowest. All that lead and continuation bytes are told by is compared at once.
+    let bytes = u32::from_le_bytes(bytes);
+    if bytes & 0x00c0_c0f0 != 0x0080_80e0 {
+        return None;
+    }
+    let unit = (bytes & 0x0f) << 12 | (bytes >> 2 & 0x0fc0) | (bytes >> 16 & 0x3f);
+    let is_surrogate = unit >> 11 == 0xd800 >> 11;
+    if unit < 0x0800 || is_surrogate { None } else { Some(unit as u16) }
+}
+
+/// The character of two bytes at the front of `bytes`: not one that one byte would do for.
+#[inline(always)]
+pub(super) fn of_two(bytes: [u8; 4]) -> Option<u16> {
+    let bytes = u32::from_le_bytes(bytes);
+    if bytes & 0xc0e0 != 0x80c0 {
+        return None;
+    }
+    let unit = (bytes & 0x1f) << 6 | (bytes >> 8 & 0x3f);
+    if unit < 0x80 { None } else { Some(unit as u16) }
+}
+
+/// The two surrogates of the character of four bytes: one beyond the basic plane, and a real one.
+#[inline(always)]
+pub(super) fn of_four(bytes: [u8; 4]) -> Option<(u16, u16)> {
+    let bytes = u32::from_le_bytes(bytes);
+    if bytes & 0xc0c0_c0f8 != 0x8080_80f0 {
+        return None;
+    }
+    let front = (bytes & 0x07) << 18 | (bytes << 4 & 0x3f000);
+    let scalar = front | (bytes >> 10 & 0x0fc0) | (bytes >> 24 & 0x3f);
+    if (0x1_0000..=0x10_ffff).contains(&scalar) { Some(surrogates(scalar)) } else { None }
+}
+
+#[inline(always)]
+fn surrogates(scalar: u32) -> (u16, u16) {
+    let offset = scalar - 0x1_0000;
+    (0xd800 | (offset >> 10) as u16, 0xdc00 | (offset & 0x3ff) as u16)
 }
 
 /// Second bytes that may follow the first byte of a sequence of four.
@@ -112,6 +153,28 @@ mod tests {
         assert_eq!(utf16(b"\xf4\x90\x80\x80"), [0xfffd; 4]);
         assert_eq!(utf16(b"\xf0\x90\x80"), [0xfffd]);
         assert_eq!(utf16(b"\xf0\x90\x80A"), [0xfffd, 0x41]);
+    }
+
+    #[test]
+    fn four_bytes_at_once_are_decoded_as_one_byte_after_the_other() {
+        let edges = [0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0];
+        for lead in 0x80..=0xff_u8 {
+            for second in 0..=0xff_u8 {
+                for (third, fourth) in
+                    edges.iter().flat_map(|third| edges.map(|fourth| (*third, fourth)))
+                {
+                    let bytes = [lead, second, third, fourth];
+                    let basic = [of_two(bytes).zip(Some(2)), of_three(bytes).zip(Some(3))];
+                    let basic = basic.into_iter().flatten();
+                    let basic = basic.map(|(unit, len)| (Decoded::Basic(unit), len));
+                    let pair = |(high, low)| (Decoded::Supplementary { high, low }, 4);
+                    let found: Vec<_> = basic.chain(of_four(bytes).map(pair)).collect();
+                    let (decoded, len) = decode(&bytes);
+                    let expected = (decoded != Decoded::Malformed).then_some((decoded, len));
+                    assert_eq!(found, Vec::from_iter(expected), "{bytes:x?}");
+                }
+            }
+        }
     }
 
     proptest! {
