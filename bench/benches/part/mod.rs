@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use millrace_core::event::ChangeEvent;
 use millrace_core::format::{Converter, Encoder, JsonFormatter, OutputFormat};
-use millrace_core::kafka::batch::{BatchBuilder, Stamp};
+use millrace_core::kafka::batch::{BatchBuilder, Stamp, checksum};
 use millrace_core::kafka::partitioner::partition_for_key;
 use millrace_core::mongo::bson::RawDoc;
 use millrace_core::route::Router;
@@ -98,7 +98,7 @@ impl Part {
                 black_box(self.route(&change));
             }
             Work::Crc32c => {
-                black_box(crc32c::crc32c(event));
+                black_box(checksum(event));
             }
             Work::Bson(encoder) | Work::Json(encoder) | Work::Quoted(encoder) => {
                 self.out.clear();

@@ -11,7 +11,9 @@
 
 use std::fmt;
 
-use crate::kafka::batch::{CODEC_MASK, CRC_COVERS_FROM, HEADER_BYTES, LENGTH_COUNTS_FROM};
+use crate::kafka::batch::{
+    CODEC_MASK, CRC_COVERS_FROM, HEADER_BYTES, LENGTH_COUNTS_FROM, checksum,
+};
 use crate::kafka::codec::{Codec, CodecError};
 use crate::kafka::wire::{Reader, WireError};
 
@@ -156,7 +158,7 @@ impl<'a> RecordBatch<'a> {
             return Err(BatchError::Magic { magic });
         }
         let declared = reader.u32()?;
-        let computed = crc32c::crc32c(batch.get(CRC_COVERS_FROM..).unwrap_or_default());
+        let computed = checksum(batch.get(CRC_COVERS_FROM..).unwrap_or_default());
         if declared != computed {
             return Err(BatchError::Crc { declared, computed });
         }
