@@ -8,6 +8,7 @@
 //!  huge       1 MB    50 fields
 //!  all        1 KB    10 fields    every BSON type, text beyond ASCII, control characters
 //!  cjk, emoji, numbers, binary, nested    1 KB of one kind of value each: see `texts`
+//!  mixed      up to 1 KB             all of the above but large and huge, in turns
 //! ```
 //!
 //! Each document stands in an insert as a change stream of MongoDB 6.0 sends it. A corpus has several events, so that
@@ -26,8 +27,9 @@ pub(crate) struct Corpus {
 }
 
 /// Every corpus, the smallest documents first.
-pub(crate) const NAMES: [&str; 11] = [
-    "small", "plain", "wide", "large", "huge", "all", "cjk", "emoji", "numbers", "binary", "nested",
+pub(crate) const NAMES: [&str; 12] = [
+    "small", "plain", "wide", "large", "huge", "all", "cjk", "emoji", "numbers", "binary",
+    "nested", "mixed",
 ];
 
 /// The corpus of this name. No other is made: under valgrind that takes longer than what is counted.
@@ -45,8 +47,19 @@ pub(crate) fn named(name: &str) -> Option<Corpus> {
         "numbers" => corpus_of(texts::numbers),
         "binary" => corpus_of(texts::binary),
         "nested" => corpus_of(texts::nested),
+        "mixed" => mixed(),
         _ => return None,
     })
+}
+
+/// An event of each corpus of small documents, then the next of each: no two alike follow each other.
+fn mixed() -> Corpus {
+    let large = ["large", "huge", "mixed"];
+    let small = NAMES.into_iter().filter(|name| !large.contains(name)).filter_map(named);
+    let corpora: Vec<Corpus> = small.collect();
+    let events =
+        (0..16).flat_map(|number| corpora.iter().map(move |corpus| corpus.events[number].clone()));
+    Corpus { events: events.collect() }
 }
 
 fn corpus_of(document: fn(u64) -> Document) -> Corpus {
