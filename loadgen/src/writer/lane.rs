@@ -50,6 +50,19 @@ pub(super) enum DueUnit {
     Transaction(Vec<Prepared>),
 }
 
+/// When one unit of the load was sent and acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteTimes {
+    /// [`Workload::due_index`] of its operations.
+    pub due_index: u64,
+    /// Operations in it: one, or those of a transaction.
+    pub operations: u32,
+    /// Before its first attempt.
+    pub sent: Instant,
+    /// When the last answer that it needed had come.
+    pub acknowledged: Instant,
+}
+
 /// What one connection did.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionReport {
@@ -76,6 +89,8 @@ pub(super) struct Lane {
     waiting: Arc<Waiting>,
     /// Where parts of the load end; behind the last is one more.
     part_ends: Arc<[Instant]>,
+    /// Who wants to know the times of every unit.
+    times: Option<mpsc::UnboundedSender<WriteTimes>>,
     report: ConnectionReport,
 }
 
@@ -87,10 +102,11 @@ impl Lane {
         done: Arc<AtomicU64>,
         waiting: Arc<Waiting>,
         part_ends: Arc<[Instant]>,
+        times: Option<mpsc::UnboundedSender<WriteTimes>>,
     ) -> Self {
         let lateness_by_part = vec![Lateness::default(); part_ends.len() + 1];
         let report = ConnectionReport { lateness_by_part, ..ConnectionReport::default() };
-        Self { database, workload, write_concern, done, waiting, part_ends, report }
+        Self { database, workload, write_concern, done, waiting, part_ends, times, report }
     }
 
     /// Writes until there is nothing more.
@@ -104,32 +120,47 @@ impl Lane {
             match unit {
                 DueUnit::Single(prepared) => {
                     let built = self.waiting.take(&self.workload, prepared);
-                    self.note_begin(due, free, 1);
+                    let sent = self.note_begin(due, free, 1);
                     self.write(&built).await?;
+                    free = self.note_times(&[built], sent);
                 }
                 DueUnit::Transaction(prepared) => {
                     let take = |one| self.waiting.take(&self.workload, one);
                     let built: Vec<_> = prepared.into_iter().map(take).collect();
-                    self.note_begin(due, free, built.len() as u64);
+                    let sent = self.note_begin(due, free, built.len() as u64);
                     let session = match &mut session {
                         Some(session) => session,
                         none => none.insert(self.database.client().start_session().await?),
                     };
                     self.write_transaction(&built, session).await?;
+                    free = self.note_times(&built, sent);
                 }
             }
-            free = Instant::now();
         }
         Ok(self.report)
     }
 
-    fn note_begin(&mut self, due: Instant, free: Instant, operations: u64) {
+    /// Returns the moment at which the unit begins.
+    fn note_begin(&mut self, due: Instant, free: Instant, operations: u64) -> Instant {
         let now = Instant::now();
         let part = self.part_ends.partition_point(|end| *end <= due);
         for lateness in [&mut self.report.lateness, &mut self.report.lateness_by_part[part]] {
             lateness.own.record(now.saturating_duration_since(due.max(free)), operations);
             lateness.behind.record(now.saturating_duration_since(due), operations);
         }
+        now
+    }
+
+    /// Returns the moment at which the unit was acknowledged: now.
+    fn note_times(&self, unit: &[Box<Built>], sent: Instant) -> Instant {
+        let acknowledged = Instant::now();
+        if let (Some(times), [first, ..]) = (&self.times, unit) {
+            let due_index = self.workload.due_index(first.operation.index);
+            let operations = unit.len() as u32;
+            // Whoever asked may have failed meanwhile.
+            let _ = times.send(WriteTimes { due_index, operations, sent, acknowledged });
+        }
+        acknowledged
     }
 
     async fn write(&mut self, built: &Built) -> Result<()> {

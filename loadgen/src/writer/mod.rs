@@ -26,7 +26,7 @@ use mongodb::options::ClientOptions;
 
 use crate::workload::Workload;
 pub use backlog::{Backlog, write_backlog};
-pub use lane::ConnectionReport;
+pub use lane::{ConnectionReport, WriteTimes};
 pub use open_loop::{CONNECTIONS, OpenLoop, OpenLoopReport, write_open_loop};
 pub use write_concern::{Acknowledgement, WriteConcern};
 

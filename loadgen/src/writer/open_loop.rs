@@ -29,7 +29,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use super::lane::{ConnectionReport, Due, DueUnit, Lane};
+use super::lane::{ConnectionReport, Due, DueUnit, Lane, WriteTimes};
 use super::prepared::Waiting;
 use super::{WriteConcern, Written, connect, next_operation_time, prepare_collections};
 use crate::lateness::Lateness;
@@ -53,6 +53,7 @@ pub struct OpenLoop {
     connections: NonZero<u32>,
     write_concern: WriteConcern,
     part_ends: Arc<[Instant]>,
+    times: Option<mpsc::UnboundedSender<WriteTimes>>,
     stop: Stop,
 }
 
@@ -95,6 +96,7 @@ impl OpenLoop {
             connections: CONNECTIONS,
             write_concern: WriteConcern::MAJORITY,
             part_ends: Arc::default(),
+            times: None,
             stop: Stop::new(),
         }
     }
@@ -116,6 +118,12 @@ impl OpenLoop {
     pub fn parts(mut self, ends: impl IntoIterator<Item = Duration>) -> Self {
         let start = self.schedule.start();
         self.part_ends = ends.into_iter().map(|end| start + end).collect();
+        self
+    }
+
+    /// Tells `times` when each unit was sent and acknowledged, as soon as it was.
+    pub fn times(mut self, times: mpsc::UnboundedSender<WriteTimes>) -> Self {
+        self.times = Some(times);
         self
     }
 
@@ -178,8 +186,8 @@ impl OpenLoop {
             let (workload, done) = (Arc::clone(&self.workload), Arc::clone(&done));
             let waiting = Arc::clone(&waiting);
             let part_ends = Arc::clone(&self.part_ends);
-            let concern = self.write_concern;
-            let lane = Lane::new(database, workload, concern, done, waiting, part_ends);
+            let (concern, times) = (self.write_concern, self.times.clone());
+            let lane = Lane::new(database, workload, concern, done, waiting, part_ends, times);
             lanes.spawn(async move { (place, lane.run(units).await) });
         }
         let paced = self.start_pacer(queues, waiting)?;
