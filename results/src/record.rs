@@ -22,6 +22,10 @@ use crate::machine::{Commit, Machine};
 use crate::stats::median::median;
 
 mod by_rate;
+mod content;
+pub mod stages;
+
+pub use content::{ContentCheck, ContentRecord};
 
 /// Raised when a field changes its meaning; new optional fields do not raise it.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -146,6 +150,9 @@ pub struct RoundRecord {
     /// What the ledger found.
     #[serde(flatten)]
     pub faults: Faults,
+    /// How the ledger judged the content; of a load in phases that of all phases, in the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentRecord>,
     /// Why the round does not count, beside faults.
     pub invalid_reason: Option<String>,
     /// From intended write to consumer.
@@ -275,6 +282,7 @@ impl RoundRecord {
             cpu_us_per_event: None,
             peak_rss_mib: None,
             faults: Faults::default(),
+            content: None,
             invalid_reason: None,
             latency: None,
             offered_per_s: None,

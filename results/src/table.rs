@@ -15,6 +15,10 @@ use crate::plan::rungs::CONNECTORS;
 use crate::record::{ArmRecord, RoundRecord, StepRecord};
 use crate::stats::median::median;
 
+mod below;
+
+pub use below::{contents, latency_stages};
+
 /// The arms of a run, one per line and rung, and below why some do not count.
 pub fn arms(arms: &[ArmRecord]) -> String {
     let rows: Vec<Vec<String>> =

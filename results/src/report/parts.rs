@@ -1,7 +1,7 @@
 //! What adds up: stages to a latency, processes to the CPU time of an event.
 //!
 //! ```text
-//! node-json   ▓▓▓▓▒▒▒▒▒▒░░     write → stream → node → broker
+//! node-json   ▓▓▓▓▒▒▒▒▒▒░░     queue → write → replicate → deliver
 //! ```
 //!
 //! Percentiles of stages do not add up to the percentile of the whole, means do: so the stack shows means, the table
@@ -18,7 +18,7 @@ use super::number::{self, significant, whole};
 use super::standing::{Counting, median};
 use super::view::View;
 use crate::histogram::LatencyHistogram;
-use crate::record::ProcessUsage;
+use crate::record::{self, ProcessUsage};
 
 /// Both figures, as far as the run has them.
 pub(super) fn html(view: &View<'_>) -> Markup {
@@ -29,12 +29,17 @@ pub(super) fn html(view: &View<'_>) -> Markup {
 /// Values of each arm by the name of the part.
 type Parts<'a> = Vec<(Counting<'a>, BTreeMap<String, f64>)>;
 
+const STAGES_READING: &str = "Mean of every stage, all rounds that count merged exactly. Means add up; percentiles \
+     would not. queue: intended until sent; write: until acknowledged; replicate: until the broker has appended it \
+     (change stream, arm, produce request); deliver: until a consumer has it.";
+
 fn stages(view: &View<'_>) -> Option<Figure> {
-    let merged: Vec<_> = view.arms.iter().map(|arm| (*arm, merged_stages(view, arm))).collect();
+    let merged: Vec<_> =
+        view.arms.iter().map(|arm| (*arm, record::stages::merged(view.rounds(arm)))).collect();
     let means: Parts<'_> = merged
         .iter()
         .map(|(arm, stages)| {
-            let means = stages.iter().map(|(name, stage)| (name.clone(), stage.mean_ms()));
+            let means = stages.iter().map(|(name, stage)| ((*name).to_owned(), stage.mean_ms()));
             (*arm, means.collect())
         })
         .collect();
@@ -53,18 +58,10 @@ fn stages(view: &View<'_>) -> Option<Figure> {
         &means,
         "stages",
         format!("Where the latency is spent{}", view.at_rate()),
-        "Mean of every stage, all rounds that count merged exactly. Means add up; percentiles would not.".to_owned(),
+        STAGES_READING.to_owned(),
         "ms",
         Table { heads: heads.map(str::to_owned).to_vec(), rows },
     )
-}
-
-fn merged_stages(view: &View<'_>, arm: &Counting<'_>) -> BTreeMap<String, LatencyHistogram> {
-    let mut merged: BTreeMap<String, LatencyHistogram> = BTreeMap::new();
-    for (name, stage) in view.rounds(arm).flat_map(|round| &round.stages) {
-        merged.entry(name.clone()).or_default().merge(stage);
-    }
-    merged
 }
 
 fn stage_row(name: String, stage: &LatencyHistogram) -> Row {
@@ -139,7 +136,8 @@ fn stacked(
     table: Table,
 ) -> Option<Figure> {
     let mut names: Vec<&String> = arms.iter().flat_map(|(_, parts)| parts.keys()).collect();
-    names.sort_unstable();
+    // Stages in the order of the way; what is none by its name.
+    names.sort_unstable_by_key(|name| (record::stages::place(name), *name));
     names.dedup();
     let sums = arms.iter().map(|(_, parts)| parts.values().sum::<f64>());
     let x = Axis::linear(sums, unit);

@@ -38,6 +38,7 @@ fn table(view: &View<'_>) -> Table {
         "CPU µs/event",
         "RSS MiB",
         "generator late p99 ms",
+        "contents judged",
         "counted beside",
     ];
     let mut rows = Vec::new();
@@ -78,6 +79,9 @@ fn row(arm: &str, round: &RoundRecord, arm_reason: Option<&str>) -> Row {
         number::or_none(round.cpu_us_per_event, significant),
         number::or_none(round.peak_rss_mib, whole),
         number::or_none(round.lateness.as_ref().map(|late| late.percentile_ms(99.0)), significant),
+        round
+            .content
+            .map_or_else(|| number::NONE.to_owned(), |content| content.text(|n| whole(n as f64))),
         counters(&round.counters),
     ];
     Row::new(name.into_iter().chain(figures).collect())

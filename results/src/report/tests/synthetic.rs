@@ -299,8 +299,7 @@ fn silence(round: &mut RoundRecord, from: u32, length: u32) {
 }
 
 fn stages(nature: &Nature, dice: &mut Dice) -> BTreeMap<String, LatencyHistogram> {
-    let shares =
-        [("1 write", 0.35), ("2 stream", 0.25), ("3 arm", 0.15), ("4 broker and consumer", 0.25)];
+    let shares = [("queue", 0.05), ("write", 0.4), ("replicate", 0.4), ("deliver", 0.15)];
     let stage = |(name, share): (&str, f64)| (name.to_owned(), dice.latency(nature, share, 800));
     shares.map(stage).into()
 }
