@@ -7,6 +7,7 @@
 //!
 //! A report is exact when every event is there once, in order per key, unchanged, in the partition of its key, and
 //! nothing else is there. A record that cannot be read counts as corrupted; the event that it was is then lost too.
+//! Whether contents are compared in full or by digest is a rule ([`Check::of`]), and the report says how many were.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,11 +15,13 @@ use std::fmt;
 use anyhow::{Context, Result};
 use millrace_loadgen::ledger::{Ledger, Sighting, Verdict};
 use millrace_loadgen::workload::{Key, Workload};
+use millrace_results::record::ContentRecord;
 use rskafka::record::RecordAndOffset;
 use tokio::sync::mpsc;
 
 use crate::arm::Format;
 use crate::consumer::{Fetched, Topic};
+use crate::content::Check;
 use crate::decode::Decoder;
 
 /// How many replies may wait between the fetching and the decoding thread.
@@ -33,6 +36,7 @@ pub struct Checker {
     ledger: Ledger,
     /// Where each key was seen first; only kept when there is more than one partition.
     partitions: Option<HashMap<Key, i32>>,
+    content: ContentRecord,
     unreadable: u64,
     moved: u64,
     bytes: u64,
@@ -44,6 +48,8 @@ pub struct Checker {
 pub struct Report {
     /// The ledger's verdict.
     pub verdict: Verdict,
+    /// How contents were judged.
+    pub content: ContentRecord,
     /// Records that say nothing about any write.
     pub unreadable: u64,
     /// Records in another partition than the first of their key.
@@ -57,10 +63,16 @@ pub struct Report {
 impl Checker {
     /// For a topic of `partitions` partitions that `format` filled with `workload`.
     pub fn new(workload: &Workload, format: Format, partitions: usize) -> Self {
+        Self::by(Check::of(format, workload.operations), workload, format, partitions)
+    }
+
+    /// As [`Self::new`], whatever the size of the load.
+    pub fn by(check: Check, workload: &Workload, format: Format, partitions: usize) -> Self {
         Self {
             decoder: Decoder::new(workload.clone(), format),
-            ledger: Ledger::new(workload),
+            ledger: check.ledger(workload),
             partitions: (1 < partitions).then(HashMap::new),
+            content: check.record(),
             unreadable: 0,
             moved: 0,
             bytes: 0,
@@ -72,8 +84,9 @@ impl Checker {
     pub fn observe(&mut self, partition: i32, record: &RecordAndOffset) -> Option<Sighting> {
         let (key, value) = (record.record.key.as_deref(), record.record.value.as_deref());
         self.bytes += [key, value].iter().flatten().map(|bytes| bytes.len() as u64).sum::<u64>();
-        match self.decoder.decode(key, value) {
-            Ok(observed) => {
+        match self.decoder.decode_by(Some(&self.ledger), key, value) {
+            Ok((observed, judged)) => {
+                judged.count(&mut self.content);
                 self.note_partition(observed.key, partition, record.offset);
                 Some(self.ledger.observe(observed))
             }
@@ -99,6 +112,7 @@ impl Checker {
     pub fn report(&self) -> Report {
         Report {
             verdict: self.ledger.verdict(),
+            content: self.content,
             unreadable: self.unreadable,
             moved: self.moved,
             bytes: self.bytes,
@@ -157,10 +171,19 @@ pub async fn check_topic(
     topic: &Topic,
     workload: &Workload,
     format: Format,
+    on_progress: impl FnMut(u64) + Send + 'static,
+) -> Result<Report> {
+    let checker = Checker::new(workload, format, topic.partitions());
+    check_topic_by(checker, topic, on_progress).await
+}
+
+/// As [`check_topic`], by a checker that has seen nothing yet.
+pub async fn check_topic_by(
+    mut checker: Checker,
+    topic: &Topic,
     mut on_progress: impl FnMut(u64) + Send + 'static,
 ) -> Result<Report> {
     let (sink, mut fetched) = mpsc::channel::<Fetched>(FETCHED_MAX);
-    let mut checker = Checker::new(workload, format, topic.partitions());
     let judged = tokio::task::spawn_blocking(move || {
         let mut records = 0;
         while let Some(batch) = fetched.blocking_recv() {
@@ -180,13 +203,12 @@ pub async fn check_topic(
 mod tests {
     use std::collections::BTreeMap;
 
+    use millrace_loadgen::workload::Kind;
     use rskafka::chrono::DateTime;
     use rskafka::record::Record;
 
     use super::*;
     use crate::decode::tests::{record, workload};
-
-    const FORMATS: [Format; 3] = [Format::Json, Format::Bson, Format::Debezium];
 
     fn records(workload: &Workload, format: Format) -> Vec<RecordAndOffset> {
         let kafka = |(offset, op)| {
@@ -198,8 +220,20 @@ mod tests {
         (0..).zip(workload.schedule()).map(kafka).collect()
     }
 
-    fn check(workload: &Workload, format: Format, records: &[RecordAndOffset]) -> Report {
-        let mut checker = Checker::new(workload, format, 1);
+    /// Each format in full, and raw BSON by digest as well.
+    const CHECKS: [(Check, Format); 4] = [
+        (Check::Full, Format::Json),
+        (Check::Full, Format::Bson),
+        (Check::Full, Format::Debezium),
+        (Check::Digest, Format::Bson),
+    ];
+
+    fn check_by(
+        (check, format): (Check, Format),
+        workload: &Workload,
+        records: &[RecordAndOffset],
+    ) -> Report {
+        let mut checker = Checker::by(check, workload, format, 1);
         for record in records {
             checker.observe(0, record);
         }
@@ -222,18 +256,38 @@ mod tests {
     #[test]
     fn what_was_written_is_exact() {
         let workload = workload(300);
-        for format in FORMATS {
-            let report = check(&workload, format, &records(&workload, format));
+        for check in CHECKS {
+            let report = check_by(check, &workload, &records(&workload, check.1));
             assert!(report.is_exact(), "{report}");
             assert!(0 < report.bytes);
+            let ContentRecord { by_digest, in_full, .. } = report.content;
+            assert_eq!(by_digest + in_full, 300, "{check:?}");
+            assert_eq!(by_digest != 0, check.0 == Check::Digest, "{check:?}");
         }
+    }
+
+    #[test]
+    fn digests_are_enough_for_all_but_what_has_no_content_and_what_was_altered() {
+        let workload = workload(300);
+        let mut records = records(&workload, Format::Bson);
+        let deletes = workload.schedule().filter(|op| op.kind == Kind::Delete).count() as u64;
+        let judged = check_by((Check::Digest, Format::Bson), &workload, &records).content;
+        assert_eq!((judged.by_digest, judged.in_full), (300 - deletes, deletes));
+
+        let value = records[0].record.value.as_mut().expect("a value");
+        let pad = value.windows(4).position(|name| name == b"pad\0").expect("padded") + 12;
+        value[pad] ^= 1;
+        let report = check_by((Check::Digest, Format::Bson), &workload, &records);
+        assert_eq!(faults(&report), [0, 0, 0, 1], "{report}");
+        let judged = report.content;
+        assert_eq!((judged.by_digest, judged.in_full), (299 - deletes, deletes + 1));
     }
 
     #[test]
     fn each_fault_is_named_and_no_other() {
         let workload = workload(300);
-        for format in FORMATS {
-            let good = records(&workload, format);
+        for check in CHECKS {
+            let good = records(&workload, check.1);
             let (first, second) = same_key(&good);
             let mut dropped = good.clone();
             dropped.remove(first);
@@ -249,7 +303,7 @@ mod tests {
                 (swapped, [0, 0, 1, 0]),
                 (cut, [1, 0, 0, 1]),
             ] {
-                let report = check(&workload, format, &records);
+                let report = check_by(check, &workload, &records);
                 assert_eq!(faults(&report), expected, "{report}");
                 assert!(!report.is_exact());
             }

@@ -8,20 +8,22 @@
 //!              delete            nothing else
 //! ```
 //!
-//! The whole content is compared with what the seed derives, as are the namespace and the record's key. A record that
-//! cannot be read this far has no place in the ledger: [`Unreadable`]. JSON is read by serde_json and raw values by the
-//! bson crate; neither shares code with the node.
+//! The whole content is compared with what the seed derives, or its digest where there is one ([`crate::content`]);
+//! always the namespace and the record's key. A record that cannot be read this far has no place in the ledger:
+//! [`Unreadable`]. JSON is read by serde_json and raw values by the bson crate; neither shares code with the node.
 
 use std::fmt;
 
 use bson::raw::{RawBson, RawBsonRef, RawDocument};
 use bson::rawdoc;
 use millrace_loadgen::delta::{Change, Truncated};
-use millrace_loadgen::ledger::{Content, Observed};
+use millrace_loadgen::digest;
+use millrace_loadgen::ledger::{Content, Ledger, Observed};
 use millrace_loadgen::workload::{Key, Kind, Workload};
 use serde_json::{Value, json};
 
 use crate::arm::Format;
+use crate::content::{self, Judged};
 use crate::{decode_debezium, strict_json};
 
 /// Why a record says nothing about any write.
@@ -66,13 +68,24 @@ impl Decoder {
         Self { workload, format }
     }
 
-    /// What the record says. About 10 µs for a KB of JSON, a fifth of that for BSON.
+    /// What the record says, its content compared in full. About 10 µs for a KB of JSON, a fifth of that for BSON.
     pub fn decode(&self, key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Observed, Unreadable> {
+        self.decode_by(None, key, value).map(|(observed, _)| observed)
+    }
+
+    /// As [`Self::decode`], and how the content was judged: by the digests of `ledger`, as far as it has them.
+    pub fn decode_by(
+        &self,
+        ledger: Option<&Ledger>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<(Observed, Judged), Unreadable> {
         let value = value.ok_or(Unreadable::NoValue)?;
+        let in_full = |observed: Observed| (observed, Judged::InFull(observed.content));
         match self.format {
-            Format::Json => self.decode_json(key, value),
-            Format::Bson => self.decode_bson(key, value),
-            Format::Debezium => decode_debezium::decode(&self.workload, key, value),
+            Format::Json => self.decode_json(key, value).map(in_full),
+            Format::Bson => self.decode_bson(ledger, key, value),
+            Format::Debezium => decode_debezium::decode(&self.workload, key, value).map(in_full),
         }
     }
 
@@ -113,7 +126,12 @@ impl Decoder {
         Ok(observed(about, kind, version, same_key && same_content))
     }
 
-    fn decode_bson(&self, key: Option<&[u8]>, value: &[u8]) -> Result<Observed, Unreadable> {
+    fn decode_bson(
+        &self,
+        ledger: Option<&Ledger>,
+        key: Option<&[u8]>,
+        value: &[u8],
+    ) -> Result<(Observed, Judged), Unreadable> {
         let event = EventFields::read(value)?;
         let kind = event.operation.and_then(kind_of).ok_or(Unreadable::Operation)?;
         let document_key = event.document_key.ok_or(Unreadable::DocumentKey)?;
@@ -123,25 +141,32 @@ impl Decoder {
             && document_key.into_iter().count() == 1
             && event.namespace.is_some_and(|ns| self.names_namespace_bson(ns, about));
         let version_of = |fields: &RawDocument| fields.get_i32("v").ok().map(i32::cast_unsigned);
-        let (version, same_content) = match kind {
+        let written = |version| ledger.and_then(|ledger| ledger.digest(about, version));
+        let (version, judged) = match kind {
             Kind::Insert | Kind::Replace => {
                 let document = event.full_document.ok_or(Unreadable::Version)?;
                 let version = version_of(document).ok_or(Unreadable::Version)?;
-                let same = self.workload.document_bytes(about, version) == document.as_bytes();
-                (Some(version), same)
+                let arrived = || Some(digest::of_document(document.as_bytes()));
+                let same = || self.workload.document_bytes(about, version) == document.as_bytes();
+                (Some(version), Judged::by(written(version), arrived, same))
             }
             Kind::Update => {
                 let update = event.update.ok_or(Unreadable::Version)?;
                 let fields =
                     update.get_document("updatedFields").map_err(|_| Unreadable::Version)?;
                 let version = version_of(fields).ok_or(Unreadable::Version)?;
-                let changes = self.workload.changes(about, version);
-                let same = changes.iter().any(|change| change_is_bson(change, update, fields));
-                (Some(version), same)
+                let arrived = || content::digest_of_update(update, fields);
+                let same = || {
+                    let changes = self.workload.changes(about, version);
+                    changes.iter().any(|change| change_is_bson(change, update, fields))
+                };
+                (Some(version), Judged::by(written(version), arrived, same))
             }
-            Kind::Delete => (None, true),
+            // Nothing is left to compare.
+            Kind::Delete => (None, Judged::in_full(true)),
         };
-        Ok(observed(about, kind, version, same_key && same_content))
+        let same_content = judged.content() == Content::Matches;
+        Ok((observed(about, kind, version, same_key && same_content), judged))
     }
 
     fn names_namespace_json(&self, namespace: &Value, about: Key) -> bool {

@@ -122,6 +122,7 @@ pub fn node_round(round: u32, reading: &NodeReading) -> RoundRecord {
         cpu_us_per_event: Some(reading.cpu.as_secs_f64() * 1e6 / reading.events.max(1) as f64),
         peak_rss_mib: Some(reading.peak_rss_kib as f64 / 1_024.0),
         faults: faults(&reading.report),
+        content: Some(reading.report.content),
         invalid_reason: (moved != 0).then(|| format!("{moved} records in a foreign partition")),
         usage: reading.used.usage.clone(),
         counters,

@@ -145,6 +145,7 @@ impl Follow {
         if let Some(last) = records.last_mut() {
             last.faults = faults(&reading.report);
         }
+            last.content = Some(reading.report.content);
         records
     }
 

@@ -16,7 +16,8 @@
 //!   │       ├ rival       what it is compared with, debezium too; straight_line and null_path are its own_process
 //!   │       ├ open_streams asks mongod whether somebody's stream is open
 //!   │       ├ consumer    reads a topic with another client than the node's
-//!   │       ├ check       topic against ledger, by decode, decode_debezium, strict_json and relaxed_json
+//!   │       ├ check       topic against ledger, by decode, decode_debezium, strict_json and relaxed_json;
+//!   │       │             content: in full or by digest
 //!   │       └ kafka_admin, usage, procfs
 //!   └ scenario   the files of bench/scenarios
 //! proxy, tamper   drops, doubles, swaps and alters records: the checker is held against it
@@ -34,6 +35,7 @@ pub mod commands;
 pub mod consumer;
 pub mod counters;
 pub mod debezium;
+pub mod content;
 pub mod decode;
 pub mod decode_debezium;
 pub mod demo;

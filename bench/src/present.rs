@@ -113,6 +113,11 @@ pub(crate) fn record(record: &RunRecord) -> String {
     let cut_short = if record.cut_short { ", cut short" } else { "" };
     let mut text = format!("{scenario}: {question}\n{rounds} rounds, seed {seed}{cut_short}\n\n");
     text.push_str(&table::arms(&record.arms));
+    for below in [table::latency_stages(&record.arms), table::contents(&record.arms)] {
+        if !below.is_empty() {
+            text.push_str(&format!("\n{below}"));
+        }
+    }
     if let Some(bottleneck) = &record.bottleneck {
         text.push_str("\nwhat held them back\n");
         bottleneck.split("; ").for_each(|sentence| text.push_str(&format!("  {sentence}\n")));

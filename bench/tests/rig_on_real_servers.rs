@@ -10,8 +10,9 @@ use bson::raw::RawDocumentBuf;
 use futures_util::StreamExt;
 use millrace_bench::arm::Format;
 use millrace_bench::backlog::Backlog;
-use millrace_bench::check::{self, Report};
+use millrace_bench::check::{self, Checker, Report};
 use millrace_bench::consumer::{self, Topic};
+use millrace_bench::content::Check;
 use millrace_bench::kafka_admin::KafkaAdmin;
 use millrace_bench::progress::Progress;
 use millrace_bench::proxy::Proxy;
@@ -71,8 +72,17 @@ async fn produce(bootstrap: &str, topic: &str, records: &[Record]) -> Result<()>
     Ok(())
 }
 
-async fn check(topic: &Topic, workload: &Workload) -> Result<Report> {
-    check::check_topic(topic, workload, Format::Bson, |_| ()).await
+/// What the checker says in full and by digest.
+async fn check(topic: &Topic, workload: &Workload) -> Result<[Report; 2]> {
+    let by = async |check| {
+        let checker = Checker::by(check, workload, Format::Bson, topic.partitions());
+        check::check_topic_by(checker, topic, |_| ()).await
+    };
+    let [in_full, by_digest] = [by(Check::Full).await?, by(Check::Digest).await?];
+    let records = in_full.content.in_full;
+    assert_eq!((in_full.content.by_digest, by_digest.content.in_full < records / 2), (0, true));
+    assert_eq!(by_digest.content.by_digest + by_digest.content.in_full, records);
+    Ok([in_full, by_digest])
 }
 
 fn now_ms() -> Result<i64> {
@@ -93,8 +103,9 @@ async fn the_ledger_names_what_a_proxy_does_to_records_and_nothing_else() -> Res
 
     let good = topics::fresh_one(&backlog.bootstrap, "millrace_rig_good", 1).await?;
     produce(&backlog.bootstrap, &good.name(), &records).await?;
-    let report = check(&good, &backlog.workload).await?;
-    assert!(report.is_exact(), "{report}");
+    for report in check(&good, &backlog.workload).await? {
+        assert!(report.is_exact(), "{report}");
+    }
 
     for (fault, expected) in [
         (Fault::Drop, [1, 0, 0, 0]),
@@ -107,9 +118,11 @@ async fn the_ledger_names_what_a_proxy_does_to_records_and_nothing_else() -> Res
         let proxy = Proxy::start(&backlog.bootstrap, fault)?;
         produce(&proxy.bootstrap(), &name, &records).await?;
         assert!(proxy.has_tampered(), "{fault:?}");
-        let report = check(&topic, &backlog.workload).await?;
-        assert_eq!(faults(&report), expected, "{fault:?}: {report}");
-        assert!(!report.is_exact());
+        for report in check(&topic, &backlog.workload).await? {
+            let check = report.content.check;
+            assert_eq!(faults(&report), expected, "{fault:?} {check:?}: {report}");
+            assert!(!report.is_exact());
+        }
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ use anyhow::{Context, Result, ensure};
 use millrace_loadgen::stop::Stop;
 use millrace_loadgen::workload::{Collections, Workload};
 use millrace_loadgen::writer::write_backlog;
-use millrace_results::record::RoundRecord;
+use millrace_results::record::{ContentCheck, ContentRecord, RoundRecord};
 use millrace_testbed::{Limits, Testbed, allowed_cpus};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -287,6 +287,10 @@ impl Alone {
             cpu_us_per_event: Some(reading.cpu.as_secs_f64() * 1e6 / events.max(1) as f64),
             peak_rss_mib: Some(reading.peak_rss_kib as f64 / 1_024.0),
             faults: reading.verdict.faults,
+            content: Some(ContentRecord {
+                in_full: reading.verdict.records_compared,
+                ..ContentRecord::new(ContentCheck::Sample)
+            }),
             invalid_reason: reading
                 .verdict
                 .undecided
