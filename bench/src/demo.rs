@@ -200,6 +200,7 @@ async fn go_live(
         workload: &course.load().workload,
         topic: &topic,
         format: Format::Json,
+        append_clock: None,
         parts: &[],
         faults: None,
         stop: Stop::new(),

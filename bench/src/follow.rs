@@ -107,6 +107,7 @@ impl Follow {
             workload: &workload,
             topic: &topic,
             format,
+            append_clock: kafka.pid().is_ok().then_some(plan.bootstrap.as_str()),
             parts: &parts,
             faults,
             stop: self.stop.clone(),
@@ -141,11 +142,11 @@ impl Follow {
         let mut records: Vec<_> = recorded
             .map(|(phase, read)| self.record(round, phase, read, reading, counters))
             .collect();
-        // The faults of the whole are counted once.
+        // The faults of the whole are counted once, and so is what was judged.
         if let Some(last) = records.last_mut() {
             last.faults = faults(&reading.report);
-        }
             last.content = Some(reading.report.content);
+        }
         records
     }
 
@@ -166,6 +167,7 @@ impl Follow {
             offered_per_s: Some(phase.offered_per_s),
             lateness: Some(lateness(read)),
             series: read.series.clone(),
+            stages: read.stages.named(),
             marks: marks(phase, reading),
             usage: read.used.usage.clone(),
             counters: counters
@@ -176,6 +178,8 @@ impl Follow {
                     ("generator_scheduled_per_s".to_owned(), json!(self.ceiling.scheduled_per_s)),
                     ("generator_built_per_s".to_owned(), json!(self.ceiling.built_per_s)),
                     ("generator_priority_raised".to_owned(), json!(reading.is_raised)),
+                    ("events_cut_into_stages".to_owned(), json!(read.stages.events)),
+                    ("events_with_a_point_moved".to_owned(), json!(read.stages.moved)),
                     ("server_busy".to_owned(), json!(read.used.mongod_busy)),
                     ("server_waited".to_owned(), json!(read.used.mongod_waited)),
                 ])

@@ -6,7 +6,7 @@
 //! response  length i32 │ correlation i32 │ body                                   all big endian
 //!
 //! CreateTopics (19) v4   with settings: rskafka sends none
-//! Fetch (1) v4           only the head of one batch is read:
+//! Fetch (1) v4           only the heads of batches are read:
 //!     base offset i64 │ length i32 │ epoch i32 │ magic i8 │ crc u32 │ attributes i16 │ last delta i32
 //!     │ base time i64 │ max time i64 │ … │ count i32
 //! ```
@@ -18,6 +18,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -29,6 +30,10 @@ const FETCH: (i16, i16) = (1, 4);
 const CLIENT_ID: &[u8] = b"millrace-bench";
 const TIMEOUT: Duration = Duration::from_secs(30);
 const RESPONSE_BYTES_MAX: usize = 64 << 20;
+/// Asked for in one request when many batches are wanted.
+const FETCH_BYTES: i32 = 8 << 20;
+/// Offset and length, which the length does not count.
+const BEFORE_LENGTH_COUNTS: usize = 8 + 4;
 /// `LogAppendTime` in the attributes of a batch.
 const ATTRIBUTE_APPEND_TIME: i16 = 1 << 3;
 
@@ -46,6 +51,8 @@ pub struct BatchHead {
     pub appended_ms: i64,
     /// Records in it.
     pub records: u32,
+    /// The offset of its last record, from its own.
+    pub last_delta: u32,
 }
 
 impl KafkaAdmin {
@@ -99,10 +106,48 @@ impl KafkaAdmin {
         partition: i32,
         offset: i64,
     ) -> Result<Option<BatchHead>> {
-        let mut body = Writer::default();
         // One byte is asked for; a broker sends at least one whole batch.
-        body.i32(-1).i32(0).i32(1).i32(1).i8(0);
-        body.i32(1).string(Some(topic.as_bytes()), false).i32(1).i32(partition).i64(offset).i32(1);
+        read_batch_head(&self.fetch(topic, partition, offset, 1)?)
+    }
+
+    /// Offset and head of every batch that holds one of these offsets.
+    ///
+    /// # Errors
+    /// When the log ends before the last of them.
+    pub fn batches_in(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offsets: RangeInclusive<i64>,
+    ) -> Result<Vec<(i64, BatchHead)>> {
+        let mut heads: Vec<(i64, BatchHead)> = Vec::new();
+        let mut next = *offsets.start();
+        while next <= *offsets.end() {
+            let records = self.fetch(topic, partition, next, FETCH_BYTES)?;
+            let before = heads.len();
+            for batch in whole_batches(&records) {
+                let offset = Reader(batch).i64()?;
+                let head = read_batch_head(batch)?.context("a batch is empty")?;
+                if next <= offset + i64::from(head.last_delta) && offset <= *offsets.end() {
+                    next = offset + i64::from(head.last_delta) + 1;
+                    heads.push((offset, head));
+                }
+            }
+            ensure!(
+                before < heads.len(),
+                "the log of {topic}-{partition} ends at {next}, before {}",
+                offsets.end()
+            );
+        }
+        Ok(heads)
+    }
+
+    /// Batches from that which holds `offset` on, about so many bytes. The last may be cut.
+    fn fetch(&mut self, topic: &str, partition: i32, offset: i64, bytes: i32) -> Result<Vec<u8>> {
+        let mut body = Writer::default();
+        body.i32(-1).i32(0).i32(1).i32(bytes).i8(0);
+        body.i32(1).string(Some(topic.as_bytes()), false);
+        body.i32(1).i32(partition).i64(offset).i32(bytes);
         let response = self.ask(FETCH, &body.0)?;
         let mut response = Reader(&response);
         response.i32()?; // throttled, ms
@@ -117,7 +162,7 @@ impl KafkaAdmin {
             response.take(16)?; // aborted transactions
         }
         let records_bytes = response.i32()?.max(0) as usize;
-        read_batch_head(response.0.get(..records_bytes).unwrap_or(response.0))
+        Ok(response.0.get(..records_bytes).unwrap_or(response.0).to_vec())
     }
 
     fn ask(&mut self, (api, version): (i16, i16), body: &[u8]) -> Result<Vec<u8>> {
@@ -143,6 +188,17 @@ impl KafkaAdmin {
     }
 }
 
+/// The batches of a reply, without one that is cut.
+fn whole_batches(mut records: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = Reader(records.get(8..)?).i32().ok()?;
+        let bytes = BEFORE_LENGTH_COUNTS + usize::try_from(length).ok()?;
+        let (batch, rest) = records.split_at_checked(bytes)?;
+        records = rest;
+        Some(batch)
+    })
+}
+
 fn read_batch_head(records: &[u8]) -> Result<Option<BatchHead>> {
     if records.is_empty() {
         return Ok(None);
@@ -156,10 +212,11 @@ fn read_batch_head(records: &[u8]) -> Result<Option<BatchHead>> {
     if attributes & ATTRIBUTE_APPEND_TIME == 0 {
         bail!("the topic does not keep append times: set message.timestamp.type=LogAppendTime");
     }
-    batch.take(4 + 8)?;
+    let last_delta = batch.i32()?.max(0) as u32;
+    batch.take(8)?;
     let appended_ms = batch.i64()?;
     batch.take(8 + 2 + 4)?;
-    Ok(Some(BatchHead { appended_ms, records: batch.i32()?.max(0) as u32 }))
+    Ok(Some(BatchHead { appended_ms, records: batch.i32()?.max(0) as u32, last_delta }))
 }
 
 #[cfg(test)]
@@ -176,7 +233,20 @@ mod tests {
     #[test]
     fn the_append_time_is_the_largest_time_of_the_batch() {
         let head = read_batch_head(&batch(ATTRIBUTE_APPEND_TIME)).expect("whole");
-        assert_eq!(head, Some(BatchHead { appended_ms: 2_000, records: 5 }));
+        assert_eq!(head, Some(BatchHead { appended_ms: 2_000, records: 5, last_delta: 4 }));
+    }
+
+    #[test]
+    fn a_batch_that_is_cut_is_left_for_the_next_request() {
+        let mut whole = batch(ATTRIBUTE_APPEND_TIME);
+        let length = (whole.len() - BEFORE_LENGTH_COUNTS) as i32;
+        whole[8..12].copy_from_slice(&length.to_be_bytes());
+        let two = [whole.clone(), whole.clone()].concat();
+        for end in 0..=two.len() {
+            let batches: Vec<_> = whole_batches(&two[..end]).collect();
+            assert_eq!(batches.len(), end / whole.len(), "{end}");
+            assert!(batches.iter().all(|batch| *batch == whole));
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //!   │   ├ ground      what the arms meet: a backlog, several, or a load
 //!   │   ├ drain       a backlog drained by one arm; backlog writes it
 //!   │   ├ follow      a load followed by one arm; live takes the latencies, fault_steps lets things go wrong
+//!   │   │             stages: where they go; append_times: the broker's part of that
 //!   │   ├ ladder      the rate that comes next in the search for the highest
 //!   │   ├ alone       the node between a replay server and an acknowledging broker, both own_processes of the rig
 //!   │   └ both use
@@ -27,15 +28,16 @@
 //! `node`.
 
 pub mod alone;
+pub mod append_times;
 pub mod arm;
 pub mod backlog;
 pub mod bottleneck;
 pub mod check;
 pub mod commands;
 pub mod consumer;
+pub mod content;
 pub mod counters;
 pub mod debezium;
-pub mod content;
 pub mod decode;
 pub mod decode_debezium;
 pub mod demo;
@@ -58,6 +60,7 @@ pub mod relaxed_json;
 pub mod rival;
 pub mod run;
 pub mod scenario;
+pub mod stages;
 pub mod straight_line;
 pub mod strict_json;
 pub mod system_calls;

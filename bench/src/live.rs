@@ -3,6 +3,7 @@
 //! ```text
 //! intended ── write, w: majority ── change stream ── node ── produce, acks all ── broker ── consumer
 //! └────────────────────────────────── one latency, recorded in µs ──────────────────────────────────┘
+//!          └─ acknowledged                                  └─ appended      and its stages: crate::stages
 //! ```
 //!
 //! The load is open: a write that is late does not delay the next, and its lateness is part of its latency. The
@@ -20,18 +21,21 @@ use millrace_loadgen::ledger::Sighting;
 use millrace_loadgen::schedule::Schedule;
 use millrace_loadgen::stop::Stop;
 use millrace_loadgen::workload::Workload;
-use millrace_loadgen::writer::{OpenLoop, OpenLoopReport, Written};
+use millrace_loadgen::writer::{OpenLoop, OpenLoopReport, WriteTimes, Written};
 use millrace_results::histogram::LatencyHistogram;
 use millrace_results::record::{Mark, Second};
 use millrace_testbed::Testbed;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::append_times::{AppendTimes, Clocks};
 use crate::arm::Format;
 use crate::check::{Checker, Report};
 use crate::consumer::{Fetched, Topic};
 use crate::fault_steps;
 use crate::progress::Progress;
 use crate::scenario::{Course, FaultStep, Phase};
+use crate::stages::{Arrival, Join, StageTally};
 use crate::usage::{Found, Watch};
 
 /// Time for the connections to open before the first write is due.
@@ -55,6 +59,8 @@ pub struct Live<'a> {
     pub topic: &'a Topic,
     /// Form of keys and values.
     pub format: Format,
+    /// The bootstrap address, if the broker has the clock of this machine: then it tells when it appended a record.
+    pub append_clock: Option<&'a str>,
     /// Processes that are watched.
     pub parts: &'a [(&'static str, Option<u32>)],
     /// What goes wrong meanwhile, and where.
@@ -94,6 +100,8 @@ pub struct PhaseReading {
     pub lasted: Duration,
     /// Second by second, by arrival.
     pub series: Vec<Second>,
+    /// Where the latency of these events went.
+    pub stages: StageTally,
     /// What every process used while it lasted.
     pub used: Found,
     /// How far the writes that were due in it began behind their times.
@@ -120,16 +128,20 @@ pub async fn measure(
     progress: Progress,
 ) -> Result<LiveReading> {
     let mut fetched = live.topic.follow().await?;
+    // Made before the clock runs: with digests that takes a second for a million events.
+    let checker = Checker::new(live.workload, live.format, live.topic.partitions());
+    let clocks = Clocks::read();
     let start = Instant::now() + LEAD_IN;
     let operations = live.workload.operations;
     let schedule = Schedule::new(start, live.course.profile_of_load(), operations)?;
-    let mut writing = live.start_writing(schedule.clone());
+    let (times, mut write_times) = mpsc::unbounded_channel();
+    let mut writing = live.start_writing(schedule.clone(), times);
     let faulting = live.faults.clone().map(|(testbed, steps)| {
         tokio::spawn(async move { fault_steps::run(&testbed, &steps, start).await })
     });
 
     let bar = progress.count("live", operations);
-    let mut follower = Follower::new(live, schedule);
+    let mut follower = Follower::new(live, schedule, checker);
     let mut written = None;
     let mut news = start;
     loop {
@@ -146,6 +158,9 @@ pub async fn measure(
             written = Some(report);
             news = news.max(Instant::now());
         }
+        while let Ok(times) = write_times.try_recv() {
+            follower.join.handle_written(times);
+        }
         alive()?;
         let patience = if follower.checker.missing() == 0 { AFTERMATH } else { GRACE };
         if written.is_some() && patience < news.elapsed() {
@@ -161,7 +176,8 @@ pub async fn measure(
     };
     let is_cut_short = written.operations < operations;
     let report = follower.checker.report();
-    let mut phases = follower.finish(is_cut_short);
+    let appended = live.append_times(&follower.join, clocks).await;
+    let mut phases = follower.finish(is_cut_short, appended.as_ref());
     for (phase, lateness) in phases.iter_mut().zip(lateness_by_part) {
         phase.lateness = lateness;
     }
@@ -169,15 +185,32 @@ pub async fn measure(
 }
 
 impl Live<'_> {
-    fn start_writing(&self, schedule: Schedule) -> JoinHandle<Result<OpenLoopReport>> {
+    fn start_writing(
+        &self,
+        schedule: Schedule,
+        times: mpsc::UnboundedSender<WriteTimes>,
+    ) -> JoinHandle<Result<OpenLoopReport>> {
         let load = self.course.load();
         let open_loop = OpenLoop::new(self.workload, schedule)
             .connections(load.connections)
             .write_concern(load.write_concern)
+            .times(times)
             .parts(self.course.phases().iter().rev().skip(1).rev().map(Phase::ends))
             .stop(self.stop.clone());
         let uri = self.mongodb_uri.to_owned();
         tokio::spawn(async move { open_loop.run(&uri, |_| ()).await })
+    }
+
+    /// Without them two stages are told as one, which is no reason to give up the run.
+    async fn append_times(&self, join: &Join, clocks: Clocks) -> Option<AppendTimes> {
+        let bootstrap = self.append_clock?;
+        match AppendTimes::read(bootstrap, self.topic, join.offsets(), clocks).await {
+            Ok(times) => Some(times),
+            Err(error) => {
+                tracing::warn!("the broker's append times are not known: {error:#}");
+                None
+            }
+        }
     }
 }
 
@@ -186,6 +219,7 @@ struct Follower<'a> {
     live: &'a Live<'a>,
     schedule: Schedule,
     checker: Checker,
+    join: Join,
     tallies: Vec<Tally>,
     /// The phase that it is time for, since it is time for it.
     watching: Option<(usize, Watch)>,
@@ -204,10 +238,10 @@ struct Tally {
 }
 
 impl<'a> Follower<'a> {
-    fn new(live: &'a Live<'a>, schedule: Schedule) -> Self {
-        let checker = Checker::new(live.workload, live.format, live.topic.partitions());
+    fn new(live: &'a Live<'a>, schedule: Schedule, checker: Checker) -> Self {
         let tallies = live.course.phases().iter().map(|_| Tally::default()).collect();
-        Self { live, schedule, checker, tallies, watching: None }
+        let join = Join::new(schedule.clone());
+        Self { live, schedule, checker, join, tallies, watching: None }
     }
 
     /// Watches the processes from the begin of each phase to its end.
@@ -240,6 +274,8 @@ impl<'a> Follower<'a> {
                     let key_bytes = record.record.key.as_ref().map_or(0, Vec::len);
                     let value_bytes = record.record.value.as_ref().map_or(0, Vec::len);
                     self.note_first(index, batch.arrived, (key_bytes + value_bytes) as u64);
+                    let at = (batch.partition, record.offset);
+                    self.join.handle_arrival(index, Arrival { at, received: batch.arrived });
                 }
                 Some(Sighting::Again | Sighting::Unexpected) | None => {}
             }
@@ -268,10 +304,13 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn finish(mut self, is_cut_short: bool) -> Vec<PhaseReading> {
+    fn finish(mut self, is_cut_short: bool, appended: Option<&AppendTimes>) -> Vec<PhaseReading> {
         self.end_watch();
-        let phases = self.live.course.phases().iter().zip(self.tallies);
-        let reading = |(phase, tally): (&Phase, Tally)| {
+        let course = self.live.course;
+        let mut stages = vec![StageTally::default(); self.tallies.len()];
+        self.join.cut(appended, &mut stages, |due| course.phase_at(due));
+        let phases = course.phases().iter().zip(self.tallies).zip(stages);
+        let reading = |((phase, tally), stages): ((&Phase, Tally), StageTally)| {
             let arriving =
                 tally.arrivals.map(|(first, last)| last.saturating_duration_since(first));
             PhaseReading {
@@ -283,6 +322,7 @@ impl<'a> Follower<'a> {
                     arriving => phase.lasts.max(arriving),
                 },
                 series: seconds_without_gaps(tally.seconds),
+                stages,
                 used: tally.used,
                 lateness: Lateness::default(),
             }
