@@ -175,6 +175,23 @@ fn every_chart_draws_every_arm_that_counts_and_has_its_numbers() {
 }
 
 #[test]
+fn stages_are_drawn_in_the_order_of_the_way() {
+    let page = page_of(synthetic::runs());
+    let (legend, _) = figure(&page, "s4-stages").split_once("</ul>").expect("a legend");
+    let places: Vec<_> = crate::record::stages::Stage::ALL
+        .iter()
+        .filter_map(|stage| legend.find(&format!("</svg>{}</li>", stage.name())))
+        .collect();
+    assert!(places.len() == 4 && places.is_sorted(), "{legend}");
+}
+
+#[test]
+fn every_round_says_how_its_contents_were_judged() {
+    let page = page_of(synthetic::drains(1)).replace(number::GAP, " ");
+    assert!(page.contains("contents judged") && page.contains("400 000 in full"));
+}
+
+#[test]
 fn an_arm_with_a_fault_shows_no_figure_anywhere() {
     let mut run = synthetic::drains(1).remove(0);
     let round = |number: u32, rate: u64| RoundRecord {

@@ -11,7 +11,8 @@ use serde_json::json;
 use crate::histogram::LatencyHistogram;
 use crate::machine::{Commit, Machine};
 use crate::record::{
-    self, ArmRecord, Faults, Mark, ProcessUsage, RoundRecord, RunRecord, SCHEMA_VERSION, Second,
+    self, ArmRecord, ContentCheck, ContentRecord, Faults, Mark, ProcessUsage, RoundRecord,
+    RunRecord, SCHEMA_VERSION, Second,
 };
 
 /// What an arm is like: rate and latency at ease, CPU, memory.
@@ -110,6 +111,11 @@ fn drain(number: u32) -> RunRecord {
             let rate = nature.events_per_s * drift * slow * dice.near(0.05);
             let mut round = RoundRecord::new(round, 400_000, 532_391_244, 400_000.0 / rate);
             use_of(&mut round, nature, &mut dice);
+            let reads_nothing = ["null-reader", "null-writer"].contains(&nature.name);
+            round.content = (!reads_nothing).then_some(ContentRecord {
+                in_full: 400_000,
+                ..ContentRecord::new(ContentCheck::Full)
+            });
             round.counters = BTreeMap::from([
                 ("events_first_batch".to_owned(), json!(101)),
                 ("server_busy".to_owned(), json!(0.9878)),
