@@ -220,6 +220,13 @@ impl Pipeline {
             self.phase = Phase::Running;
             return Ok(Some(Output::Running));
         }
+        if let Some(namespace) = self.outbound.maker.next_unrouted() {
+            let text = format!(
+                "no topic set: topic.namespace.map leaves no name for {namespace}, so its changes \
+                 are not published"
+            );
+            return Ok(Some(Output::Warning(text)));
+        }
         if let Some(notice) = self.outbound.client.next_notice() {
             return Ok(Some(match notice {
                 Notice::Warning(text) => Output::Warning(format!("Kafka: {text}")),

@@ -1,7 +1,8 @@
-//! Which topic a change goes to: the connector's `DefaultTopicMapper` without a namespace map.
+//! Which topic a change goes to: the connector's `DefaultTopicMapper`.
 //!
 //! ```text
 //!  [topic.prefix separator] db [separator coll] [separator topic.suffix]
+//!                           └────────────────┘ or what [`NamespaceMap`] says of the namespace
 //!
 //!  db shop, coll orders, prefix "eu", separator "."      eu.shop.orders
 //!  db shop, no coll (dropDatabase)                       eu.shop
@@ -15,6 +16,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+
+mod java_pattern;
+mod namespace_map;
+mod template;
+
+pub use java_pattern::{PatternError, PatternFault};
+pub use namespace_map::{MapError, NamespaceMap};
+pub use template::TemplateError;
+
+use namespace_map::CostlyPattern;
 
 /// Characters of a topic name that Kafka takes at most (`Topic.MAX_NAME_LENGTH`).
 pub const TOPIC_CHARS_MAX: usize = 249;
@@ -31,7 +42,7 @@ impl TopicIndex {
 }
 
 /// What is wrong with the name of a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TopicNameFault {
     /// Something else than an ASCII letter, a digit, `.`, `_` or `-`.
     Character(char),
@@ -44,6 +55,11 @@ pub enum TopicNameFault {
     Dots,
     /// The change has an empty database name.
     NoDatabase,
+    /// It is not known: an expression of `topic.namespace.map` takes too long over the namespace.
+    CostlyPattern {
+        /// The expression.
+        pattern: String,
+    },
 }
 
 /// A namespace whose topic Kafka would refuse.
@@ -71,10 +87,14 @@ impl fmt::Display for RouteError {
             }
             TopicNameFault::Dots => f.write_str("Kafka keeps this name for itself"),
             TopicNameFault::NoDatabase => f.write_str("the database has no name"),
+            TopicNameFault::CostlyPattern { pattern } => write!(
+                f,
+                "the expression {pattern:?} of topic.namespace.map backtracks without an end over it"
+            ),
         }?;
         f.write_str(
-            "; change topic.prefix, topic.suffix or topic.separator if it comes from them, \
-             or leave the namespace out with a $match on \"ns\" in pipeline",
+            "; change topic.prefix, topic.suffix, topic.separator or topic.namespace.map if it comes \
+             from them, or leave the namespace out with a $match on \"ns\" in pipeline",
         )
     }
 }
@@ -87,15 +107,22 @@ pub struct Router {
     prefix: String,
     suffix: String,
     separator: String,
+    map: NamespaceMap,
     names: Vec<String>,
     by_name: BTreeMap<String, TopicIndex>,
-    by_namespace: BTreeMap<Vec<u8>, TopicIndex>,
+    by_namespace: BTreeMap<Vec<u8>, Topic>,
     /// The namespace that was asked for last, and its topic: changes come in runs.
-    last: Option<TopicIndex>,
+    last: Option<Topic>,
     last_namespace: Vec<u8>,
     /// The namespace that is looked up, kept for its memory.
     wanted: Vec<u8>,
+    /// Namespaces that were found to have no topic and that nobody has been told of.
+    unrouted: Vec<String>,
 }
+
+/// The topic of a namespace; `None`: the map leaves nothing of its name, and its changes make no
+/// record.
+type Topic = Option<TopicIndex>;
 
 impl Router {
     /// A router for `topic.prefix`, `topic.suffix` (empty: none) and `topic.separator`.
@@ -104,24 +131,34 @@ impl Router {
             prefix: prefix.to_owned(),
             suffix: suffix.to_owned(),
             separator: separator.to_owned(),
+            map: NamespaceMap::default(),
             names: Vec::new(),
             by_name: BTreeMap::new(),
             by_namespace: BTreeMap::new(),
             last: None,
             last_namespace: Vec::new(),
             wanted: Vec::new(),
+            unrouted: Vec::new(),
         }
     }
 
-    /// The topic for changes of `db` and `coll`. A change without a database is not asked for: Java
-    /// drops it.
+    /// The router that asks `map` first.
+    #[must_use]
+    pub fn with_map(mut self, map: NamespaceMap) -> Self {
+        self.map = map;
+        self
+    }
+
+    /// The topic for changes of `db` and `coll`; `None` if `topic.namespace.map` makes an empty name
+    /// of them, whose changes Java drops. A change without a database is not asked for: Java drops it,
+    /// too.
     ///
     /// Without allocation for a namespace that was routed before. A topic is new if its index is
     /// what [`Router::topic_count`] was before.
     ///
     /// # Errors [`RouteError`] if Kafka would refuse the name; each time, since a namespace without
     /// a topic is not kept.
-    pub fn route(&mut self, db: &[u8], coll: Option<&[u8]>) -> Result<TopicIndex, RouteError> {
+    pub fn route(&mut self, db: &[u8], coll: Option<&[u8]>) -> Result<Topic, RouteError> {
         let coll = coll.unwrap_or_default();
         self.wanted.clear();
         self.wanted.extend_from_slice(&db.len().to_le_bytes());
@@ -150,29 +187,56 @@ impl Router {
         self.names.get(topic.index()).map_or("", String::as_str)
     }
 
+    /// A namespace whose changes make no record, said once.
+    pub fn next_unrouted(&mut self) -> Option<String> {
+        self.unrouted.pop()
+    }
+
     /// Topics named so far; the next new one has this index.
     pub fn topic_count(&self) -> usize {
         self.names.len()
     }
 
     /// Names the topic of a new namespace, which may be one that another namespace has already.
-    fn add(&mut self, db: &[u8], coll: &[u8]) -> Result<TopicIndex, RouteError> {
+    fn add(&mut self, db: &[u8], coll: &[u8]) -> Result<Topic, RouteError> {
         let (db, coll) = (String::from_utf8_lossy(db), String::from_utf8_lossy(coll));
-        let parts = [self.prefix.as_str(), &db, &coll, self.suffix.as_str()];
-        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-        let name = parts.join(&self.separator);
+        let namespace = || if coll.is_empty() { db.to_string() } else { format!("{db}.{coll}") };
+        let name = self.name_of(&db, &coll).map_err(|CostlyPattern { pattern }| RouteError {
+            namespace: namespace(),
+            topic: String::new(),
+            fault: TopicNameFault::CostlyPattern { pattern },
+        })?;
         let fault = if db.is_empty() { Some(TopicNameFault::NoDatabase) } else { fault_of(&name) };
         if let Some(fault) = fault {
-            let namespace = if coll.is_empty() { db.into_owned() } else { format!("{db}.{coll}") };
-            return Err(RouteError { namespace, topic: name, fault });
+            return Err(RouteError { namespace: namespace(), topic: name, fault });
+        }
+        if name.is_empty() {
+            self.unrouted.push(namespace());
+            return Ok(None);
         }
         if let Some(topic) = self.by_name.get(&name) {
-            return Ok(*topic);
+            return Ok(Some(*topic));
         }
         let topic = TopicIndex(u32::try_from(self.names.len()).unwrap_or(u32::MAX));
         self.names.push(name.clone());
         self.by_name.insert(name, topic);
-        Ok(topic)
+        Ok(Some(topic))
+    }
+
+    /// What the map says, or else database and collection, between prefix and suffix.
+    fn name_of(&self, db: &str, coll: &str) -> Result<String, CostlyPattern> {
+        let separator = self.separator.as_str();
+        let joined = |parts: &[&str]| {
+            let parts = parts.iter().copied().filter(|part| !part.is_empty());
+            parts.collect::<Vec<_>>().join(separator)
+        };
+        let middle = match self.map.topic(db, coll, separator)? {
+            Some(mapped) => mapped,
+            None => joined(&[db, coll]),
+        };
+        let before = if self.prefix.is_empty() { "" } else { separator };
+        let after = if self.suffix.is_empty() { "" } else { separator };
+        Ok(format!("{}{before}{middle}{after}{}", self.prefix, self.suffix))
     }
 }
 
@@ -195,7 +259,7 @@ mod tests {
 
     fn name(router: &mut Router, db: &str, coll: Option<&str>) -> String {
         let topic = router.route(db.as_bytes(), coll.map(str::as_bytes)).expect("a legal name");
-        router.name(topic).to_owned()
+        router.name(topic.expect("a topic")).to_owned()
     }
 
     #[test]
@@ -216,7 +280,7 @@ mod tests {
     fn topics_are_numbered_once_each_and_shared_by_namespaces_of_one_name() {
         let mut router = Router::new("", "", "_");
         let mut route = |db: &str, coll: &str| {
-            router.route(db.as_bytes(), Some(coll.as_bytes())).expect("legal")
+            router.route(db.as_bytes(), Some(coll.as_bytes())).expect("legal").expect("a topic")
         };
         let first = route("a", "b_c");
         let second = route("a", "x");

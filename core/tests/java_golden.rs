@@ -196,7 +196,10 @@ fn topics_are_named_and_refused_as_in_java() {
     {
         let mut router = Router::new(prefix, suffix, separator);
         match router.route(db.as_bytes(), Some(coll.as_bytes())) {
-            Ok(index) => assert_eq!((router.name(index), "taken"), (topic, verdict)),
+            Ok(index) => {
+                let index = index.expect("a topic");
+                assert_eq!((router.name(index), "taken"), (topic, verdict));
+            }
             Err(error) => assert_eq!((error.topic.as_str(), "refused"), (topic, verdict)),
         }
     }

@@ -121,7 +121,7 @@ impl Part {
     fn route(&mut self, change: &ChangeEvent<'_>) -> usize {
         let database = change.database.expect("a namespace of the corpus");
         let topic = self.router.route(database, change.collection);
-        topic.expect("a topic of the corpus").index()
+        topic.ok().flatten().expect("a topic of the corpus").index()
     }
 
     fn append(&mut self, encoder: Encoder, document: RawDoc<'_>, change: &ChangeEvent<'_>) {

@@ -6,7 +6,7 @@
 //! | [`Publish::FullDocument`] | `fullDocument` | nothing, or a tombstone where there is no such field |
 //!
 //! The key is `documentKey`, or `{_id: <resume token>}` where there is none or where it is not
-//! wanted. An event without `ns.db` has no topic and makes no record. Facts: the connector's
+//! wanted. An event without `ns.db`, or one whose topic is mapped to nothing, makes no record. Facts: the connector's
 //! `StartedMongoSourceTask.createSourceRecord`.
 
 use crate::event::ChangeEvent;
@@ -81,6 +81,7 @@ impl RecordMaker {
         let Some(value) = self.value(event, &change) else { return Ok(None) };
         let Some(database) = change.database else { return Ok(None) };
         let topic = self.config.router.route(database, change.collection)?;
+        let Some(topic) = topic else { return Ok(None) };
         self.encode_key(&change)?;
         Ok(Some(Record { topic, value }))
     }
@@ -92,6 +93,11 @@ impl RecordMaker {
 
     pub(super) fn topic_name(&self, topic: TopicIndex) -> &str {
         self.config.router.name(topic)
+    }
+
+    /// A namespace whose changes make no record, said once.
+    pub(super) fn next_unrouted(&mut self) -> Option<String> {
+        self.config.router.next_unrouted()
     }
 
     pub(super) fn value_size_hint(&self, document: RawDoc<'_>) -> usize {

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use millrace_core::route::MapError;
 use thiserror::Error;
 
 use super::extended_json::JsonError;
@@ -177,6 +178,21 @@ pub(crate) enum Reason {
     /// The pipeline is no array of stages.
     #[error("Not a valid JSON array: {0}")]
     NotAPipeline(JsonError),
+    /// No document where one is wanted.
+    #[error("Not a valid JSON document: {0}")]
+    NotADocument(JsonError),
+    /// A topic of the namespace map is no text.
+    #[error("All values must be strings")]
+    NotAllTexts,
+    /// A key or a value of the namespace map.
+    #[error(transparent)]
+    NamespaceMap(MapError),
+    /// A field of a collation.
+    #[error("{0}")]
+    Collation(String),
+    /// A version of the Stable API that there is not.
+    #[error("Unsupported server API version: {0}")]
+    ServerApiVersion(String),
     /// The connection string is wrong, or asks for what we cannot do.
     #[error(transparent)]
     Uri(UriError),

@@ -31,6 +31,7 @@ mod source;
 mod source_check;
 mod source_properties;
 mod topic_creation;
+mod topic_naming;
 mod uri_options;
 mod worker;
 mod worker_properties;

@@ -10,6 +10,7 @@ use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
 use super::producer::ProducerSettings;
 use super::topic_creation::TopicCreation;
+use super::topic_naming::TopicNaming;
 
 /// A source connector, checked.
 #[derive(Clone, Debug)]
@@ -133,14 +134,6 @@ pub(crate) enum Publish {
     Event,
     /// Its `fullDocument`; events without one make no record, or a tombstone.
     FullDocument { tombstone_on_delete: bool },
-}
-
-/// `prefix` `separator` namespace `separator` `suffix`; empty parts take their separator along.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TopicNaming {
-    pub(crate) prefix: String,
-    pub(crate) separator: String,
-    pub(crate) suffix: String,
 }
 
 /// Where to begin without a stored position.

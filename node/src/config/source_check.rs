@@ -23,10 +23,11 @@ use super::property::{Values, check_all, nearest};
 use super::report::{Notice, Report};
 use super::source::{
     FullDocument, FullDocumentBeforeChange, Output, OutputFormat, Publish, Scope, SourceConfig,
-    SourcePartition, Startup, TopicNaming,
+    SourcePartition, Startup,
 };
 use super::source_properties::SOURCE_PROPERTIES;
 use super::topic_creation::parse_topic_creation;
+use super::topic_naming::TopicNaming;
 use super::worker::WorkerConfig;
 
 /// The connector's class, and its names without the package as Connect shortens them.
@@ -72,6 +73,7 @@ impl SourceConfig {
         });
         let producer = parse_producer(&worker.producer, &overrides.collect(), report);
         let publish = publish(&values, report);
+        let topic = TopicNaming::new(&values, scope.as_ref(), report);
         let (mongo, scope) = (mongo?, scope?);
         Some(Self {
             name: file.name.clone(),
@@ -95,11 +97,7 @@ impl SourceConfig {
             show_expanded_events: values.boolean("change.stream.show.expanded.events"),
             publish,
             document_key_as_key: values.boolean("change.stream.document.key.as.key"),
-            topic: TopicNaming {
-                prefix: values.text("topic.prefix").to_owned(),
-                separator: values.text("topic.separator").to_owned(),
-                suffix: values.text("topic.suffix").to_owned(),
-            },
+            topic: topic?,
             startup: startup?,
             key: key?,
             value: value?,
@@ -257,7 +255,7 @@ fn output(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::path::Path;
 
     use super::super::topic_creation::TopicCreation;
@@ -270,11 +268,14 @@ mod tests {
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name)
     }
 
-    fn worker() -> WorkerConfig {
+    pub(crate) fn worker() -> WorkerConfig {
         WorkerConfig::read(&fixture("worker-standalone.properties"), true).unwrap().0
     }
 
-    fn source(lines: &str, strict: bool) -> Result<(SourceConfig, Vec<Notice>), ConfigError> {
+    pub(crate) fn source(
+        lines: &str,
+        strict: bool,
+    ) -> Result<(SourceConfig, Vec<Notice>), ConfigError> {
         let text = format!("{BASE}{lines}");
         let file = ConnectorFile::parse(Path::new("c.properties"), text.as_bytes()).unwrap();
         SourceConfig::new(&file, &worker(), strict)
@@ -284,7 +285,7 @@ mod tests {
         source(lines, true).unwrap().0
     }
 
-    fn error(lines: &str) -> String {
+    pub(crate) fn error(lines: &str) -> String {
         source(lines, false).unwrap_err().to_string()
     }
 
@@ -292,7 +293,8 @@ mod tests {
     fn fixture_of_the_mongodb_source_runs_unmodified() {
         let file = ConnectorFile::read(&fixture("mongodb-source.json")).unwrap();
         let (config, notices) = SourceConfig::new(&file, &worker(), true).unwrap();
-        assert_eq!(notices, []);
+        assert!(notices[0].text.ends_with("go to topic mongo..yourDatabase.yourCollection"));
+        assert_eq!(notices.len(), 1);
         assert_eq!(config.name, "mongodb-source-connector");
         assert_eq!(config.mongo.seeds, [millrace_core::link::Address::new("localhost", 27017)]);
         let (database, collection) = ("yourDatabase".to_owned(), "yourCollection".to_owned());
@@ -422,12 +424,11 @@ mod tests {
             "output.format.value=schema",
             "output.schema.infer.value=true",
             "output.json.formatter=com.x.MyJson",
+            "topic.mapper=com.x.Y",
             "errors.tolerance=all",
             "mongo.errors.tolerance=all",
             "errors.deadletterqueue.topic.name=d",
             "heartbeat.interval.ms=1000",
-            "topic.namespace.map={}",
-            "topic.mapper=com.x.Y",
             "collation={}",
             "server.api.version=1",
             "connection.ssl.truststorePassword=hunter2",

@@ -56,12 +56,13 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
     ),
     Property::long("poll.await.time.ms", "5000").at_least(1),
     Property::text("topic.mapper", TOPIC_MAPPER).not_yet(
-        "Java topic mappers cannot be loaded; use topic.prefix, topic.suffix and topic.separator",
+        "Java topic mappers cannot be loaded; use topic.namespace.map, topic.prefix, topic.suffix and \
+         topic.separator",
     ),
     Property::text("topic.separator", "."),
     Property::text("topic.prefix", ""),
     Property::text("topic.suffix", ""),
-    Property::text("topic.namespace.map", "").not_yet("topic maps come with a later version"),
+    Property::text("topic.namespace.map", ""),
     Property::text("output.format.key", "json")
         .one_of_any_case(FORMATS)
         .only(&["json", "bson"], SCHEMA),

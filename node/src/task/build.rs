@@ -9,7 +9,6 @@ use millrace_core::mongo::scram;
 use millrace_core::mongo::session::{ResumePosition, SessionConfig};
 use millrace_core::mongo::watch::{self, WatchSpec};
 use millrace_core::pipeline::{self, OffsetTopic, PipelineConfig, RecordConfig};
-use millrace_core::route::Router;
 
 use crate::config::{
     Acks, ConverterKind, FullDocument, FullDocumentBeforeChange, MongoConnection, OffsetStorage,
@@ -149,7 +148,6 @@ fn client(
 }
 
 fn records(source: &SourceConfig) -> Result<RecordConfig, format::EncoderError> {
-    let topic = &source.topic;
     Ok(RecordConfig {
         key: encoder(source.key)?,
         value: encoder(source.value)?,
@@ -160,7 +158,7 @@ fn records(source: &SourceConfig) -> Result<RecordConfig, format::EncoderError> 
             }
         },
         document_key_as_key: source.document_key_as_key,
-        router: Router::new(&topic.prefix, &topic.suffix, &topic.separator),
+        router: source.topic.router(),
     })
 }
 

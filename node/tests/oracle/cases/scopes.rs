@@ -48,6 +48,30 @@ pub(super) fn cases() -> Vec<Case> {
             .set("topic.separator", "-")
             .set("topic.suffix", "v1"),
         Case::new("suffix", CONTENT).strings().set("topic.suffix", "v1").set("topic.separator", "--"),
+        Case::new("topic_map", |place| Box::pin(collections_of_many_names(place)))
+            .strings()
+            .whole_database()
+            .set("topic.prefix", "eu")
+            .set("topic.separator", "-")
+            .set(
+                "topic.namespace.map",
+                r#"{"oracle_topic_map.exact": "unseen", "*": "rest-oracle_topic_map",
+                    "/.*\\.(?!o|e)[a-f]++\\d{2,}+": "of{sep}{db}{sep_coll_sep}numbered",
+                    "/.*\\.(?i)OTHER(?-i)s?$": "{coll_sep}others-{db}",
+                    "/.*\\.other.*": "never-{db}", "/.*\\.\\Qo+\\E": "plus-{db}{sep_coll}",
+                    "oracle_topic_map.exact": "exact-oracle_topic_map",
+                    "/.*\\.o.*": "", "oracle_topic_map.empty": ""}"#,
+            )
+            .shows(r#""coll": "abc12""#)
+            .shows(r#""coll": "Others""#),
+        Case::new("topic_map_of_databases", CONTENT)
+            .strings()
+            .set("database", "")
+            .whole_database()
+            .set("pipeline", r#"[{"$match": {"ns.db": {"$regex": "^oracle_topic_map_of_databases"}}}]"#)
+            .set("topic.prefix", "dbs.")
+            .set("topic.namespace.map", r#"{"oracle_topic_map_of_databases": "one.oracle_topic_map_of_databases"}"#)
+            .shows(r#""db": "oracle_topic_map_of_databases_second""#),
         Case::new("many_partitions", |place| Box::pin(many_keys(place)))
             .strings()
             .set("topic.creation.default.partitions", "7")
@@ -80,6 +104,34 @@ async fn four_collections(place: Place) -> Result<()> {
 async fn second_database_dropped(place: Place) -> Result<()> {
     four_collections(place.clone()).await?;
     place.second_database().drop().await?;
+    Ok(())
+}
+
+async fn collections_of_many_names(place: Place) -> Result<()> {
+    for name in [
+        EVENTS,
+        "exact",
+        "empty",
+        "abc12",
+        "abc1",
+        "abcd123",
+        "other",
+        "Others",
+        "OTHERS",
+        "others2",
+        "orders",
+        "abc12.other",
+        "x",
+    ] {
+        place.collection(name).insert_one(doc! { "_id": name }).await?;
+    }
+    place.collection("x").drop().await?;
+    Ok(())
+}
+
+async fn names_in_both_cases(place: Place) -> Result<()> {
+    let names = ["wanted", "WANTED", "unwanted", "w\u{e4}nted", "want"];
+    place.events().insert_many(names.map(|name| doc! { "name": name })).await?;
     Ok(())
 }
 
