@@ -19,6 +19,7 @@ fn config() -> SessionConfig {
         replica_set: None,
         credentials: None,
         app_name: "fuzz".to_owned(),
+        server_api: None,
         watch: WatchSpec {
             scope: Scope::Deployment,
             pipeline: Vec::new(),
@@ -27,6 +28,7 @@ fn config() -> SessionConfig {
             batch_size: None,
             await_time_ms: 1_000,
             show_expanded_events: false,
+            collation: None,
         },
         server_selection_timeout: Duration::from_secs(30),
         read_ahead_bytes_max: 0,

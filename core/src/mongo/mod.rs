@@ -4,7 +4,8 @@
 //! ```text
 //!  session      which server, what to ask, where to resume
 //!    ├ topology   which servers there are          ├ handshake   hello, then scram
-//!    ├ quiet      is the server dead               └ watch       the commands of a change stream
+//!    ├ quiet      is the server dead               ├ watch       the commands of a change stream
+//!    │                                             └ server_api  what every command says besides
 //!    └ reply      events out of a reply ── message   one OP_MSG ── bson   one document
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod message;
 mod quiet;
 pub mod reply;
 pub mod scram;
+mod server_api;
 pub mod session;
 pub mod session_error;
 mod topology;

@@ -26,10 +26,11 @@ use bytes::Bytes;
 
 use super::bson::RawDoc;
 use super::handshake::Handshake;
-use super::message::encode_command;
 use super::quiet::Quiet;
 use super::reply::ReplyReader;
 use super::scram::Credentials;
+pub use super::server_api::ServerApi;
+use super::server_api::encode_with_api;
 use super::session_error::Doing;
 pub use super::session_error::SessionError;
 use super::topology::Topology;
@@ -69,6 +70,8 @@ pub struct SessionConfig {
     pub credentials: Option<Credentials>,
     /// How we are called in the server's logs.
     pub app_name: String,
+    /// The Stable API that every command asks for; `None`: whatever the server has.
+    pub server_api: Option<ServerApi>,
     /// What is watched.
     pub watch: WatchSpec,
     /// How long a primary is looked for at the start. Default of the drivers: 30 s.
@@ -267,8 +270,9 @@ impl Session {
                 let handshake = Box::new(Handshake::new(nonce));
                 let asked = self.next_request();
                 let config = &self.config;
-                let hello =
-                    encode_command(asked, false, |doc| handshake.write_command(config, doc));
+                let hello = encode_with_api(config.server_api, asked, false, |doc| {
+                    handshake.write_command(config, doc);
+                });
                 self.send(link, hello, now);
                 self.state = State::Handshake { peer, handshake, asked };
             }

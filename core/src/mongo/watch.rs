@@ -146,6 +146,8 @@ pub struct WatchSpec {
     pub await_time_ms: u64,
     /// Events of the schema too (create, rename, index …); servers from 6.0.
     pub show_expanded_events: bool,
+    /// How the stages compare texts: one whole BSON document; `None` compares bytes.
+    pub collation: Option<Vec<u8>>,
 }
 
 /// Where a stream goes on.
@@ -219,6 +221,9 @@ impl WatchSpec {
                 self.write_batch_size(cursor);
             }
         });
+        if let Some(collation) = &self.collation {
+            doc.raw_document("collation", collation);
+        }
         doc.document("readConcern", |concern| concern.string("level", "majority"));
         doc.string("$db", self.scope.database());
     }
@@ -282,6 +287,7 @@ pub(crate) mod tests {
             batch_size: None,
             await_time_ms: 5_000,
             show_expanded_events: false,
+            collation: None,
         }
     }
 
@@ -322,6 +328,7 @@ pub(crate) mod tests {
             full_document_before_change: Some(FullDocumentBeforeChange::Required),
             batch_size: Some(10),
             show_expanded_events: true,
+            collation: Some(doc! { "locale": "de" }.to_vec().unwrap()),
             ..spec(collection())
         };
         let position = ResumePosition::After(token.to_vec().unwrap());
@@ -336,6 +343,7 @@ pub(crate) mod tests {
             vec![doc! { "$changeStream": options }, doc! { "$match": { "a": 1 } }].into();
         assert_eq!(got.get("pipeline"), Some(&want));
         assert_eq!(got.get("cursor"), Some(&doc! { "batchSize": 10 }.into()));
+        assert_eq!(got.get("collation"), Some(&doc! { "locale": "de" }.into()));
     }
 
     #[test]

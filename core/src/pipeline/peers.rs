@@ -59,6 +59,7 @@ pub(super) fn config(format: OutputFormat, brokers: usize) -> PipelineConfig {
             replica_set: None,
             credentials: None,
             app_name: "test".to_owned(),
+            server_api: None,
             watch: spec(Scope::Deployment),
             server_selection_timeout: Duration::from_secs(30),
             read_ahead_bytes_max: 16 << 20,

@@ -13,6 +13,7 @@
 //! Holding a [`SourceConfig`] or a [`WorkerConfig`] means that every rule was checked. Secrets are
 //! never printed. Nothing here opens a socket.
 
+mod collation;
 mod connect_properties;
 mod connector_file;
 mod converter;
@@ -27,6 +28,7 @@ mod properties;
 mod property;
 mod report;
 mod secret;
+mod server_api;
 mod source;
 mod source_check;
 mod source_properties;

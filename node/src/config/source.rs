@@ -9,6 +9,7 @@ use super::converter::ConverterKind;
 use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
 use super::producer::ProducerSettings;
+use super::server_api::ServerApi;
 use super::topic_creation::TopicCreation;
 use super::topic_naming::TopicNaming;
 
@@ -35,6 +36,10 @@ pub(crate) struct SourceConfig {
     pub(crate) full_document_before_change: Option<FullDocumentBeforeChange>,
     /// `showExpandedEvents`.
     pub(crate) show_expanded_events: bool,
+    /// How the stages compare texts, as BSON; `None` compares bytes.
+    pub(crate) collation: Option<Vec<u8>>,
+    /// The Stable API that every command asks for.
+    pub(crate) server_api: Option<ServerApi>,
     /// What of an event becomes the value.
     pub(crate) publish: Publish,
     /// The key is `documentKey` where an event has one; else always the resume token.

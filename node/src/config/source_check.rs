@@ -10,6 +10,7 @@
 
 use millrace_core::format::JsonFormatter;
 
+use super::collation::parse_collation;
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate, family};
 use super::connector_file::ConnectorFile;
 use super::converter::{ConverterKind, parse_converter, warn_of_idle_settings};
@@ -21,6 +22,7 @@ use super::operation_time::OperationTime;
 use super::producer::parse_producer;
 use super::property::{Values, check_all, nearest};
 use super::report::{Notice, Report};
+use super::server_api::ServerApi;
 use super::source::{
     FullDocument, FullDocumentBeforeChange, Output, OutputFormat, Publish, Scope, SourceConfig,
     SourcePartition, Startup,
@@ -74,6 +76,8 @@ impl SourceConfig {
         let producer = parse_producer(&worker.producer, &overrides.collect(), report);
         let publish = publish(&values, report);
         let topic = TopicNaming::new(&values, scope.as_ref(), report);
+        let collation = parse_collation(values.text("collation"), report);
+        let server_api = ServerApi::new(&values, report);
         let (mongo, scope) = (mongo?, scope?);
         Some(Self {
             name: file.name.clone(),
@@ -95,6 +99,8 @@ impl SourceConfig {
                 values.text("change.stream.full.document.before.change"),
             ),
             show_expanded_events: values.boolean("change.stream.show.expanded.events"),
+            collation: collation.ok()?,
+            server_api,
             publish,
             document_key_as_key: values.boolean("change.stream.document.key.as.key"),
             topic: topic?,
@@ -429,8 +435,6 @@ pub(super) mod tests {
             "mongo.errors.tolerance=all",
             "errors.deadletterqueue.topic.name=d",
             "heartbeat.interval.ms=1000",
-            "collation={}",
-            "server.api.version=1",
             "connection.ssl.truststorePassword=hunter2",
             "mongo.custom.auth.mechanism.enable=true",
             "exactly.once.support=Required",

@@ -10,7 +10,6 @@
 use super::property::{Kind, Property};
 
 const TLS: &str = "TLS to MongoDB comes with a later version";
-const STABLE_API: &str = "the Stable API is not requested yet; remove the property";
 const SCHEMA: &str =
     "schema output comes with a later version; use output.format.key|value json or bson";
 const COPY: &str =
@@ -33,9 +32,9 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
     ),
     Property::text("database", ""),
     Property::text("collection", ""),
-    Property::text("server.api.version", "").not_yet(STABLE_API),
-    Property::boolean("server.api.deprecation.errors", "false").not_yet(STABLE_API),
-    Property::boolean("server.api.strict", "false").not_yet(STABLE_API),
+    Property::text("server.api.version", ""),
+    Property::boolean("server.api.deprecation.errors", "false"),
+    Property::boolean("server.api.strict", "false"),
     Property::text("connection.ssl.truststore", "").not_yet(TLS),
     Property::password("connection.ssl.truststorePassword", "").not_yet(TLS),
     Property::text("connection.ssl.keystore", "").not_yet(TLS),
@@ -50,7 +49,7 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
         .or_empty(),
     Property::text("change.stream.full.document", "").one_of(FULL_DOCUMENT).or_empty(),
     Property::boolean("change.stream.show.expanded.events", "false"),
-    Property::text("collation", "").not_yet("collations come with a later version"),
+    Property::text("collation", ""),
     Property::int("poll.max.batch.size", "1000").at_least(1).accepted(
         "there is no poll here: batches end when they are full or when no event is waiting",
     ),

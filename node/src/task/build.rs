@@ -6,7 +6,7 @@ use millrace_core::format;
 use millrace_core::kafka::{self, ClientConfig, NewTopic};
 use millrace_core::memory::MemoryBudget;
 use millrace_core::mongo::scram;
-use millrace_core::mongo::session::{ResumePosition, SessionConfig};
+use millrace_core::mongo::session::{ResumePosition, ServerApi, SessionConfig};
 use millrace_core::mongo::watch::{self, WatchSpec};
 use millrace_core::pipeline::{self, OffsetTopic, PipelineConfig, RecordConfig};
 
@@ -65,6 +65,10 @@ pub(crate) fn session_config(source: &SourceConfig, memory: MemoryBudget) -> Ses
         replica_set: mongo.replica_set.clone(),
         credentials: credentials(mongo),
         app_name: mongo.app_name.clone().unwrap_or_else(|| format!("millrace {}", source.name)),
+        server_api: source.server_api.map(|api| ServerApi {
+            strict: api.strict,
+            deprecation_errors: api.deprecation_errors,
+        }),
         watch: WatchSpec {
             scope: match source.scope.clone() {
                 Scope::Deployment => watch::Scope::Deployment,
@@ -79,6 +83,7 @@ pub(crate) fn session_config(source: &SourceConfig, memory: MemoryBudget) -> Ses
             batch_size: source.batch_size,
             await_time_ms: u64::from(source.await_time_ms),
             show_expanded_events: source.show_expanded_events,
+            collation: source.collation.clone(),
         },
         server_selection_timeout: Duration::from_millis(mongo.server_selection_timeout_ms),
         read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,

@@ -11,8 +11,9 @@ use std::time::Instant;
 use super::{OPENING_REPLY_BYTES_MAX, Peer, ResumePosition, Session, State, Stream};
 use crate::mongo::bson::RawValue;
 use crate::mongo::handshake::Next;
-use crate::mongo::message::{Header, encode_command};
+use crate::mongo::message::Header;
 use crate::mongo::reply::{Progress, Reply, ReplyError, ReplyReader};
+use crate::mongo::server_api::encode_with_api;
 use crate::mongo::session_error::{Doing, SessionError};
 
 /// Largest reply of the handshake. Bytes. Small, so that a peer that speaks TLS is found out by its
@@ -81,8 +82,9 @@ impl Session {
             Next::Send => {
                 self.last_request = self.last_request.wrapping_add(1);
                 *asked = self.last_request;
-                let command =
-                    encode_command(*asked, false, |doc| handshake.write_command(&self.config, doc));
+                let command = encode_with_api(self.config.server_api, *asked, false, |doc| {
+                    handshake.write_command(&self.config, doc);
+                });
                 let link = peer.link;
                 self.send(link, command, now);
             }
@@ -204,7 +206,9 @@ impl Session {
     fn open(&mut self, peer: Peer, now: Instant) {
         let asked = self.next_request();
         let (watch, position) = (&self.config.watch, &self.position);
-        let command = encode_command(asked, false, |doc| watch.write_aggregate(position, doc));
+        let command = encode_with_api(self.config.server_api, asked, false, |doc| {
+            watch.write_aggregate(position, doc);
+        });
         self.send(peer.link, command, now);
         self.state = State::Opening { peer, asked };
     }
@@ -228,8 +232,9 @@ impl Session {
         let asked = self.next_request();
         let State::Streaming { peer, stream } = &mut self.state else { return };
         let (watch, cursor_id) = (&self.config.watch, stream.cursor_id);
-        let command =
-            encode_command(asked, peer.exhaust, |doc| watch.write_get_more(cursor_id, doc));
+        let command = encode_with_api(self.config.server_api, asked, peer.exhaust, |doc| {
+            watch.write_get_more(cursor_id, doc);
+        });
         let link = peer.link;
         if self.reader.is_between_replies() {
             stream.asked = asked;

@@ -48,6 +48,7 @@ fn config() -> SessionConfig {
         replica_set: None,
         credentials: None,
         app_name: "test".to_owned(),
+        server_api: None,
         watch: spec(Scope::Database("d".to_owned())),
         server_selection_timeout: Duration::from_secs(30),
         read_ahead_bytes_max: 1 << 20,

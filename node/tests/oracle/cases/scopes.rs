@@ -86,6 +86,20 @@ pub(super) fn cases() -> Vec<Case> {
             .set("startup.mode", "timestamp")
             .set("startup.mode.timestamp.start.at.operation.time", START_TIME)
             .shows("from before"),
+        Case::new("collated", |place| Box::pin(names_in_both_cases(place)))
+            .strings()
+            .set(
+                "pipeline",
+                r#"[{"$match": {"$or": [{"fullDocument.name": "wanted"}, {"documentKey._id": {"$type": "string"}}]}}]"#,
+            )
+            .set("collation", r#"{"strength": 1, "locale": "de", "unknown": 1}"#)
+            .shows(r#""name": "WANTED""#)
+            .shows("\"name\": \"w\u{e4}nted\""),
+        Case::new("stable_api", CONTENT)
+            .strings()
+            .set("server.api.version", "1")
+            .set("server.api.strict", "true")
+            .set("server.api.deprecation.errors", "true"),
         Case::new("from_now", CONTENT).strings().before(|place| Box::pin(backlog(place))),
     ]
 }
