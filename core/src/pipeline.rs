@@ -24,7 +24,9 @@ use crate::link::{LinkCommand, LinkId, LinkIds};
 use crate::mongo::session::{Item, ResumePosition, Session, SessionConfig};
 use crate::progress::SafeToken;
 
+mod dead_letters;
 mod error;
+mod heartbeat;
 mod outbound;
 #[cfg(test)]
 mod peers;
@@ -33,10 +35,13 @@ mod records;
 mod steady_state;
 mod storing;
 
+pub use dead_letters::DeadLetterConfig;
 pub use error::PipelineError;
+pub use heartbeat::HeartbeatConfig;
 pub use records::{Publish, RecordConfig};
 pub use storing::OffsetTopic;
 
+use heartbeat::Heartbeats;
 use outbound::{Outbound, Taken};
 use records::RecordMaker;
 use storing::{Storing, Writing};
@@ -61,6 +66,10 @@ pub struct PipelineConfig {
     pub records: RecordConfig,
     /// How missing topics are created; `None`: by the broker, with its defaults.
     pub create_topics: Option<NewTopic>,
+    /// Where changes go that cannot be written; `None`: such a change ends the task.
+    pub dead_letters: Option<DeadLetterConfig>,
+    /// Records for idle times; `None`: none.
+    pub heartbeats: Option<HeartbeatConfig>,
     /// Where positions are stored; `None`: the driver does it.
     pub offset_topic: Option<OffsetTopic>,
     /// The least time between two stored positions.
@@ -95,6 +104,8 @@ pub struct PipelineStats {
     pub acknowledged_bytes: u64,
     /// Batches sent again.
     pub retries: u64,
+    /// Changes that went to the dead-letter topic.
+    pub dead_letters: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +133,7 @@ pub struct Pipeline {
     ids: LinkIds,
     session: Session,
     outbound: Outbound,
+    heartbeats: Option<Heartbeats>,
     storing: Storing,
     phase: Phase,
     /// Whether a task killed now would begin at the same place again without a stored position.
@@ -148,7 +160,8 @@ impl Pipeline {
         Self {
             ids: LinkIds::default(),
             session: Session::new(config.session, config.start, now),
-            outbound: Outbound::new(client, maker, config.create_topics),
+            outbound: Outbound::new(client, maker, config.create_topics, config.dead_letters),
+            heartbeats: config.heartbeats.map(Heartbeats::new),
             storing: Storing::new(offset_topic, config.store_interval, now),
             phase: Phase::Opening { opened: false },
             start_is_kept,
@@ -177,6 +190,7 @@ impl Pipeline {
             self.outbound.client.set_starving(true);
             return Ok(false);
         }
+        self.heartbeat_that_waits(unix_ms)?;
         for _ in 0..EVENTS_PER_SLICE {
             if !self.outbound.client.has_room() {
                 // Many half-full batches may hold the room: they must go out to make some.
@@ -188,7 +202,10 @@ impl Pipeline {
                     Taken::Done => self.mark_sometimes(EVENTS_PER_MARK),
                     Taken::TopicNotReady => break,
                 },
-                Some(Item::BatchEnd) => self.mark(),
+                Some(Item::BatchEnd) => {
+                    self.heartbeat_if_idle(now, unix_ms)?;
+                    self.mark();
+                }
                 Some(Item::Opened) => self.opened(),
                 Some(Item::Interrupted { reason, attempt }) => {
                     let text = format!("MongoDB: {reason}; attempt {attempt} to go on");
@@ -226,6 +243,9 @@ impl Pipeline {
                  are not published"
             );
             return Ok(Some(Output::Warning(text)));
+        }
+        if let Some(said) = self.outbound.next_said() {
+            return Ok(Some(Output::Warning(said)));
         }
         if let Some(notice) = self.outbound.client.next_notice() {
             return Ok(Some(match notice {
@@ -353,11 +373,12 @@ impl Pipeline {
     pub fn stats(&self) -> PipelineStats {
         let client = self.outbound.client.stats();
         PipelineStats {
-            events: self.outbound.progress.events(),
+            events: self.outbound.events(),
             records: client.records,
             batches: client.batches,
             acknowledged_bytes: client.bytes,
             retries: client.retries,
+            dead_letters: self.outbound.dead_letter_count(),
         }
     }
 
@@ -373,6 +394,25 @@ impl Pipeline {
         if let Some(token) = self.session.token() {
             self.outbound.progress.mark(token);
             self.marked_event = self.outbound.progress.events();
+        }
+    }
+
+    /// At the end of a batch. Until the opening position is stored nothing is written.
+    fn heartbeat_if_idle(&mut self, now: Instant, unix_ms: i64) -> Result<(), PipelineError> {
+        match (&mut self.heartbeats, self.session.token()) {
+            (Some(heartbeats), Some(token)) if self.phase == Phase::Running => {
+                heartbeats.batch_ended(token, &mut self.outbound, now, unix_ms)
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    fn heartbeat_that_waits(&mut self, unix_ms: i64) -> Result<(), PipelineError> {
+        match (&mut self.heartbeats, self.session.token()) {
+            (Some(heartbeats), Some(token)) => {
+                heartbeats.write_if_waiting(token, &mut self.outbound, unix_ms)
+            }
+            (Some(_) | None, _) => Ok(()),
         }
     }
 

@@ -22,12 +22,20 @@ use crate::kafka::BatchId;
 ///
 /// Only [`Progress`] makes one, so storing a token too early does not compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SafeToken(Vec<u8>);
+pub struct SafeToken {
+    token: Vec<u8>,
+    by_heartbeat: bool,
+}
 
 impl SafeToken {
     /// The token document as raw BSON.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.token
+    }
+
+    /// Whether a heartbeat carried it to Kafka, which its position says.
+    pub fn is_by_heartbeat(&self) -> bool {
+        self.by_heartbeat
     }
 }
 
@@ -43,6 +51,7 @@ struct Mark {
     /// The token covers every event up to this one.
     event: u64,
     token: Vec<u8>,
+    by_heartbeat: bool,
 }
 
 /// See the module.
@@ -56,6 +65,8 @@ pub struct Progress {
     marks: VecDeque<Mark>,
     /// Token buffers to use again.
     spare: Vec<Vec<u8>>,
+    /// Number and token of the last heartbeat; number 0: none.
+    heartbeat: (u64, Vec<u8>),
 }
 
 impl Progress {
@@ -75,10 +86,27 @@ impl Progress {
         self.batches.push_back(Outstanding { batch, first_event: self.event, acknowledged: false });
     }
 
-    /// Notes that `token` (raw BSON) stands behind the event taken last.
+    /// Notes that `token` (raw BSON) stands behind the event taken last. Nothing new if that is a
+    /// heartbeat with the same token.
     pub fn mark(&mut self, token: &[u8]) {
+        let (event, of_heartbeat) = &self.heartbeat;
+        if *event != self.event || self.event == 0 || of_heartbeat != token {
+            self.mark_by(token, false);
+        }
+    }
+
+    /// Notes that the event taken last is a heartbeat, which carries `token` (raw BSON).
+    pub fn mark_heartbeat(&mut self, token: &[u8]) {
+        self.heartbeat.0 = self.event;
+        self.heartbeat.1.clear();
+        self.heartbeat.1.extend_from_slice(token);
+        self.mark_by(token, true);
+    }
+
+    fn mark_by(&mut self, token: &[u8], by_heartbeat: bool) {
         let mut buffer = match self.marks.back_mut() {
             Some(last) if last.event == self.event => {
+                last.by_heartbeat = by_heartbeat;
                 last.token.clear();
                 last.token.extend_from_slice(token);
                 return;
@@ -87,7 +115,7 @@ impl Progress {
         };
         buffer.clear();
         buffer.extend_from_slice(token);
-        self.marks.push_back(Mark { event: self.event, token: buffer });
+        self.marks.push_back(Mark { event: self.event, token: buffer, by_heartbeat });
     }
 
     /// Notes that every record of `batch` is acknowledged. `false` if it is none of ours.
@@ -121,7 +149,8 @@ impl Progress {
             }
         }
         let mark = newest?;
-        let token = SafeToken(mark.token.clone());
+        let by_heartbeat = mark.by_heartbeat;
+        let token = SafeToken { token: mark.token.clone(), by_heartbeat };
         self.spare.push(mark.token);
         Some(token)
     }
@@ -180,6 +209,25 @@ mod tests {
         progress.mark(&token(1));
         progress.mark(&token(2));
         assert_eq!(safe_event(&mut progress), Some(2), "the newer mark of the same event counts");
+    }
+
+    #[test]
+    fn the_position_of_a_heartbeat_says_so_until_another_token_comes() {
+        let mut progress = Progress::default();
+        progress.event_taken();
+        progress.batch_opened(BatchId(1));
+        progress.mark_heartbeat(&token(1));
+        progress.mark(&token(1));
+        assert!(progress.take_safe_token().is_none(), "it waits for its record");
+        progress.acknowledged(BatchId(1));
+        assert!(progress.take_safe_token().is_some_and(|token| token.is_by_heartbeat()));
+        progress.mark(&token(1));
+        assert!(progress.take_safe_token().is_none(), "stored already");
+        progress.mark(&token(2));
+        assert!(progress.take_safe_token().is_some_and(|token| !token.is_by_heartbeat()));
+        progress.event_taken();
+        progress.mark(&token(1));
+        assert!(progress.take_safe_token().is_some_and(|token| !token.is_by_heartbeat()));
     }
 
     #[test]

@@ -59,6 +59,11 @@ fn documents_of_every_type_have_the_text_of_simplified_json() {
 }
 
 #[test]
+fn documents_of_every_type_have_the_text_of_to_json() {
+    hold(JsonFormatter::Relaxed, include_str!("golden/relaxed_json.tsv"));
+}
+
+#[test]
 fn seeded_documents_make_the_records_of_java_in_every_formatter_and_converter() {
     for (formatter, name) in [
         (JsonFormatter::Default, "documents-default"),

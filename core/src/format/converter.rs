@@ -43,6 +43,20 @@ pub enum Converter {
     },
 }
 
+impl Converter {
+    /// What it makes of a null that may be bytes (`OPTIONAL_BYTES_SCHEMA`); `None`: a null. A null
+    /// without a schema, as a tombstone is, becomes a null everywhere.
+    pub fn optional_bytes_null(self) -> Option<&'static [u8]> {
+        match self {
+            Self::String | Self::ByteArray => None,
+            Self::Json { schemas_enable: false } => Some(b"null"),
+            Self::Json { schemas_enable: true } => {
+                Some(br#"{"schema":{"type":"bytes","optional":true},"payload":null}"#)
+            }
+        }
+    }
+}
+
 /// A format and a converter that do not go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncoderError {
@@ -112,6 +126,11 @@ impl Encoder {
         Ok(Self { shape })
     }
 
+    /// The encoder of text as it is.
+    pub(crate) fn text(formatter: JsonFormatter) -> Self {
+        Self { shape: Shape::JsonText(formatter) }
+    }
+
     /// Appends the record bytes of `document`. Allocates only where `out` grows.
     ///
     /// # Errors [`FormatError`], with a part written: the caller truncates `out`. Raw bytes are not
@@ -145,9 +164,9 @@ impl Encoder {
     pub fn size_hint(&self, document: RawDoc<'_>) -> usize {
         let bytes = document.as_bytes().len();
         match self.shape {
-            Shape::JsonText(JsonFormatter::Default | JsonFormatter::Simplified) => {
-                bytes.saturating_mul(3) / 2
-            }
+            Shape::JsonText(
+                JsonFormatter::Default | JsonFormatter::Simplified | JsonFormatter::Relaxed,
+            ) => bytes.saturating_mul(3) / 2,
             Shape::JsonText(JsonFormatter::Extended) => bytes.saturating_mul(2),
             Shape::JsonLiteral { .. } => bytes.saturating_mul(2).saturating_add(ENVELOPE_BYTES),
             Shape::BsonRaw => bytes,

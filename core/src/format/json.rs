@@ -18,9 +18,9 @@ use crate::format::fragment::{
     STRING_END_1, TIMESTAMP, TIMESTAMP_INCREMENT, UNDEFINED,
 };
 use crate::format::notation::{
-    DefaultJson, ExtendedJson, JsonFormatter, Notation, SimplifiedJson, write_binary, write_date,
-    write_db_pointer, write_decimal, write_double, write_int32, write_int64, write_integer,
-    write_oid, write_regex, write_symbol, write_tagged,
+    DefaultJson, ExtendedJson, JsonFormatter, Notation, RelaxedJson, SimplifiedJson, write_binary,
+    write_date, write_db_pointer, write_decimal, write_double, write_int32, write_int64,
+    write_integer, write_oid, write_regex, write_symbol, write_tagged,
 };
 use crate::format::{DEPTH_MAX, FormatError};
 use crate::mongo::bson::{Elements, RawDoc, RawValue, kind};
@@ -43,6 +43,7 @@ pub fn write<const QUOTED: bool>(
         JsonFormatter::Simplified => {
             write_document::<SimplifiedJson, QUOTED>(document, DEPTH_MAX, out)
         }
+        JsonFormatter::Relaxed => write_document::<RelaxedJson, QUOTED>(document, DEPTH_MAX, out),
     }
 }
 
@@ -186,8 +187,12 @@ mod tests {
     use bson::{Bson, doc};
     use proptest::prelude::*;
 
-    const ALL: [JsonFormatter; 3] =
-        [JsonFormatter::Default, JsonFormatter::Extended, JsonFormatter::Simplified];
+    const ALL: [JsonFormatter; 4] = [
+        JsonFormatter::Default,
+        JsonFormatter::Extended,
+        JsonFormatter::Simplified,
+        JsonFormatter::Relaxed,
+    ];
 
     fn text_by(formatter: JsonFormatter, bytes: &[u8]) -> Result<String, FormatError> {
         let mut out = Vec::new();
@@ -226,6 +231,7 @@ mod tests {
                     r#"{"a": {"$numberInt": "1"}, "b": [{"$numberLong": "1"}, "x", {}, []], "#,
                     r#""c": {"d": null}, "": true}"#
                 ),
+                r#"{"a": 1, "b": [1, "x", {}, []], "c": {"d": null}, "": true}"#,
                 r#"{"a": 1, "b": [1, "x", {}, []], "c": {"d": null}, "": true}"#,
             ]
         );
@@ -309,7 +315,7 @@ mod tests {
             bytes.extend(body);
             bytes.push(0);
             let [first, others @ ..] = ALL.map(|formatter| text_by(formatter, &bytes).err());
-            prop_assert_eq!(others, [first; 2]);
+            prop_assert_eq!(others, [first; 3]);
         }
 
         #[test]
@@ -320,7 +326,7 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] = byte;
             let [first, others @ ..] = ALL.map(|formatter| text_by(formatter, &bytes).err());
-            prop_assert_eq!(others, [first; 2]);
+            prop_assert_eq!(others, [first; 3]);
         }
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!                 ┌ json ──── escape ── unicode, utf8       text of the connector's formatters
-//!                 │    └───── notation                      what each of the three writes its way
+//!                 │    └───── notation                      what each formatter writes its way
 //!  RawDoc ─ converter   ├──── double, decimal128, binary, date_time    values inside that text
 //!                 └ raw bytes, base64
 //!  resume token ─ token ── token/text, json_reader          what Connect stores as a position

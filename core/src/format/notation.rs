@@ -1,20 +1,20 @@
-//! The three notations of the connector's JSON formatters, and the types of BSON that they write
-//! differently.
+//! The notations of the connector's three JSON formatters and of the driver's `toJson()`, and the
+//! types of BSON that they write differently.
 //!
-//! | type | `DefaultJson` | `ExtendedJson` | `SimplifiedJson` |
-//! |---|---|---|---|
-//! | double | `1.5`, `NaN` | `{"$numberDouble": "1.5"}` | `1.5`, `{"$numberDouble": "NaN"}` |
-//! | int32 | `5` | `{"$numberInt": "5"}` | `5` |
-//! | int64 | `{"$numberLong": "5"}` | as Default | `5` |
-//! | date | `{"$date": 7}` | `{"$date": {"$numberLong": "7"}}` | `"1970-01-01T00:00:00.007Z"` |
-//! | binary | `{"$binary": "AQ==", "$type": "00"}` | `{"$binary": {"base64": …, "subType": …}}` | `"AQ=="` |
-//! | regex | `{"$regex": "p", "$options": "i"}` | `{"$regularExpression": {…}}` | as Extended |
-//! | decimal128 | `{"$numberDecimal": "1.5"}` | as Default | `"1.5"` |
-//! | object id | `{"$oid": "65…"}` | as Default | `"65…"` |
-//! | symbol | `{"$symbol": "s"}` | as Default | `"s"` |
-//! | db pointer | `{"$ref": "c", "$id": …}` | `{"$dbPointer": {"$ref": "c", "$id": …}}` | as Default |
+//! | type | `DefaultJson` | `ExtendedJson` | `SimplifiedJson` | `toJson()` |
+//! |---|---|---|---|---|
+//! | double | `1.5`, `NaN` | `{"$numberDouble": "1.5"}` | `1.5`, `{"$numberDouble": "NaN"}` | as Simplified |
+//! | int32 | `5` | `{"$numberInt": "5"}` | `5` | `5` |
+//! | int64 | `{"$numberLong": "5"}` | as Default | `5` | `5` |
+//! | date | `{"$date": 7}` | `{"$date": {"$numberLong": "7"}}` | `"1970-01-01T00:00:00.007Z"` | `{"$date": "1970-…"}` from 1970 to 9999, else as Extended |
+//! | binary | `{"$binary": "AQ==", "$type": "00"}` | `{"$binary": {"base64": …, "subType": …}}` | `"AQ=="` | as Extended |
+//! | regex | `{"$regex": "p", "$options": "i"}` | `{"$regularExpression": {…}}` | as Extended | as Extended |
+//! | decimal128 | `{"$numberDecimal": "1.5"}` | as Default | `"1.5"` | as Default |
+//! | object id | `{"$oid": "65…"}` | as Default | `"65…"` | as Default |
+//! | symbol | `{"$symbol": "s"}` | as Default | `"s"` | as Default |
+//! | db pointer | `{"$ref": "c", "$id": …}` | `{"$dbPointer": {"$ref": "c", "$id": …}}` | as Default | as Default |
 //!
-//! All else is the same in all three. The notation is a type parameter, so the choice is made when the
+//! All else is the same in all of them. The notation is a type parameter, so the choice is made when the
 //! writer is compiled and costs nothing per value. Which of these functions are inlined is said by
 //! hand: left to itself the compiler shares those of the frequent types between the formatters and
 //! fills the writer with the rare ones, which costs a seventh of the instructions of an event.
@@ -33,7 +33,7 @@ use crate::format::fragment::{
 };
 use crate::format::{date_time, decimal128, double};
 
-/// Which of the connector's formatters writes JSON text: `output.json.formatter`.
+/// Which of the connector's formatters writes JSON text (`output.json.formatter`), or the driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JsonFormatter {
     /// `DefaultJson`: the legacy strict form of extended JSON. Doubles that are not finite stand
@@ -45,6 +45,9 @@ pub enum JsonFormatter {
     /// `SimplifiedJson`: for readers that know JSON only; ids, dates, decimals and bytes are plain
     /// strings.
     Simplified,
+    /// `BsonDocument.toJson()`, the relaxed form of extended JSON 2: no formatter of the connector's,
+    /// but what it writes outside of records proper: resume tokens and dead letters.
+    Relaxed,
 }
 
 /// A notation, as a type.
@@ -59,6 +62,8 @@ pub(super) enum DefaultJson {}
 pub(super) enum ExtendedJson {}
 /// [`JsonFormatter::Simplified`]
 pub(super) enum SimplifiedJson {}
+/// [`JsonFormatter::Relaxed`]
+pub(super) enum RelaxedJson {}
 
 impl Notation for DefaultJson {
     const FORMATTER: JsonFormatter = JsonFormatter::Default;
@@ -72,12 +77,19 @@ impl Notation for SimplifiedJson {
     const FORMATTER: JsonFormatter = JsonFormatter::Simplified;
 }
 
+impl Notation for RelaxedJson {
+    const FORMATTER: JsonFormatter = JsonFormatter::Relaxed;
+}
+
+/// The last millisecond of the year 9999.
+const YEAR_9999_END_MS: i64 = 253_402_300_799_999;
+
 #[inline(always)]
 pub(super) fn write_double<N: Notation, const QUOTED: bool>(number: f64, out: &mut Vec<u8>) {
     let is_wrapped = match N::FORMATTER {
         JsonFormatter::Default => false,
         JsonFormatter::Extended => true,
-        JsonFormatter::Simplified => !number.is_finite(),
+        JsonFormatter::Simplified | JsonFormatter::Relaxed => !number.is_finite(),
     };
     if is_wrapped {
         DOUBLE.write::<QUOTED>(out);
@@ -91,7 +103,9 @@ pub(super) fn write_double<N: Notation, const QUOTED: bool>(number: f64, out: &m
 #[inline(always)]
 pub(super) fn write_int32<N: Notation, const QUOTED: bool>(number: i32, out: &mut Vec<u8>) {
     match N::FORMATTER {
-        JsonFormatter::Default | JsonFormatter::Simplified => write_integer(number, out),
+        JsonFormatter::Default | JsonFormatter::Simplified | JsonFormatter::Relaxed => {
+            write_integer(number, out);
+        }
         JsonFormatter::Extended => {
             INT32.write::<QUOTED>(out);
             write_integer(number, out);
@@ -108,7 +122,7 @@ pub(super) fn write_int64<N: Notation, const QUOTED: bool>(number: i64, out: &mu
             write_integer(number, out);
             STRING_END_1.write::<QUOTED>(out);
         }
-        JsonFormatter::Simplified => write_integer(number, out),
+        JsonFormatter::Simplified | JsonFormatter::Relaxed => write_integer(number, out),
     }
 }
 
@@ -120,7 +134,13 @@ pub(super) fn write_date<N: Notation, const QUOTED: bool>(unix_ms: i64, out: &mu
             write_integer(unix_ms, out);
             out.push(b'}');
         }
-        JsonFormatter::Extended => {
+        JsonFormatter::Relaxed if (0..=YEAR_9999_END_MS).contains(&unix_ms) => {
+            DATE.write::<QUOTED>(out);
+            QUOTE.write::<QUOTED>(out);
+            date_time::write(unix_ms, out);
+            STRING_END_1.write::<QUOTED>(out);
+        }
+        JsonFormatter::Extended | JsonFormatter::Relaxed => {
             DATE_INT64.write::<QUOTED>(out);
             write_integer(unix_ms, out);
             STRING_END_2.write::<QUOTED>(out);
@@ -141,7 +161,9 @@ pub(super) fn write_binary<N: Notation, const QUOTED: bool>(
 ) {
     let (before, between, after) = match N::FORMATTER {
         JsonFormatter::Default => (BINARY, BINARY_TYPE, STRING_END_1),
-        JsonFormatter::Extended => (BINARY_RELAXED, BINARY_SUB_TYPE, STRING_END_2),
+        JsonFormatter::Extended | JsonFormatter::Relaxed => {
+            (BINARY_RELAXED, BINARY_SUB_TYPE, STRING_END_2)
+        }
         JsonFormatter::Simplified => {
             QUOTE.write::<QUOTED>(out);
             write_base64(bytes, out);
@@ -181,7 +203,9 @@ pub(super) fn write_symbol<N: Notation, const QUOTED: bool>(name: &[u8], out: &m
 /// What stands around the text of a type that `SimplifiedJson` makes a plain string of.
 fn wrapping<N: Notation>(tag: Fragment) -> (Fragment, Fragment) {
     match N::FORMATTER {
-        JsonFormatter::Default | JsonFormatter::Extended => (tag, STRING_END_1),
+        JsonFormatter::Default | JsonFormatter::Extended | JsonFormatter::Relaxed => {
+            (tag, STRING_END_1)
+        }
         JsonFormatter::Simplified => (QUOTE, QUOTE),
     }
 }
@@ -193,7 +217,9 @@ pub(super) fn write_db_pointer<N: Notation, const QUOTED: bool>(
     out: &mut Vec<u8>,
 ) {
     let (before, between, after) = match N::FORMATTER {
-        JsonFormatter::Default => (DB_POINTER, DB_POINTER_ID, STRING_END_2),
+        JsonFormatter::Default | JsonFormatter::Relaxed => {
+            (DB_POINTER, DB_POINTER_ID, STRING_END_2)
+        }
         JsonFormatter::Extended => (DB_POINTER_EXTENDED, DB_POINTER_ID, STRING_END_3),
         JsonFormatter::Simplified => (DB_POINTER, DB_POINTER_TEXT_ID, STRING_END_1),
     };
@@ -212,7 +238,7 @@ pub(super) fn write_regex<N: Notation, const QUOTED: bool>(
 ) {
     let (before, between, after) = match N::FORMATTER {
         JsonFormatter::Default => (REGEX, REGEX_OPTIONS, STRING_END_1),
-        JsonFormatter::Extended | JsonFormatter::Simplified => {
+        JsonFormatter::Extended | JsonFormatter::Simplified | JsonFormatter::Relaxed => {
             (REGEX_EXTENDED, REGEX_EXTENDED_OPTIONS, STRING_END_2)
         }
     };

@@ -99,6 +99,20 @@ pub fn write_offset_value(resume_token: &[u8], out: &mut Vec<u8>) -> Result<(), 
     Ok(())
 }
 
+/// Appends the value for the resume token of a heartbeat.
+///
+/// # Errors
+/// As [`write_offset_value`].
+pub fn write_heartbeat_offset_value(
+    resume_token: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), TokenError> {
+    write_offset_value(resume_token, out)?;
+    out.pop();
+    out.extend_from_slice(br#","HEARTBEAT":"true"}"#);
+    Ok(())
+}
+
 /// Reads a key.
 ///
 /// # Errors
@@ -205,7 +219,11 @@ mod tests {
         let stream = br#"{ "_id" : "{\"_data\": \"82\"}" }"#;
         assert_eq!(read_offset_value(stream), Ok(StoredOffset::Token(token.clone())));
         let heartbeat = br#"{"HEARTBEAT":"true","_id":"{\"_data\": \"82\"}"}"#;
-        assert_eq!(read_offset_value(heartbeat), Ok(StoredOffset::Token(token)));
+        assert_eq!(read_offset_value(heartbeat), Ok(StoredOffset::Token(token.clone())));
+        let mut written = Vec::new();
+        write_heartbeat_offset_value(&token, &mut written).expect("a token");
+        assert_eq!(written, br#"{"_id":"{\"_data\": \"82\"}","HEARTBEAT":"true"}"#);
+        assert_eq!(read_offset_value(&written), Ok(StoredOffset::Token(token)));
         let copy =
             br#"{"_id":"{\"_id\": {\"$oid\": \"00\"}, \"copyingData\": true}","copy":"true"}"#;
         assert_eq!(read_offset_value(copy), Ok(StoredOffset::Copying));

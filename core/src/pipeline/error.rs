@@ -21,6 +21,13 @@ pub enum PipelineError {
     Format(FormatError),
     /// The namespace of an event gives a topic name that Kafka refuses.
     Route(RouteError),
+    /// A change that cannot be written, and could not be made a dead letter.
+    Change {
+        /// Its key, as text.
+        document: String,
+        /// Why not.
+        error: Box<Self>,
+    },
     /// A record is larger than its topic takes.
     RecordTooLarge {
         /// The topic.
@@ -61,6 +68,11 @@ impl fmt::Display for PipelineError {
                 )
             }
             Self::Route(error) => error.fmt(f),
+            Self::Change { document, error } => write!(
+                f,
+                "{error}; it is the change of {document}: leave it out with a $match in pipeline, or let such \
+                 changes go to a topic with errors.tolerance=all and errors.deadletterqueue.topic.name"
+            ),
             Self::RecordTooLarge { topic, record_bytes, bytes_max, key } => write!(
                 f,
                 "the record with key {key} for topic {topic} needs {record_bytes} bytes and the topic takes \

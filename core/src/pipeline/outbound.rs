@@ -1,9 +1,16 @@
 //! From an event to the open batch: everything of a pipeline that lies behind the stream.
+//!
+//! ```text
+//!  event ─► record ─────────────────────────► batch of its topic
+//!             └─ cannot be written ─► dead letter ─► batch of the dead-letter topic
+//!                                        └─ none here, or no text either ─► the task ends
+//! ```
 
+use super::dead_letters::{DeadLetterConfig, DeadLetters, is_of_one_change};
 use super::error::PipelineError;
 use super::records::{Record, RecordMaker, Value};
 use crate::format::FormatError;
-use crate::kafka::{AppendError, Client, NewTopic, TopicId, partitioner};
+use crate::kafka::{AppendError, Appended, Client, NewTopic, TopicId, partitioner};
 use crate::mongo::bson::RawDoc;
 use crate::progress::Progress;
 use crate::route::TopicIndex;
@@ -29,10 +36,20 @@ pub(super) struct Outbound {
     topics: Vec<TopicId>,
     /// An event that waits for its topic; the only event that is ever copied whole.
     waiting: Vec<u8>,
+    dead_letters: Option<DeadLetters>,
+    /// Records of events, dead letters included.
+    records: u64,
+    /// Heartbeats: they are numbered like events, so that positions wait for them.
+    heartbeats: u64,
 }
 
 impl Outbound {
-    pub(super) fn new(client: Client, maker: RecordMaker, create_topics: Option<NewTopic>) -> Self {
+    pub(super) fn new(
+        client: Client,
+        maker: RecordMaker,
+        create_topics: Option<NewTopic>,
+        dead_letters: Option<DeadLetterConfig>,
+    ) -> Self {
         Self {
             client,
             maker,
@@ -40,6 +57,9 @@ impl Outbound {
             create_topics,
             topics: Vec::new(),
             waiting: Vec::new(),
+            dead_letters: dead_letters.map(DeadLetters::new),
+            records: 0,
+            heartbeats: 0,
         }
     }
 
@@ -75,7 +95,34 @@ impl Outbound {
         waited
     }
 
+    /// Events taken from the stream.
+    pub(super) fn events(&self) -> u64 {
+        self.progress.events().saturating_sub(self.heartbeats)
+    }
+
+    /// Records that events have made.
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Changes that became dead letters.
+    pub(super) fn dead_letter_count(&self) -> u64 {
+        self.dead_letters.as_ref().map_or(0, |letters| letters.count)
+    }
+
+    /// What a log should say of a dead letter.
+    pub(super) fn next_said(&mut self) -> Option<String> {
+        self.dead_letters.as_mut()?.said.pop_front()
+    }
+
     fn write(&mut self, event: RawDoc<'_>, unix_ms: i64) -> Result<Taken, PipelineError> {
+        match self.write_record(event, unix_ms) {
+            Err(error) if is_of_one_change(&error) => self.write_dead_letter(event, error, unix_ms),
+            other => other,
+        }
+    }
+
+    fn write_record(&mut self, event: RawDoc<'_>, unix_ms: i64) -> Result<Taken, PipelineError> {
         let Some(Record { topic: index, value }) = self.maker.make(event)? else {
             return Ok(Taken::Done);
         };
@@ -83,27 +130,90 @@ impl Outbound {
         let Some(facts) = self.client.topic_ready(topic) else {
             return Ok(Taken::TopicNotReady);
         };
-        let key = self.maker.key();
-        let partition = partitioner::partition_for_key(key, facts.partitions);
+        let partition = partitioner::partition_for_key(self.maker.key(), facts.partitions);
         let appended = match value {
+            Value::Document(document) if self.dead_letters.is_some() => {
+                // A batch keeps what was begun in it, so what may fail is encoded before.
+                self.maker.encode_value_apart(document).map_err(PipelineError::Format)?;
+                let (key, value) = self.maker.key_and_scratch();
+                append(&mut self.client, topic, partition, key, Some(value), unix_ms)
+            }
             Value::Document(document) => {
                 let hint = self.maker.value_size_hint(document);
                 let maker = &self.maker;
+                let key = Some(maker.key());
                 let mut outcome: Result<(), FormatError> = Ok(());
-                let appended =
-                    self.client.append(topic, partition, Some(key), unix_ms, hint, |out| {
-                        outcome = maker.encode_value(document, out);
-                    });
+                let appended = self.client.append(topic, partition, key, unix_ms, hint, |out| {
+                    outcome = maker.encode_value(document, out);
+                });
                 outcome.map_err(PipelineError::Format)?;
                 appended
             }
-            Value::Tombstone => self.client.append_null(topic, partition, Some(key), unix_ms),
+            Value::Tombstone => {
+                append(&mut self.client, topic, partition, self.maker.key(), None, unix_ms)
+            }
         };
-        let appended = appended.map_err(|error| self.refused(error, index))?;
+        let name = self.maker.topic_name(index);
+        let appended = appended.map_err(|error| refused(error, name, self.maker.key()))?;
+        self.note(appended);
+        Ok(Taken::Done)
+    }
+
+    /// Writes `event` to the dead-letter topic, or fails with `error` and the name of the document.
+    fn write_dead_letter(
+        &mut self,
+        event: RawDoc<'_>,
+        error: PipelineError,
+        unix_ms: i64,
+    ) -> Result<Taken, PipelineError> {
+        let document = self.maker.describe(event);
+        let Some(letters) = &mut self.dead_letters else {
+            return Err(PipelineError::Change { document, error: Box::new(error) });
+        };
+        if self.maker.make_dead_letter(event, &letters.config).is_err() {
+            return Err(PipelineError::Change { document, error: Box::new(error) });
+        }
+        let name = letters.config.topic.as_str();
+        let client = &mut self.client;
+        let created = self.create_topics.as_ref();
+        let topic = *letters.topic.get_or_insert_with(|| client.topic(name, created));
+        let Some(facts) = client.topic_ready(topic) else { return Ok(Taken::TopicNotReady) };
+        let (key, value) = self.maker.key_and_scratch();
+        let partition = partitioner::partition_for_key(key, facts.partitions);
+        let appended = append(client, topic, partition, key, Some(value), unix_ms)
+            .map_err(|error| refused(error, name, key))?;
+        letters.written(&document, &error);
+        self.note(appended);
+        Ok(Taken::Done)
+    }
+
+    /// Writes a heartbeat if its topic is known. `false`: it is not, yet.
+    pub(super) fn write_heartbeat(
+        &mut self,
+        name: &str,
+        key: &[u8],
+        value: Option<&[u8]>,
+        unix_ms: i64,
+    ) -> Result<bool, PipelineError> {
+        let topic = self.client.topic(name, self.create_topics.as_ref());
+        let Some(facts) = self.client.topic_ready(topic) else { return Ok(false) };
+        let partition = partitioner::partition_for_key(key, facts.partitions);
+        let appended = append(&mut self.client, topic, partition, key, value, unix_ms)
+            .map_err(|error| refused(error, name, key))?;
+        self.heartbeats += 1;
+        self.progress.event_taken();
         if appended.opened {
             self.progress.batch_opened(appended.batch);
         }
-        Ok(Taken::Done)
+        Ok(true)
+    }
+
+    /// Notes the record of the event taken last.
+    fn note(&mut self, appended: Appended) {
+        self.records += 1;
+        if appended.opened {
+            self.progress.batch_opened(appended.batch);
+        }
     }
 
     /// The client's id of a topic; asks for the topic the first time.
@@ -116,21 +226,35 @@ impl Outbound {
         self.topics.push(topic);
         topic
     }
+}
 
-    fn refused(&self, error: AppendError, topic: TopicIndex) -> PipelineError {
-        let name = self.maker.topic_name(topic);
-        match error {
-            AppendError::UnknownPartition { partition } => {
-                PipelineError::UnknownPartition { topic: name.to_owned(), partition }
-            }
-            AppendError::RecordTooLarge { record_bytes, bytes_max } => {
-                PipelineError::RecordTooLarge {
-                    topic: name.to_owned(),
-                    record_bytes,
-                    bytes_max,
-                    key: String::from_utf8_lossy(self.maker.key()).chars().take(200).collect(),
-                }
-            }
+/// Appends a record that is encoded already.
+fn append(
+    client: &mut Client,
+    topic: TopicId,
+    partition: u32,
+    key: &[u8],
+    value: Option<&[u8]>,
+    unix_ms: i64,
+) -> Result<Appended, AppendError> {
+    match value {
+        Some(value) => client.append(topic, partition, Some(key), unix_ms, value.len(), |out| {
+            out.extend_from_slice(value);
+        }),
+        None => client.append_null(topic, partition, Some(key), unix_ms),
+    }
+}
+
+fn refused(error: AppendError, topic: &str, key: &[u8]) -> PipelineError {
+    match error {
+        AppendError::UnknownPartition { partition } => {
+            PipelineError::UnknownPartition { topic: topic.to_owned(), partition }
         }
+        AppendError::RecordTooLarge { record_bytes, bytes_max } => PipelineError::RecordTooLarge {
+            topic: topic.to_owned(),
+            record_bytes,
+            bytes_max,
+            key: String::from_utf8_lossy(key).chars().take(200).collect(),
+        },
     }
 }

@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
 
-use super::{Output, Pipeline, PipelineConfig, Publish, RecordConfig};
+use super::{Output, Pipeline, PipelineConfig, PipelineError, Publish, RecordConfig};
 use crate::allocations::count;
 use crate::format::{Converter, Encoder, OutputFormat};
 use crate::kafka::ClientConfig;
+use crate::kafka::batch_reader::RecordBatches;
 use crate::kafka::fake_broker::{FakeCluster, Fate, address};
 use crate::link::{Address, LinkCommand, LinkId};
 use crate::memory::MemoryBudget;
 use crate::mongo::message::tests::encode_reply;
 use crate::mongo::session::{ResumePosition, SessionConfig};
 use crate::mongo::watch::{Scope, tests::spec};
+use crate::progress::SafeToken;
 use crate::route::Router;
 
 /// Bytes that arrive in one read.
@@ -34,6 +36,8 @@ pub(super) struct Peers {
     pub(super) allocations: u64,
     pub(super) said: Vec<String>,
     pub(super) is_running: bool,
+    /// The position stored last.
+    pub(super) stored: Option<SafeToken>,
     server: Option<LinkId>,
     brokers: BTreeMap<LinkId, (usize, Vec<u8>)>,
     /// What is on its way to the pipeline.
@@ -75,6 +79,8 @@ pub(super) fn config(format: OutputFormat, brokers: usize) -> PipelineConfig {
             router: Router::new("", "", "."),
         },
         create_topics: None,
+        dead_letters: None,
+        heartbeats: None,
         offset_topic: None,
         store_interval: Duration::from_millis(100),
     }
@@ -100,6 +106,7 @@ impl Peers {
             allocations: 0,
             said: Vec::new(),
             is_running: false,
+            stored: None,
             server: None,
             brokers: BTreeMap::new(),
             arriving: VecDeque::new(),
@@ -134,10 +141,15 @@ impl Peers {
 
     /// Runs until nothing is left to do or to deliver.
     pub(super) fn run(&mut self) {
+        self.try_run().unwrap();
+    }
+
+    /// The same, up to the first error.
+    pub(super) fn try_run(&mut self) -> Result<(), PipelineError> {
         loop {
-            let more = self.counted(|pipeline, now| pipeline.work(now, 1_700_000_000_000).unwrap());
+            let more = self.counted(|pipeline, now| pipeline.work(now, 1_700_000_000_000))?;
             while let Some(output) =
-                self.counted(|pipeline, now| pipeline.poll(now, 1_700_000_000_000).unwrap())
+                self.counted(|pipeline, now| pipeline.poll(now, 1_700_000_000_000))?
             {
                 self.carry_out(output);
             }
@@ -146,9 +158,24 @@ impl Peers {
                 delivered = true;
             }
             if !more && !delivered {
-                return;
+                return Ok(());
             }
         }
+    }
+
+    /// Keys and values that a topic holds, as text.
+    pub(super) fn records(&self, topic: &str) -> Vec<(String, Option<String>)> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("a text");
+        let mut found = Vec::new();
+        for batch in self.cluster.topics[topic].logs.iter().flat_map(|log| &log.batches) {
+            let batch = RecordBatches::new(batch).next().unwrap().unwrap();
+            let mut room = Vec::new();
+            for record in batch.records(&mut room, 1 << 20).unwrap() {
+                let record = record.unwrap();
+                found.push((text(record.key.unwrap_or_default()), record.value.map(text)));
+            }
+        }
+        found
     }
 
     fn counted<T>(&mut self, work: impl FnOnce(&mut Pipeline, Instant) -> T) -> T {
@@ -180,7 +207,7 @@ impl Peers {
                 }
             }
             Output::Store(token) => {
-                drop(token);
+                self.stored = Some(token);
                 self.pipeline.handle_stored(Ok(())).unwrap();
             }
             Output::Running => self.is_running = true,

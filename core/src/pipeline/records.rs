@@ -10,10 +10,11 @@
 //! `StartedMongoSourceTask.createSourceRecord`.
 
 use crate::event::ChangeEvent;
-use crate::format::{Encoder, FormatError};
+use crate::format::{Encoder, FormatError, JsonFormatter};
 use crate::mongo::bson::{RawDoc, RawValue};
 use crate::mongo::bson_write::write_document;
-use crate::pipeline::PipelineError;
+use crate::pipeline::dead_letters::DeadLetterConfig;
+use crate::pipeline::error::PipelineError;
 use crate::route::{Router, TopicIndex};
 
 /// What of an event becomes the value.
@@ -65,11 +66,21 @@ pub(super) struct RecordMaker {
     key: Vec<u8>,
     /// Room for a key document that no event holds.
     key_document: Vec<u8>,
+    /// Room for a value that is encoded before it is put into a batch.
+    scratch: Vec<u8>,
+    /// Writes keys for people.
+    describer: Encoder,
 }
 
 impl RecordMaker {
     pub(super) fn new(config: RecordConfig) -> Self {
-        Self { config, key: Vec::new(), key_document: Vec::new() }
+        Self {
+            config,
+            key: Vec::new(),
+            key_document: Vec::new(),
+            scratch: Vec::new(),
+            describer: Encoder::text(JsonFormatter::Relaxed),
+        }
     }
 
     /// The record of `event`; `None` if it makes none.
@@ -89,6 +100,11 @@ impl RecordMaker {
     /// The key of the record made last.
     pub(super) fn key(&self) -> &[u8] {
         &self.key
+    }
+
+    /// The key, and the value that was encoded apart.
+    pub(super) fn key_and_scratch(&self) -> (&[u8], &[u8]) {
+        (&self.key, &self.scratch)
     }
 
     pub(super) fn topic_name(&self, topic: TopicIndex) -> &str {
@@ -124,11 +140,18 @@ impl RecordMaker {
     }
 
     fn encode_key(&mut self, change: &ChangeEvent<'_>) -> Result<(), PipelineError> {
+        let encoder = self.config.key;
+        self.encode_key_by(encoder, change)
+    }
+
+    fn encode_key_by(
+        &mut self,
+        encoder: Encoder,
+        change: &ChangeEvent<'_>,
+    ) -> Result<(), PipelineError> {
         self.key.clear();
-        let encoded = match change.document_key {
-            Some(key) if self.config.document_key_as_key => {
-                self.config.key.encode(key, &mut self.key)
-            }
+        let key = match change.document_key {
+            Some(key) if self.config.document_key_as_key => key,
             Some(_) | None => {
                 self.key_document.clear();
                 write_document(&mut self.key_document, |document| {
@@ -136,10 +159,43 @@ impl RecordMaker {
                         document.raw_document("_id", token.as_bytes());
                     }
                 });
-                let key = RawDoc::new(&self.key_document).map_err(PipelineError::Event)?;
-                self.config.key.encode(key, &mut self.key)
+                RawDoc::new(&self.key_document).map_err(PipelineError::Event)?
             }
         };
-        encoded.map_err(PipelineError::Format)
+        encoder.encode(key, &mut self.key).map_err(PipelineError::Format)
+    }
+
+    /// Key and value of `event` as a dead letter has them, for [`RecordMaker::key_and_scratch`].
+    pub(super) fn make_dead_letter(
+        &mut self,
+        event: RawDoc<'_>,
+        letters: &DeadLetterConfig,
+    ) -> Result<(), PipelineError> {
+        const EMPTY: &[u8] = &[5, 0, 0, 0, 0];
+        let change = ChangeEvent::parse(event).map_err(PipelineError::Event)?;
+        self.encode_key_by(letters.key, &change)?;
+        let document = match self.value(event, &change) {
+            Some(Value::Document(document)) => document,
+            Some(Value::Tombstone) | None => RawDoc::new(EMPTY).map_err(PipelineError::Event)?,
+        };
+        self.scratch.clear();
+        letters.value.encode(document, &mut self.scratch).map_err(PipelineError::Format)
+    }
+
+    /// The key of `event` for people: at most 200 characters.
+    pub(super) fn describe(&mut self, event: RawDoc<'_>) -> String {
+        let described = ChangeEvent::parse(event)
+            .map_err(PipelineError::Event)
+            .and_then(|change| self.encode_key_by(self.describer, &change));
+        match described {
+            Ok(()) => String::from_utf8_lossy(&self.key).chars().take(200).collect(),
+            Err(_) => "a document whose key has no text".to_owned(),
+        }
+    }
+
+    /// The encoded value of a document, before it is put anywhere: what fails leaves nothing behind.
+    pub(super) fn encode_value_apart(&mut self, document: RawDoc<'_>) -> Result<(), FormatError> {
+        self.scratch.clear();
+        self.config.value.encode(document, &mut self.scratch)
     }
 }

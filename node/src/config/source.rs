@@ -6,6 +6,8 @@
 use millrace_core::format::JsonFormatter;
 
 use super::converter::ConverterKind;
+use super::dead_letters::DeadLetters;
+use super::heartbeats::Heartbeats;
 use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
 use super::producer::ProducerSettings;
@@ -52,6 +54,10 @@ pub(crate) struct SourceConfig {
     pub(crate) key: Output,
     /// How values are written.
     pub(crate) value: Output,
+    /// Where changes go that cannot be written; `None`: such a change ends the task.
+    pub(crate) dead_letters: Option<DeadLetters>,
+    /// Records for idle times.
+    pub(crate) heartbeats: Option<Heartbeats>,
     /// Who creates topics.
     pub(crate) topic_creation: TopicCreation,
     /// What the producer runs with.

@@ -14,8 +14,10 @@ use super::collation::parse_collation;
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate, family};
 use super::connector_file::ConnectorFile;
 use super::converter::{ConverterKind, parse_converter, warn_of_idle_settings};
+use super::dead_letters::DeadLetters;
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::extended_json::stages_from_json;
+use super::heartbeats::Heartbeats;
 use super::json_formatter::parse_formatter;
 use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
@@ -78,6 +80,9 @@ impl SourceConfig {
         let topic = TopicNaming::new(&values, scope.as_ref(), report);
         let collation = parse_collation(values.text("collation"), report);
         let server_api = ServerApi::new(&values, report);
+        let heartbeats = Heartbeats::new(&values, key, report);
+        let (key, value) = (key?, value?);
+        let dead_letters = DeadLetters::new(&values, given, [key, value], report);
         let (mongo, scope) = (mongo?, scope?);
         Some(Self {
             name: file.name.clone(),
@@ -105,8 +110,10 @@ impl SourceConfig {
             document_key_as_key: values.boolean("change.stream.document.key.as.key"),
             topic: topic?,
             startup: startup?,
-            key: key?,
-            value: value?,
+            key,
+            value,
+            dead_letters,
+            heartbeats,
             topic_creation,
             producer: producer?,
         })
@@ -431,10 +438,6 @@ pub(super) mod tests {
             "output.schema.infer.value=true",
             "output.json.formatter=com.x.MyJson",
             "topic.mapper=com.x.Y",
-            "errors.tolerance=all",
-            "mongo.errors.tolerance=all",
-            "errors.deadletterqueue.topic.name=d",
-            "heartbeat.interval.ms=1000",
             "connection.ssl.truststorePassword=hunter2",
             "mongo.custom.auth.mechanism.enable=true",
             "exactly.once.support=Required",

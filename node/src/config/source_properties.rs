@@ -14,8 +14,6 @@ const SCHEMA: &str =
     "schema output comes with a later version; use output.format.key|value json or bson";
 const COPY: &str =
     "copying existing data comes with a later version; use startup.mode latest or timestamp";
-const DEAD_LETTERS: &str = "errors stop the connector and lose nothing; tolerance and dead-letter topics come \
-     with a later version";
 const CUSTOM_AUTH: &str = "Java credential providers cannot be loaded; use SCRAM-SHA-256";
 const FULL_DOCUMENT: &[&str] = &["default", "updateLookup", "whenAvailable", "required"];
 const BEFORE_CHANGE: &[&str] = &["default", "off", "whenAvailable", "required"];
@@ -90,23 +88,14 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
     Property::text("copy.existing.pipeline", "").not_yet(COPY),
     Property::text("copy.existing.namespace.regex", "").not_yet(COPY),
     Property::boolean("copy.existing.allow.disk.use", "true").not_yet(COPY),
-    Property::text("errors.tolerance", "none").one_of_any_case(TOLERANCE).not_yet(DEAD_LETTERS),
-    Property::text("mongo.errors.tolerance", "none")
-        .one_of_any_case(TOLERANCE)
-        .not_yet(DEAD_LETTERS),
-    Property::boolean("errors.log.enable", "false")
-        .accepted("an error that stops the connector is always logged"),
-    Property::boolean("mongo.errors.log.enable", "false")
-        .accepted("an error that stops the connector is always logged"),
-    Property::text("errors.deadletterqueue.topic.name", "").not_yet(DEAD_LETTERS),
-    Property::text("mongo.errors.deadletterqueue.topic.name", "").not_yet(DEAD_LETTERS),
-    Property::long("heartbeat.interval.ms", "0").at_least(0).not_yet(
-        "heartbeat records come with a later version; the position of an idle stream is stored \
-         without them",
-    ),
-    Property::text("heartbeat.topic.name", "__mongodb_heartbeats")
-        .non_empty()
-        .accepted("read only together with heartbeat.interval.ms"),
+    Property::text("errors.tolerance", "none").one_of_any_case(TOLERANCE),
+    Property::text("mongo.errors.tolerance", "none").one_of_any_case(TOLERANCE),
+    Property::boolean("errors.log.enable", "false"),
+    Property::boolean("mongo.errors.log.enable", "false"),
+    Property::text("errors.deadletterqueue.topic.name", ""),
+    Property::text("mongo.errors.deadletterqueue.topic.name", ""),
+    Property::long("heartbeat.interval.ms", "0").at_least(0),
+    Property::text("heartbeat.topic.name", "__mongodb_heartbeats").non_empty(),
     Property::text("offset.partition.name", ""),
     Property::text("provider", "").accepted("not sent to the server"),
     Property::boolean("mongo.custom.auth.mechanism.enable", "false").not_yet(CUSTOM_AUTH),

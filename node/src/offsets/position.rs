@@ -17,8 +17,8 @@
 use std::fmt;
 
 use millrace_core::format::token::{
-    OffsetError, StoredOffset, TokenError, read_offset_key, read_offset_value, write_offset_key,
-    write_offset_value,
+    OffsetError, StoredOffset, TokenError, read_offset_key, read_offset_value,
+    write_heartbeat_offset_value, write_offset_key, write_offset_value,
 };
 use thiserror::Error;
 
@@ -65,10 +65,12 @@ pub(crate) fn offset_key(connector: &str, partition: &str) -> Vec<u8> {
     key
 }
 
-/// The value for a resume token in BSON, byte for byte as Connect writes it.
-pub(super) fn offset_value(token: &[u8]) -> Result<Vec<u8>, TokenError> {
+/// The value for a resume token in BSON, which a heartbeat may have brought to Kafka, byte for byte as
+/// Connect writes it.
+pub(super) fn offset_value(token: &[u8], by_heartbeat: bool) -> Result<Vec<u8>, TokenError> {
     let mut value = Vec::new();
-    write_offset_value(token, &mut value)?;
+    let write = if by_heartbeat { write_heartbeat_offset_value } else { write_offset_value };
+    write(token, &mut value)?;
     Ok(value)
 }
 
@@ -184,7 +186,11 @@ mod tests {
             offset_key("c-é\u{7f}", "mongodb://h:27017/db.coll"),
             "[\"c-é\u{7f}\",{\"ns\":\"mongodb://h:27017/db.coll\"}]".as_bytes()
         );
-        assert_eq!(offset_value(&token("82")).unwrap(), br#"{"_id":"{\"_data\": \"82\"}"}"#);
+        assert_eq!(offset_value(&token("82"), false).unwrap(), br#"{"_id":"{\"_data\": \"82\"}"}"#);
+        assert_eq!(
+            offset_value(&token("82"), true).unwrap(),
+            br#"{"_id":"{\"_data\": \"82\"}","HEARTBEAT":"true"}"#
+        );
     }
 
     #[test]

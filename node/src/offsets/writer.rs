@@ -60,7 +60,8 @@ impl OffsetWriters {
 impl OffsetWriter {
     /// Ends when `token` is on the disk.
     pub(crate) async fn store(&self, token: &SafeToken) -> Result<(), String> {
-        let value = position::offset_value(token.as_bytes()).map_err(|error| error.to_string())?;
+        let value = position::offset_value(token.as_bytes(), token.is_by_heartbeat())
+            .map_err(|error| error.to_string())?;
         let (done, ended) = oneshot::channel();
         let write = Write { key: self.key.clone(), value, done };
         let gone = || format!("the thread that writes {} has ended", self.path.display());

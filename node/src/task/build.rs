@@ -8,12 +8,14 @@ use millrace_core::memory::MemoryBudget;
 use millrace_core::mongo::scram;
 use millrace_core::mongo::session::{ResumePosition, ServerApi, SessionConfig};
 use millrace_core::mongo::watch::{self, WatchSpec};
-use millrace_core::pipeline::{self, OffsetTopic, PipelineConfig, RecordConfig};
+use millrace_core::pipeline::{
+    self, DeadLetterConfig, HeartbeatConfig, OffsetTopic, PipelineConfig, RecordConfig,
+};
 
 use crate::config::{
-    Acks, ConverterKind, FullDocument, FullDocumentBeforeChange, MongoConnection, OffsetStorage,
-    Output, OutputFormat, ProducerSettings, Publish, Scope, SourceConfig, Startup, TopicCreation,
-    WorkerConfig,
+    Acks, ConverterKind, DeadLetters, FullDocument, FullDocumentBeforeChange, Heartbeats,
+    MongoConnection, OffsetStorage, Output, OutputFormat, ProducerSettings, Publish, Scope,
+    SourceConfig, Startup, TopicCreation, WorkerConfig,
 };
 
 /// Bytes read ahead of the parser: one reply of the server, so that it can work on the next.
@@ -42,6 +44,8 @@ pub(crate) fn pipeline_config(
         client: client(worker, &source.name, &source.producer, memory.clone()),
         records: records(source)?,
         create_topics: create_topics(&source.topic_creation),
+        dead_letters: dead_letters(source)?,
+        heartbeats: heartbeats(source)?,
         offset_topic: offset_topic(&worker.offsets, offset_key),
         store_interval: flush_interval.min(STORE_INTERVAL_MAX),
     })
@@ -172,12 +176,39 @@ fn encoder(output: Output) -> Result<format::Encoder, format::EncoderError> {
         OutputFormat::Bson => format::OutputFormat::Bson,
         OutputFormat::Json(formatter) => format::OutputFormat::Json(formatter),
     };
-    let converter = match output.converter {
+    format::Encoder::new(format, converter(output.converter))
+}
+
+/// Writes texts that are `toJson()` of a document, whatever the output format.
+fn text_encoder(output: Output) -> Result<format::Encoder, format::EncoderError> {
+    let format = format::OutputFormat::Json(format::JsonFormatter::Relaxed);
+    format::Encoder::new(format, converter(output.converter))
+}
+
+fn converter(kind: ConverterKind) -> format::Converter {
+    match kind {
         ConverterKind::ByteArray => format::Converter::ByteArray,
         ConverterKind::Json { schemas } => format::Converter::Json { schemas_enable: schemas },
         ConverterKind::String => format::Converter::String,
+    }
+}
+
+fn dead_letters(source: &SourceConfig) -> Result<Option<DeadLetterConfig>, format::EncoderError> {
+    let Some(DeadLetters { topic, log }) = source.dead_letters.clone() else { return Ok(None) };
+    let (key, value) = (text_encoder(source.key)?, text_encoder(source.value)?);
+    Ok(Some(DeadLetterConfig { topic, key, value, log }))
+}
+
+fn heartbeats(source: &SourceConfig) -> Result<Option<HeartbeatConfig>, format::EncoderError> {
+    let Some(Heartbeats { topic, interval_ms }) = source.heartbeats.clone() else {
+        return Ok(None);
     };
-    format::Encoder::new(format, converter)
+    Ok(Some(HeartbeatConfig {
+        topic,
+        interval: Duration::from_millis(interval_ms),
+        key: text_encoder(source.key)?,
+        value: converter(source.value.converter).optional_bytes_null(),
+    }))
 }
 
 fn create_topics(creation: &TopicCreation) -> Option<NewTopic> {

@@ -68,12 +68,13 @@ pub(crate) async fn drive(
     let result = drive.run().await;
     let stats = drive.pipeline.stats();
     tracing::info!(
-        "connector {}: {} events, {} records in {} batches, {} bytes acknowledged",
+        "connector {}: {} events, {} records in {} batches, {} bytes acknowledged, {} dead letters",
         drive.around.connector,
         stats.events,
         stats.records,
         stats.batches,
-        stats.acknowledged_bytes
+        stats.acknowledged_bytes,
+        stats.dead_letters
     );
     result
 }

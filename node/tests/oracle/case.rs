@@ -20,6 +20,8 @@ use mongodb::{Client, Collection, Database};
 pub(crate) const EVENTS: &str = "events";
 /// In a property: the operation time before anything of the trial was written.
 pub(crate) const START_TIME: &str = "$START_TIME";
+/// In a property: the mark of the lane, for topics that no prefix or suffix goes around.
+pub(crate) const LANE: &str = "$LANE";
 
 /// A set of topics, named after who fills it first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,7 +163,7 @@ impl Case {
     pub(crate) fn file(&self, lane: Lane, uri: &str, start: &str) -> BTreeMap<String, String> {
         let mut config = self.config.clone();
         for value in config.values_mut() {
-            *value = value.replace(START_TIME, start);
+            *value = value.replace(START_TIME, start).replace(LANE, lane.mark());
         }
         config.insert("connection.uri".to_owned(), uri.to_owned());
         let prefix =
@@ -172,6 +174,12 @@ impl Case {
         };
         config.insert(name.to_owned(), value);
         config
+    }
+
+    /// The topic of a lane's heartbeats, if the case has any.
+    pub(crate) fn heartbeat_topic(&self, lane: Lane) -> Option<String> {
+        let topic = self.property("heartbeat.topic.name")?;
+        Some(topic.replace(LANE, lane.mark()))
     }
 
     /// The name that a topic of a lane would have if the lane had no mark; `None` for other topics.

@@ -42,6 +42,9 @@ const ROUNDS: usize = 3;
 pub(crate) struct Outcome {
     java: Topics,
     node: Topics,
+    /// Heartbeats in Java's lane and in the node's: how many and when is a matter of time, so they
+    /// are not among the topics that are held against each other.
+    heartbeats: [Vec<Record>; 2],
 }
 
 /// A lane in which the fence of a round did not come.
@@ -85,6 +88,13 @@ impl Trial {
         }
         ensure!(found.is_empty(), "{} differences:\n{}", found.len(), found.join("\n"));
         Ok(())
+    }
+}
+
+impl Trial {
+    /// Heartbeats of a case: Java's lane and the node's.
+    pub(crate) fn heartbeats(&self, case: &str) -> Result<&[Vec<Record>; 2]> {
+        Ok(&self.outcomes.get(case).context("a case that was not run")?.heartbeats)
     }
 }
 
@@ -259,7 +269,14 @@ impl Run {
                 }
             }
             let [java, node] = lanes;
-            outcomes.insert(case.name.clone(), Outcome { java, node });
+            let mut heartbeats = [Vec::new(), Vec::new()];
+            for (records, lane) in heartbeats.iter_mut().zip([Lane::Java, Lane::Node]) {
+                if let Some(topic) = case.heartbeat_topic(lane).filter(|name| names.contains(name))
+                {
+                    *records = Records::open(&bootstrap, &topic).await?.all().await?;
+                }
+            }
+            outcomes.insert(case.name.clone(), Outcome { java, node, heartbeats });
         }
         Ok(outcomes)
     }

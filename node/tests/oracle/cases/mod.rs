@@ -3,6 +3,7 @@
 mod changes;
 mod documents;
 mod envelopes;
+mod heartbeats;
 mod random;
 mod scopes;
 mod values;
@@ -19,5 +20,6 @@ pub(crate) fn all() -> Result<Vec<Case>> {
     cases.extend(documents::cases());
     cases.extend(scopes::cases());
     cases.extend(random::cases());
+    cases.extend(heartbeats::cases());
     Ok(cases)
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use bson::doc;
 
-use crate::case::{Case, EVENTS, Place, START_TIME, Write};
+use crate::case::{Case, EVENTS, LANE, Place, START_TIME, Write};
 use crate::trial::trial;
 
 const CONTENT: Write = |place| Box::pin(four_collections(place));
@@ -100,6 +100,12 @@ pub(super) fn cases() -> Vec<Case> {
             .set("server.api.version", "1")
             .set("server.api.strict", "true")
             .set("server.api.deprecation.errors", "true"),
+        Case::new("tolerant", CONTENT)
+            .strings()
+            .set("errors.tolerance", "none")
+            .set("mongo.errors.tolerance", "all")
+            .set("errors.log.enable", "true")
+            .set("errors.deadletterqueue.topic.name", &format!("{LANE}-dead-letters-of-oracle_tolerant")),
         Case::new("from_now", CONTENT).strings().before(|place| Box::pin(backlog(place))),
     ]
 }
