@@ -90,9 +90,11 @@ pub(crate) fn stages_from_json(text: &str) -> Result<Vec<Vec<u8>>, JsonError> {
 
 /// Reads a document. Its fields keep their order; one that comes twice keeps its first place.
 pub(super) fn document_from_json(text: &str) -> Result<Document, JsonError> {
-    or_with_doubled_backslashes(text, |text| match Reader::new(text).whole_value()? {
-        Bson::Document(document) => Ok(document),
-        _ => Err(JsonError::NotAn { what: "document" }),
+    or_with_doubled_backslashes(text, |text| {
+        let Bson::Document(document) = Reader::new(text).whole_value()? else {
+            return Err(JsonError::NotAn { what: "document" });
+        };
+        Ok(document)
     })
 }
 

@@ -8,7 +8,6 @@
 //! What a map means is the business of [`millrace_core::route`].
 
 use millrace_core::route::{NamespaceMap, Router};
-use mongodb::bson::Bson;
 
 use super::error::{Reason, Shown};
 use super::extended_json::document_from_json;
@@ -84,13 +83,8 @@ fn namespace_map(text: &str, separator: &str, report: &mut Report) -> Option<Nam
     let reason = match document_from_json(text) {
         Err(error) => Reason::NotADocument(error),
         Ok(document) => {
-            let texts: Option<Vec<(&str, &str)>> = document
-                .iter()
-                .map(|(key, value)| match value {
-                    Bson::String(topic) => Some((key.as_str(), topic.as_str())),
-                    _ => None,
-                })
-                .collect();
+            let texts: Option<Vec<(&str, &str)>> =
+                document.iter().map(|(key, value)| Some((key.as_str(), value.as_str()?))).collect();
             match texts.map(|pairs| NamespaceMap::new(pairs, separator)) {
                 Some(Ok(map)) => return Some(map),
                 Some(Err(error)) => Reason::NamespaceMap(error),

@@ -13,6 +13,7 @@
 //! | files           | configuration that cannot be run                                                     |
 //! | lost_position   | positions that the server no longer knows, positions under other hosts               |
 //! | large_record    | records that the broker does not take                                                |
+//! | dead_letters    | changes that cannot be written                                                       |
 //! | compression     | batches of every codec                                                               |
 //! | drivers         | I/O drivers; reading alone                                                           |
 //! | many_connectors | what an idle connector costs, and many at work                                       |
@@ -26,6 +27,7 @@ mod harness;
 mod access;
 mod addresses;
 mod compression;
+mod dead_letters;
 mod drivers;
 mod events;
 mod files;

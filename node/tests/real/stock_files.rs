@@ -54,7 +54,12 @@ async fn the_stock_files_fill_the_topic_of_java_with_javas_envelope() -> Result<
     let warned = |line: &str| {
         line.contains("WARN") && (line.contains(".properties") || line.contains(".json"))
     };
-    assert!(!log.lines().any(warned), "the stock files need no warning:\n{log}");
+    let warnings: Vec<&str> = log.lines().filter(|line| warned(line)).collect();
+    let doubled = "topic.prefix ends with topic.separator '.'";
+    assert!(
+        matches!(warnings[..], [only] if only.contains(doubled) && only.ends_with(TOPIC)),
+        "the stock files need one warning:\n{log}"
+    );
 
     assert_eq!(records.len(), 2);
     let key = r#"{"schema":{"type":"string","optional":false},"payload":"{\"_id\": \"a\\\"b\"}"}"#;
