@@ -65,7 +65,7 @@ pub enum PatternFault {
     Escape,
     /// Something that Java knows and this version does not.
     Unsupported(String),
-    /// The pattern is nested too deeply or grows too large.
+    /// Groups are nested too deeply.
     TooLarge,
 }
 
@@ -83,7 +83,7 @@ impl fmt::Display for PatternError {
                 write!(f, "not supported by this version: {what}")
             }
             PatternFault::TooLarge => {
-                f.write_str("not supported by this version: a pattern that large")
+                f.write_str("not supported by this version: groups nested that deeply")
             }
         }?;
         write!(f, " near index {}", self.index)
@@ -139,5 +139,5 @@ fn fault_of(error: &Error) -> PatternFault {
     {
         return PatternFault::Unsupported("a look-behind of more than one length".to_owned());
     }
-    PatternFault::TooLarge
+    PatternFault::Unsupported(format!("what the engine refuses, saying: {error}"))
 }

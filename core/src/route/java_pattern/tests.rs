@@ -107,6 +107,34 @@ fn what_java_refuses_is_refused() {
     }
 }
 
+/// Every character that `java.util.regex` has in a class, and no other.
+#[test]
+fn a_class_has_the_characters_of_java() {
+    let golden = include_str!("../../../tests/golden/character_classes.tsv");
+    for line in golden.lines() {
+        let (java, ranges) = line.split_once('\t').expect("two columns");
+        let hex = |text: &str| u32::from_str_radix(text, 16).expect("hexadecimal");
+        let ranges: Vec<(u32, u32)> = ranges
+            .split(' ')
+            .map(|range| range.split_once('-').map(|(a, b)| (hex(a), hex(b))).expect("a range"))
+            .collect();
+        let pattern = JavaPattern::new(java).expect("a class");
+        let (mut text, mut rest) = (String::new(), ranges.as_slice());
+        for character in '\0'..=char::MAX {
+            while let [(_, last), behind @ ..] = rest
+                && *last < u32::from(character)
+            {
+                rest = behind;
+            }
+            let want = rest.first().is_some_and(|(first, _)| *first <= u32::from(character));
+            text.clear();
+            text.push(character);
+            assert_eq!(pattern.matches(&text), Ok(want), "{java} {character:?}");
+        }
+    }
+    assert_eq!(golden.lines().count(), 30);
+}
+
 /// What `java.util.regex` says of seeded expressions; see `core/tests/golden/README.md`.
 #[test]
 fn an_expression_has_the_verdict_of_java_or_is_refused_as_unsupported() {
