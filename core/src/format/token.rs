@@ -6,7 +6,11 @@
 //!  value  {"_id":"{\"_data\": \"8264F0…\"}"}                            streaming
 //!         {"_id":"{\"_data\": \"8264F0…\"}","HEARTBEAT":"true"}         heartbeat: means the same
 //!         {"_id":"{\"_id\": 5, \"copyingData\": true}","copy":"true"}   inside a copy: no token
+//!         {"_id":"{\"_id\": 5, \"copyingData\": true}","copy":"true","millrace.copy":"dQAAA…"}   ours
 //! ```
+//!
+//! To Java the position inside a copy says only that the copy begins again. Ours has one more entry, which Java
+//! ignores: how far the copy is, in BSON and base 64.
 //!
 //! Written byte for byte as Connect's internal JsonConverter does (Jackson: no spaces, non-ASCII as
 //! it is but for characters beyond U+FFFF, which are two escapes in upper case), because a
@@ -17,11 +21,17 @@ mod text;
 
 use std::fmt;
 
+use crate::format::binary::{read_base64, write_base64};
 pub use crate::format::json_reader::JsonError;
 use crate::format::json_reader::JsonReader;
-use crate::mongo::bson::RawDoc;
+use crate::format::{FormatError, JsonFormatter, json};
+use crate::mongo::bson::{RawDoc, RawValue};
+use crate::mongo::bson_write::write_document;
 
 pub use text::{TokenError, read_token, write_token};
+
+/// The entry that says how far a copy is. Values of an offset are strings, and Java asks for its own by name.
+const COPY_POSITION: &str = "millrace.copy";
 
 /// Whose position a stored offset is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +48,11 @@ pub struct OffsetKey {
 pub enum StoredOffset {
     /// Go on after this resume token (BSON).
     Token(Vec<u8>),
-    /// A copy of existing documents had not ended: there is no token, the copy starts over.
-    Copying,
+    /// A copy of existing documents had not ended: there is no token.
+    Copying {
+        /// How far it was (BSON), if we wrote it; else it starts over.
+        position: Option<Vec<u8>>,
+    },
 }
 
 /// Why a stored offset cannot be read.
@@ -51,6 +64,8 @@ pub enum OffsetError {
     Token(TokenError),
     /// It has no field `_id`.
     NoToken,
+    /// How far a copy was is not base 64.
+    Copy,
 }
 
 impl From<JsonError> for OffsetError {
@@ -66,6 +81,7 @@ impl fmt::Display for OffsetError {
             Self::Json(error) => write!(f, "{error}"),
             Self::Token(error) => write!(f, "{error}"),
             Self::NoToken => f.write_str("it has no field \"_id\""),
+            Self::Copy => write!(f, "its field {COPY_POSITION:?} is not what was written"),
         }
     }
 }
@@ -74,7 +90,7 @@ impl std::error::Error for OffsetError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Token(error) => Some(error),
-            Self::Json(_) | Self::NoToken => None,
+            Self::Json(_) | Self::NoToken | Self::Copy => None,
         }
     }
 }
@@ -88,13 +104,23 @@ pub fn write_offset_key(connector: &str, partition: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}]");
 }
 
-/// Appends the value for a resume token, which is BSON.
+/// Appends the value for a position: a resume token, or how far a copy is. Both are BSON.
 ///
 /// # Errors
-/// [`TokenError`] if the token cannot be stored; the caller truncates `out`.
-pub fn write_offset_value(resume_token: &[u8], out: &mut Vec<u8>) -> Result<(), TokenError> {
+/// [`TokenError`] if it cannot be stored; the caller truncates `out`.
+pub fn write_offset_value(position: &[u8], out: &mut Vec<u8>) -> Result<(), TokenError> {
+    let document = RawDoc::new(position)?;
     out.extend_from_slice(br#"{"_id":""#);
-    text::write::<true>(RawDoc::new(resume_token)?, out)?;
+    if document.get(b"copyingData")?.is_none() {
+        text::write::<true>(document, out)?;
+        out.extend_from_slice(br#""}"#);
+        return Ok(());
+    }
+    write_copied(document, out)?;
+    out.extend_from_slice(br#"","copy":"true",""#);
+    out.extend_from_slice(COPY_POSITION.as_bytes());
+    out.extend_from_slice(br#"":""#);
+    write_base64(position, out);
     out.extend_from_slice(br#""}"#);
     Ok(())
 }
@@ -111,6 +137,27 @@ pub fn write_heartbeat_offset_value(
     out.pop();
     out.extend_from_slice(br#","HEARTBEAT":"true"}"#);
     Ok(())
+}
+
+/// Appends `{"_id": X, "copyingData": true}`, quoted. Numbers and dates within documents keep their type, where the
+/// driver has them bare; Java reads none of it.
+fn write_copied(position: RawDoc<'_>, out: &mut Vec<u8>) -> Result<(), TokenError> {
+    let element = position.element_bytes(b"_id")?;
+    let formatter = match position.get(b"_id")? {
+        Some(RawValue::Int64(_)) => JsonFormatter::Simplified,
+        Some(RawValue::Int32(_) | RawValue::Double(_)) => JsonFormatter::Default,
+        Some(_) | None => JsonFormatter::Extended,
+    };
+    let mut copied = Vec::new();
+    write_document(&mut copied, |copied| {
+        copied.raw_elements(element);
+        copied.boolean("copyingData", true);
+    });
+    let written = json::write::<true>(formatter, RawDoc::new(&copied)?, out);
+    written.map_err(|error| match error {
+        FormatError::Bson(error) => TokenError::Bson(error),
+        FormatError::TooDeep => TokenError::FieldType { name: "_id".to_owned() },
+    })
 }
 
 /// Reads a key.
@@ -142,10 +189,14 @@ pub fn read_offset_key(json: &[u8]) -> Result<OffsetKey, OffsetError> {
 /// [`OffsetError`].
 pub fn read_offset_value(json: &[u8]) -> Result<StoredOffset, OffsetError> {
     let mut reader = JsonReader::new(json);
-    let (mut text, mut copying) = (None, false);
+    let (mut text, mut copying, mut copied) = (None, false, None);
     reader.object(|name, reader| match name.as_str() {
         "_id" => {
             text = Some(reader.string()?);
+            Ok(())
+        }
+        COPY_POSITION => {
+            copied = Some(reader.string()?);
             Ok(())
         }
         _ => {
@@ -155,7 +206,8 @@ pub fn read_offset_value(json: &[u8]) -> Result<StoredOffset, OffsetError> {
     })?;
     reader.end()?;
     if copying {
-        return Ok(StoredOffset::Copying);
+        let position = copied.map(|copied| read_base64(copied.as_bytes()).ok_or(OffsetError::Copy));
+        return Ok(StoredOffset::Copying { position: position.transpose()? });
     }
     let text = text.ok_or(OffsetError::NoToken)?;
     read_token(text.as_bytes()).map(StoredOffset::Token).map_err(OffsetError::Token)
@@ -226,11 +278,38 @@ mod tests {
         assert_eq!(read_offset_value(&written), Ok(StoredOffset::Token(token)));
         let copy =
             br#"{"_id":"{\"_id\": {\"$oid\": \"00\"}, \"copyingData\": true}","copy":"true"}"#;
-        assert_eq!(read_offset_value(copy), Ok(StoredOffset::Copying));
+        assert_eq!(read_offset_value(copy), Ok(StoredOffset::Copying { position: None }));
         assert_eq!(read_offset_value(b"{}"), Err(OffsetError::NoToken));
         for bad in ["", "null", r#"{"_id":5}"#, r#"{"_id":"x"}"#, r#"{"_id":"{}"}"#] {
             assert!(read_offset_value(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_position_of_a_copy_has_javas_form_and_comes_back_as_it_went() {
+        let id = bson::oid::ObjectId::from_bytes([7; 12]);
+        for (id, text) in [
+            (bson::Bson::Int32(5), "5"),
+            (bson::Bson::Int64(5), "5"),
+            (1.5.into(), "1.5"),
+            (id.into(), r#"{\"$oid\": \"070707070707070707070707\"}"#),
+            ("a\"b".into(), r#"\"a\\\"b\""#),
+            (doc! { "a": 1_i64 }.into(), r#"{\"a\": {\"$numberLong\": \"1\"}}"#),
+        ] {
+            let position =
+                doc! { "_id": id, "copyingData": true, "stream": { "_data": "82" }, "left": [] };
+            let value = String::from_utf8(value_of(&position)).expect("text");
+            let start =
+                format!(r#"{{"_id":"{{\"_id\": {text}, \"copyingData\": true}}","copy":"true","#);
+            assert!(value.starts_with(&start), "{value}");
+            let position = Some(position.to_vec().expect("bytes"));
+            assert_eq!(read_offset_value(value.as_bytes()), Ok(StoredOffset::Copying { position }));
+        }
+        let nothing_yet = String::from_utf8(value_of(&doc! { "copyingData": true })).expect("text");
+        let start = r#"{"_id":"{\"copyingData\": true}","copy":"true","millrace.copy":""#;
+        assert!(nothing_yet.starts_with(start), "{nothing_yet}");
+        let spoilt = format!("{start}*{}", &nothing_yet[start.len() + 1..]);
+        assert_eq!(read_offset_value(spoilt.as_bytes()), Err(OffsetError::Copy));
     }
 
     #[test]

@@ -155,6 +155,24 @@ impl<'a> RawDoc<'a> {
     }
 }
 
+impl<'a> RawDoc<'a> {
+    /// All bytes of the first element called `name`, its type and name included; empty if there is none.
+    ///
+    /// # Errors
+    /// What is wrong with the first malformed element up to it.
+    pub fn element_bytes(self, name: &[u8]) -> Result<&'a [u8], BsonError> {
+        let mut elements = self.iter();
+        loop {
+            let before = elements.rest();
+            let Some(element) = elements.next() else { return Ok(&[]) };
+            if element?.name == name {
+                let bytes = before.len() - elements.rest().len();
+                return Ok(before.get(..bytes).unwrap_or_default());
+            }
+        }
+    }
+}
+
 impl<'a> IntoIterator for RawDoc<'a> {
     type Item = Result<RawElement<'a>, BsonError>;
     type IntoIter = Elements<'a>;

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Nested documents are closures, so none can be left open. Field names are our own and hold no
-//! zero byte; values are written as they come. Not on the way of an event: events are copied whole,
-//! never built.
+//! zero byte; values are written as they come. Not on the way of a stream's event, which is copied
+//! whole; the event of a copied document is built with it.
 
 /// Appends one document to `out`; `fill` writes its elements.
 pub fn write_document(out: &mut Vec<u8>, fill: impl FnOnce(&mut DocWriter<'_>)) {
@@ -51,6 +51,11 @@ impl DocWriter<'_> {
     /// A nested document that is already BSON. `bytes` must be one whole document.
     pub fn raw_document(&mut self, name: &str, bytes: &[u8]) {
         self.head(0x03, name);
+        self.out.extend_from_slice(bytes);
+    }
+
+    /// Elements that are already BSON, each whole with its type and name.
+    pub fn raw_elements(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
     }
 
@@ -116,6 +121,7 @@ mod tests {
             doc.string("string", "grüße");
             doc.document("document", |doc| doc.array("array", |doc| doc.int32("0", -1)));
             doc.raw_document("raw", &inner);
+            doc.raw_elements(inner.get(4..inner.len() - 1).unwrap());
             doc.binary("binary", &[0, 255]);
             doc.boolean("boolean", true);
             doc.int32("int32", i32::MIN);
@@ -128,6 +134,7 @@ mod tests {
             "string": "grüße",
             "document": { "array": [-1_i32] },
             "raw": { "k": "v" },
+            "k": "v",
             "binary": bson::Binary { subtype: Generic, bytes: vec![0, 255] },
             "boolean": true,
             "int32": i32::MIN,

@@ -16,6 +16,7 @@
 pub mod bson;
 mod bson_partial;
 pub mod bson_write;
+pub mod copy;
 pub mod error_codes;
 mod handshake;
 mod hello;

@@ -28,6 +28,8 @@ pub enum Doing {
     Opening,
     /// Reading events.
     Streaming,
+    /// Reading documents that were there before the stream.
+    Copying,
 }
 
 impl fmt::Display for Doing {
@@ -37,6 +39,7 @@ impl fmt::Display for Doing {
             Self::Handshaking => "saying hello",
             Self::Opening => "opening the change stream",
             Self::Streaming => "reading the change stream",
+            Self::Copying => "copying existing documents",
         })
     }
 }
@@ -309,7 +312,14 @@ impl fmt::Display for SessionError {
             ),
             Self::Command { address, doing, error, scope, cluster_time } => {
                 write!(f, "{address} failed while {doing} on {scope}: {error}")?;
-                fmt_remedy(f, error.class(*doing == Doing::Opening), scope, *cluster_time)
+                let class = error.class(*doing == Doing::Opening);
+                if (*doing, class) == (Doing::Copying, CodeClass::BadRequest) {
+                    return f.write_str(
+                        "; check startup.mode.copy.existing.pipeline and .namespace.regex, and pipeline, \
+                         against what this version of the server knows",
+                    );
+                }
+                fmt_remedy(f, class, scope, *cluster_time)
             }
             Self::NoToken { scope } => write!(
                 f,
@@ -332,7 +342,7 @@ fn fmt_closed(
             "{address} closed the connection while {doing}: {reason}; a server that requires TLS \
              does so"
         ),
-        Doing::Opening | Doing::Streaming => {
+        Doing::Opening | Doing::Streaming | Doing::Copying => {
             write!(f, "the connection to {address} was lost while {doing}: {reason}")
         }
     }

@@ -35,7 +35,7 @@ pub enum Scope {
 
 impl Scope {
     /// The database that commands go to.
-    fn database(&self) -> &str {
+    pub(super) fn database(&self) -> &str {
         match self {
             Self::Deployment => "admin",
             Self::Database(database) | Self::Collection { database, .. } => database,
@@ -43,7 +43,7 @@ impl Scope {
     }
 
     /// The collection that `getMore` names.
-    fn cursor_collection(&self) -> &str {
+    pub(super) fn cursor_collection(&self) -> &str {
         match self {
             Self::Deployment | Self::Database(_) => "$cmd.aggregate",
             Self::Collection { collection, .. } => collection,
