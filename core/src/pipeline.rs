@@ -1,7 +1,7 @@
 //! Owns every machine of one replication stream and joins them; the only file that sees both peers.
 //!
 //! ```text
-//!              Session ── event ──► RecordMaker ── key, value ──► Client (open batch)
+//!   Source (copy, then Session) ── event ──► RecordMaker ── key, value ──► Client (open batch)
 //!                 │                                                 │
 //!                 └── position ──► Progress ◄──── acknowledged ─────┘
 //!                                     │
@@ -21,9 +21,11 @@ use std::time::{Duration, Instant};
 use crate::inbox::Space;
 use crate::kafka::{Client, ClientConfig, NewTopic, Notice, partitioner};
 use crate::link::{LinkCommand, LinkId, LinkIds};
-use crate::mongo::session::{Item, ResumePosition, Session, SessionConfig};
+use crate::mongo::session::{Item, ResumePosition, SessionConfig};
 use crate::progress::SafeToken;
 
+#[cfg(test)]
+mod copied;
 mod dead_letters;
 mod error;
 mod heartbeat;
@@ -31,6 +33,7 @@ mod outbound;
 #[cfg(test)]
 mod peers;
 mod records;
+mod source;
 #[cfg(test)]
 mod steady_state;
 mod storing;
@@ -39,19 +42,19 @@ pub use dead_letters::DeadLetterConfig;
 pub use error::PipelineError;
 pub use heartbeat::HeartbeatConfig;
 pub use records::{Publish, RecordConfig};
+pub use source::CopyConfig;
 pub use storing::OffsetTopic;
 
 use heartbeat::Heartbeats;
 use outbound::{Outbound, Taken};
 use records::RecordMaker;
+use source::Source;
 use storing::{Storing, Writing};
 
 /// Events taken before the driver gets to look at its sockets again: about 0.1 ms of work.
 const EVENTS_PER_SLICE: usize = 128;
 /// How long nothing must have come before the memory that holds nothing is returned.
 const REST_BEFORE_RELEASE: Duration = Duration::from_secs(1);
-/// Events between two marks under load; a mark copies the token.
-const EVENTS_PER_MARK: u64 = 64;
 
 /// What one pipeline is made of.
 #[derive(Debug)]
@@ -60,6 +63,8 @@ pub struct PipelineConfig {
     pub session: SessionConfig,
     /// Where the stream begins.
     pub start: ResumePosition,
+    /// What is copied before the stream, which then begins where the copy was begun; `None`: nothing.
+    pub copy: Option<CopyConfig>,
     /// The Kafka side.
     pub client: ClientConfig,
     /// How events become records.
@@ -83,7 +88,7 @@ pub enum Output {
     Link(LinkCommand),
     /// Store this position, then call [`Pipeline::handle_stored`].
     Store(SafeToken),
-    /// The stream is open and its opening position stored. Said once.
+    /// The stream is open, or its place behind a copy known, and that is stored. Said once.
     Running,
     /// Something that an operator should know went wrong and was dealt with.
     Warning(String),
@@ -131,7 +136,7 @@ enum Rest {
 #[derive(Debug)]
 pub struct Pipeline {
     ids: LinkIds,
-    session: Session,
+    source: Source,
     outbound: Outbound,
     heartbeats: Option<Heartbeats>,
     storing: Storing,
@@ -152,14 +157,15 @@ impl Pipeline {
             let id = client.topic(&topic.name, Some(&topic.create));
             (id, topic)
         });
-        let start_is_kept = match config.start {
-            ResumePosition::Now => false,
-            ResumePosition::AtOperationTime { .. } | ResumePosition::After(_) => true,
+        let start_is_kept = match (&config.copy, &config.start) {
+            (Some(copy), _) => copy.resumed.is_some(),
+            (None, ResumePosition::Now) => false,
+            (None, ResumePosition::AtOperationTime { .. } | ResumePosition::After(_)) => true,
         };
         let maker = RecordMaker::new(config.records);
         Self {
             ids: LinkIds::default(),
-            session: Session::new(config.session, config.start, now),
+            source: Source::new(config.session, config.start, config.copy, now),
             outbound: Outbound::new(client, maker, config.create_topics, config.dead_letters),
             heartbeats: config.heartbeats.map(Heartbeats::new),
             storing: Storing::new(offset_topic, config.store_interval, now),
@@ -197,9 +203,9 @@ impl Pipeline {
                 self.outbound.client.set_starving(true);
                 return Ok(false);
             }
-            match self.session.next_item(now)? {
+            match self.source.next_item(now)? {
                 Some(Item::Event(event)) => match self.outbound.take(event, unix_ms)? {
-                    Taken::Done => self.mark_sometimes(EVENTS_PER_MARK),
+                    Taken::Done => self.mark_sometimes(self.source.events_per_mark(false)),
                     Taken::TopicNotReady => break,
                 },
                 Some(Item::BatchEnd) => {
@@ -212,7 +218,7 @@ impl Pipeline {
                     self.said.push_back(Output::Warning(text));
                 }
                 None => {
-                    self.mark_sometimes(1);
+                    self.mark_sometimes(self.source.events_per_mark(true));
                     self.outbound.client.set_starving(true);
                     return Ok(false);
                 }
@@ -253,7 +259,7 @@ impl Pipeline {
                 Notice::Info(text) => Output::Notice(format!("Kafka: {text}")),
             }));
         }
-        if let Some(command) = self.session.poll(&mut self.ids, now) {
+        if let Some(command) = self.source.poll(&mut self.ids, now) {
             return Ok(Some(Output::Link(command)));
         }
         let command = self.outbound.client.poll(&mut self.ids, now);
@@ -271,7 +277,7 @@ impl Pipeline {
             Rest::Until(at) => Some(at),
             Rest::Busy | Rest::Released => None,
         };
-        [self.session.deadline(), self.outbound.client.deadline(), storing, release]
+        [self.source.deadline(), self.outbound.client.deadline(), storing, release]
             .into_iter()
             .flatten()
             .min()
@@ -284,8 +290,8 @@ impl Pipeline {
         nonce: [u8; 24],
         now: Instant,
     ) -> Result<(), PipelineError> {
-        if self.session.inbox(link).is_some() {
-            self.session.handle_connected(link, nonce, now)?;
+        if self.source.inbox(link).is_some() {
+            self.source.handle_connected(link, nonce, now)?;
         } else {
             self.outbound.client.handle_connected(link, now);
         }
@@ -299,8 +305,8 @@ impl Pipeline {
         reason: &str,
         now: Instant,
     ) -> Result<(), PipelineError> {
-        if self.session.inbox(link).is_some() {
-            self.session.handle_closed(link, reason, now)?;
+        if self.source.inbox(link).is_some() {
+            self.source.handle_closed(link, reason, now)?;
         } else {
             self.outbound.client.handle_closed(link, reason, now)?;
         }
@@ -309,7 +315,7 @@ impl Pipeline {
 
     /// A buffer to read into; `None`: the link is unknown, or enough is read ahead.
     pub fn take_space(&mut self, link: LinkId) -> Option<Space> {
-        if let Some(inbox) = self.session.inbox(link) {
+        if let Some(inbox) = self.source.inbox(link) {
             return inbox.take_space();
         }
         self.outbound.client.inbox(link)?.take_space()
@@ -323,7 +329,7 @@ impl Pipeline {
         count: usize,
         now: Instant,
     ) -> Result<(), PipelineError> {
-        if let Some(inbox) = self.session.inbox(link) {
+        if let Some(inbox) = self.source.inbox(link) {
             inbox.give_back(space, count);
         } else if let Some(inbox) = self.outbound.client.inbox(link) {
             inbox.give_back(space, count);
@@ -334,13 +340,13 @@ impl Pipeline {
 
     /// The deadline has passed.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), PipelineError> {
-        self.session.handle_timeout(now)?;
+        self.source.handle_timeout(now)?;
         self.outbound.client.handle_timeout(now)?;
         if let Rest::Until(at) = self.rest
             && at <= now
         {
             self.rest = Rest::Released;
-            self.session.release_memory();
+            self.source.release_memory();
             self.outbound.client.release_memory();
         }
         Ok(())
@@ -391,8 +397,8 @@ impl Pipeline {
 
     /// Notes where the stream stands, behind everything taken so far.
     fn mark(&mut self) {
-        if let Some(token) = self.session.token() {
-            self.outbound.progress.mark(token);
+        if let Some(position) = self.source.position() {
+            self.outbound.progress.mark(position);
             self.marked_event = self.outbound.progress.events();
         }
     }

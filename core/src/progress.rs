@@ -18,7 +18,8 @@ use std::collections::VecDeque;
 
 use crate::kafka::BatchId;
 
-/// A resume token that may be stored: every event up to it is acknowledged by Kafka or makes no record.
+/// A position that may be stored, a resume token or how far a copy is: every event up to it is acknowledged by Kafka
+/// or makes no record.
 ///
 /// Only [`Progress`] makes one, so storing a token too early does not compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub struct SafeToken {
 }
 
 impl SafeToken {
-    /// The token document as raw BSON.
+    /// The position as raw BSON.
     pub fn as_bytes(&self) -> &[u8] {
         &self.token
     }

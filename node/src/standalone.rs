@@ -212,5 +212,5 @@ fn pipeline_config(
     memory: &MemoryBudget,
 ) -> anyhow::Result<PipelineConfig> {
     let position = stored.position(&source.name, &source.partition)?;
-    Ok(task::pipeline_config(worker, source, position, key, memory)?)
+    task::pipeline_config(worker, source, position, key, memory)
 }

@@ -1,5 +1,5 @@
-//! The part of MongoDB's wire protocol that a change stream needs, from bytes to events that
-//! survive every fault.
+//! The part of MongoDB's wire protocol that a change stream and the copy before it need, from bytes
+//! to events that survive every fault.
 //!
 //! ```text
 //!  session      which server, what to ask, where to resume
@@ -9,9 +9,10 @@
 //!    └ reply      events out of a reply ── message   one OP_MSG ── bson   one document
 //! ```
 //!
-//! Spoken are `hello`, SCRAM-SHA-256, `aggregate` and `getMore`, in OP_MSG. Not spoken are
-//! compression, server sessions, reads from secondaries and every write: other commands belong to
-//! the control plane, which uses the official driver.
+//! [`copy`] reads what is there before the stream, over connections of its own. Spoken are `hello`, SCRAM-SHA-256,
+//! `aggregate`, `find`, `getMore`, `killCursors` and the lists of databases and collections, in OP_MSG. Not spoken are
+//! compression, server sessions, reads from secondaries and every write: other commands belong to the control plane,
+//! which uses the official driver.
 
 pub mod bson;
 mod bson_partial;

@@ -1,6 +1,6 @@
 //! A pipeline between a scripted MongoDB server and fake brokers, over byte slices, without a clock.
 //!
-//! The server answers the handshake and the first `aggregate`, then sends what the test gives it as
+//! The server answers the handshake, the first `aggregate` and what a copy asks, then sends what the test gives it as
 //! exhaust replies. What the pipeline allocates while it works is counted; what the peers allocate is
 //! not.
 
@@ -38,6 +38,9 @@ pub(super) struct Peers {
     pub(super) is_running: bool,
     /// The position stored last.
     pub(super) stored: Option<SafeToken>,
+    /// Whether the brokers' answers stay on the way until [`Peers::release`].
+    pub(super) withholds: bool,
+    withheld: Vec<(LinkId, Vec<u8>)>,
     server: Option<LinkId>,
     brokers: BTreeMap<LinkId, (usize, Vec<u8>)>,
     /// What is on its way to the pipeline.
@@ -70,6 +73,7 @@ pub(super) fn config(format: OutputFormat, brokers: usize) -> PipelineConfig {
             memory: MemoryBudget::unbounded(),
         },
         start: ResumePosition::Now,
+        copy: None,
         client: ClientConfig::new((0..brokers).map(address).collect()),
         records: RecordConfig {
             key: encoder(),
@@ -95,6 +99,13 @@ pub(super) fn reply(events: &[Document], post_batch: &Document) -> Vec<u8> {
     encode_reply(0, 0, true, &doc! { "cursor": cursor, "ok": 1.0 })
 }
 
+/// The last batch of a cursor, as the answer to what was asked last.
+pub(super) fn last_reply(documents: &[Document]) -> Vec<u8> {
+    let documents: Vec<bson::Bson> = documents.iter().cloned().map(Into::into).collect();
+    let cursor = doc! { "nextBatch": documents, "id": 0_i64, "ns": "d.c" };
+    encode_reply(0, 0, false, &doc! { "cursor": cursor, "ok": 1.0 })
+}
+
 impl Peers {
     #[allow(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
     pub(super) fn new(config: PipelineConfig, cluster: FakeCluster) -> Self {
@@ -107,6 +118,8 @@ impl Peers {
             said: Vec::new(),
             is_running: false,
             stored: None,
+            withholds: false,
+            withheld: Vec::new(),
             server: None,
             brokers: BTreeMap::new(),
             arriving: VecDeque::new(),
@@ -125,6 +138,17 @@ impl Peers {
         self.answers = self.next_reply;
         self.next_reply += 1;
         self.arriving.push_back((link, reply));
+    }
+
+    /// The position stored last, decoded.
+    pub(super) fn stored_document(&self) -> Option<Document> {
+        Document::from_reader(self.stored.as_ref()?.as_bytes()).ok()
+    }
+
+    /// Lets the brokers' answers arrive, those that were withheld first.
+    pub(super) fn release(&mut self) {
+        self.withholds = false;
+        self.arriving.extend(self.withheld.drain(..));
     }
 
     /// Cuts the connection to the server.
@@ -227,7 +251,11 @@ impl Peers {
             let Some(request) = received.get(4..end) else { break };
             let answer = self.cluster.handle(*broker, request, || Fate::Fair);
             received.drain(..end);
-            self.arriving.push_back((link, answer));
+            if self.withholds {
+                self.withheld.push((link, answer));
+            } else {
+                self.arriving.push_back((link, answer));
+            }
         }
     }
 
@@ -240,6 +268,11 @@ impl Peers {
                 "isWritablePrimary": true, "setName": "rs0", "hosts": ["server:27017"],
                 "primary": "server:27017", "maxWireVersion": 17, "ok": 1.0,
             },
+            "aggregate" if body.to_string().contains("$collStats") => doc! {
+                "cursor": { "firstBatch": [{ "count": 1, "size": 1 }], "id": 0_i64 }, "ok": 1.0,
+            },
+            "killCursors" => doc! { "ok": 1.0 },
+            "find" => doc! { "cursor": { "firstBatch": [], "id": CURSOR }, "ok": 1.0 },
             "aggregate" => doc! {
                 "cursor": {
                     "firstBatch": [], "postBatchResumeToken": { "_data": "8200000001" },

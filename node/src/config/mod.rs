@@ -17,6 +17,7 @@ mod collation;
 mod connect_properties;
 mod connector_file;
 mod converter;
+mod copy_existing;
 mod dead_letters;
 mod error;
 mod extended_json;

@@ -6,6 +6,7 @@
 use millrace_core::format::JsonFormatter;
 
 use super::converter::ConverterKind;
+use super::copy_existing::CopyExisting;
 use super::dead_letters::DeadLetters;
 use super::heartbeats::Heartbeats;
 use super::mongo_uri::MongoConnection;
@@ -148,12 +149,14 @@ pub(crate) enum Publish {
 }
 
 /// Where to begin without a stored position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Startup {
     /// With the first event after the start.
     Latest,
     /// With the first event at or after this operation.
     Timestamp(OperationTime),
+    /// With what is there, then with the first event after the start.
+    CopyExisting(CopyExisting),
 }
 
 /// How keys or values are written.

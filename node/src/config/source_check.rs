@@ -8,12 +8,15 @@
 //! All problems of a file are collected; only a foreign connector class ends the check at once,
 //! because its properties stand in no table here.
 
+use std::collections::BTreeMap;
+
 use millrace_core::format::JsonFormatter;
 
 use super::collation::parse_collation;
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate, family};
 use super::connector_file::ConnectorFile;
 use super::converter::{ConverterKind, parse_converter, warn_of_idle_settings};
+use super::copy_existing;
 use super::dead_letters::DeadLetters;
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::extended_json::stages_from_json;
@@ -67,7 +70,7 @@ impl SourceConfig {
         let scope = scope(&values, report);
         let mongo = connection(values.text("connection.uri"), report);
         let pipeline = pipeline(values.text("pipeline"), report);
-        let startup = startup(&values, report);
+        let startup = startup(given, &values, report);
         let formatter = parse_formatter(values.text("output.json.formatter"), report);
         let key = output("key", &values, formatter, file, worker.key_converter, report);
         let value = output("value", &values, formatter, file, worker.value_converter, report);
@@ -190,7 +193,11 @@ fn pipeline(text: &str, report: &mut Report) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-fn startup(values: &Values, report: &mut Report) -> Option<Startup> {
+fn startup(
+    given: &BTreeMap<String, String>,
+    values: &Values,
+    report: &mut Report,
+) -> Option<Startup> {
     const START: &str = "startup.mode.timestamp.start.at.operation.time";
     let time = match values.text(START) {
         "" => None,
@@ -202,6 +209,10 @@ fn startup(values: &Values, report: &mut Report) -> Option<Startup> {
             }
         },
     };
+    if copy_existing::is_wanted(values) {
+        return copy_existing::parse(given, values, report).map(Startup::CopyExisting);
+    }
+    copy_existing::warn_of_idle(given, report);
     let by_timestamp = values.text("startup.mode").eq_ignore_ascii_case("timestamp");
     Some(match time {
         Some(time) if by_timestamp => Startup::Timestamp(time),
@@ -431,9 +442,6 @@ pub(super) mod tests {
     #[test]
     fn what_java_knows_and_we_do_not_is_refused_by_name() {
         for line in [
-            "startup.mode=copy_existing",
-            "copy.existing=true",
-            "startup.mode.copy.existing.max.threads=2",
             "output.format.value=schema",
             "output.schema.infer.value=true",
             "output.json.formatter=com.x.MyJson",
@@ -529,6 +537,39 @@ pub(super) mod tests {
         let (config, notices) = source(&format!("{line}=5"), true).unwrap();
         assert_eq!((config.startup, notices.len()), (Startup::Latest, 1));
         assert_eq!(with("startup.mode=timestamp").startup, Startup::Latest);
+    }
+
+    #[test]
+    fn a_copy_is_asked_for_in_two_ways_and_the_newer_name_wins() {
+        let copy = |lines: &str| match with(lines).startup {
+            Startup::CopyExisting(copy) => copy,
+            Startup::Latest | Startup::Timestamp(_) => panic!("{lines} asks for a copy"),
+        };
+        let plain = copy("copy.existing=true");
+        assert_eq!(plain, copy("startup.mode=COPY_EXISTING"));
+        assert_eq!((&plain.namespace_regex, plain.allow_disk_use), (&None, true));
+        assert!(plain.pipeline.is_empty() && 1 <= plain.threads_max);
+        let older = "startup.mode=copy_existing\ncopy.existing.max.threads=3\n\
+                     copy.existing.pipeline=[{$match: {}}]\ncopy.existing.namespace.regex=a$\n\
+                     copy.existing.allow.disk.use=false";
+        let copied = copy(older);
+        assert_eq!((copied.pipeline.len(), copied.threads_max), (1, 3));
+        assert_eq!((copied.namespace_regex.as_deref(), copied.allow_disk_use), (Some("a$"), false));
+        let prefix = "startup.mode.copy.existing";
+        let both = format!(
+            "{older}\n{prefix}.max.threads=4\n{prefix}.pipeline=\n{prefix}.namespace.regex=b\n\
+             {prefix}.allow.disk.use=true"
+        );
+        let copied = copy(&both);
+        assert_eq!((copied.pipeline.len(), copied.threads_max), (0, 4));
+        assert_eq!((copied.namespace_regex.as_deref(), copied.allow_disk_use), (Some("b"), true));
+        assert_eq!(with("startup.mode=latest\ncopy.existing=true").startup, Startup::Latest);
+        assert!(
+            error("copy.existing=true\ncopy.existing.pipeline=[{]")
+                .contains("copy.existing.pipeline")
+        );
+        let (_, notices) = source("copy.existing.max.threads=2", true).unwrap();
+        assert!(notices[0].text.ends_with("no effect without startup.mode=copy_existing"));
     }
 
     #[test]

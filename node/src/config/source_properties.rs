@@ -12,8 +12,8 @@ use super::property::{Kind, Property};
 const TLS: &str = "TLS to MongoDB comes with a later version";
 const SCHEMA: &str =
     "schema output comes with a later version; use output.format.key|value json or bson";
-const COPY: &str =
-    "copying existing data comes with a later version; use startup.mode latest or timestamp";
+const COPY_QUEUE: &str =
+    "there is no queue: the memory of a copy is bounded in bytes, by memory.bytes.max";
 const CUSTOM_AUTH: &str = "Java credential providers cannot be loaded; use SCRAM-SHA-256";
 const FULL_DOCUMENT: &[&str] = &["default", "updateLookup", "whenAvailable", "required"];
 const BEFORE_CHANGE: &[&str] = &["default", "off", "whenAvailable", "required"];
@@ -72,22 +72,21 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
     Property::text("output.json.formatter", DEFAULT_JSON),
     Property::text("startup.mode", "")
         .one_of_any_case(&["latest", "timestamp", "copy_existing"])
-        .or_empty()
-        .only(&["", "latest", "timestamp"], COPY),
+        .or_empty(),
     Property::text("startup.mode.timestamp.start.at.operation.time", ""),
-    Property::optional("startup.mode.copy.existing.max.threads", Kind::Int)
+    Property::optional("startup.mode.copy.existing.max.threads", Kind::Int).at_least(1),
+    Property::int("startup.mode.copy.existing.queue.size", "16000")
         .at_least(1)
-        .not_yet(COPY),
-    Property::int("startup.mode.copy.existing.queue.size", "16000").at_least(1).not_yet(COPY),
-    Property::text("startup.mode.copy.existing.pipeline", "").not_yet(COPY),
-    Property::text("startup.mode.copy.existing.namespace.regex", "").not_yet(COPY),
-    Property::boolean("startup.mode.copy.existing.allow.disk.use", "true").not_yet(COPY),
-    Property::boolean("copy.existing", "false").not_yet(COPY),
-    Property::optional("copy.existing.max.threads", Kind::Int).at_least(1).not_yet(COPY),
-    Property::int("copy.existing.queue.size", "16000").at_least(1).not_yet(COPY),
-    Property::text("copy.existing.pipeline", "").not_yet(COPY),
-    Property::text("copy.existing.namespace.regex", "").not_yet(COPY),
-    Property::boolean("copy.existing.allow.disk.use", "true").not_yet(COPY),
+        .accepted(COPY_QUEUE),
+    Property::text("startup.mode.copy.existing.pipeline", ""),
+    Property::text("startup.mode.copy.existing.namespace.regex", ""),
+    Property::boolean("startup.mode.copy.existing.allow.disk.use", "true"),
+    Property::boolean("copy.existing", "false"),
+    Property::optional("copy.existing.max.threads", Kind::Int).at_least(1),
+    Property::int("copy.existing.queue.size", "16000").at_least(1).accepted(COPY_QUEUE),
+    Property::text("copy.existing.pipeline", ""),
+    Property::text("copy.existing.namespace.regex", ""),
+    Property::boolean("copy.existing.allow.disk.use", "true"),
     Property::text("errors.tolerance", "none").one_of_any_case(TOLERANCE),
     Property::text("mongo.errors.tolerance", "none").one_of_any_case(TOLERANCE),
     Property::boolean("errors.log.enable", "false"),

@@ -22,7 +22,7 @@ use std::path::Path;
 use anyhow::Context;
 use millrace_core::link::Address;
 
-pub(crate) use stored::StoredOffsets;
+pub(crate) use stored::{GoOn, StoredOffsets};
 pub(crate) use writer::{OffsetWriter, OffsetWriters};
 
 /// Reads the offsets file at `path` and starts the thread that writes it.

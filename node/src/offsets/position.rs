@@ -33,9 +33,8 @@ pub(super) enum StoredPosition {
     Found { token: Vec<u8> },
     /// Nothing, or it was reset.
     Absent,
-    /// The position of a copy of existing data, which names no event. Java, too, does not go on
-    /// from it.
-    CopyUnfinished,
+    /// A copy of existing data had not ended. `position` says how far it was (BSON), if we wrote it; Java begins again.
+    CopyUnfinished { position: Option<Vec<u8>> },
     /// Nothing under our partition, but this under the same scope with other hosts.
     FoundUnderOtherHosts { partition: String, token: Vec<u8> },
 }
@@ -100,10 +99,12 @@ pub(super) fn find_position(
         };
         match (ours, offset) {
             (true, Some(StoredOffset::Token(token))) => return Ok(StoredPosition::Found { token }),
-            (true, Some(StoredOffset::Copying)) => return Ok(StoredPosition::CopyUnfinished),
+            (true, Some(StoredOffset::Copying { position })) => {
+                return Ok(StoredPosition::CopyUnfinished { position });
+            }
             (true, None) => return Ok(StoredPosition::Absent),
             (false, Some(StoredOffset::Token(token))) => elsewhere.push((key.partition, token)),
-            (false, Some(StoredOffset::Copying) | None) => {}
+            (false, Some(StoredOffset::Copying { .. }) | None) => {}
         }
     }
     the_only_one(elsewhere, connector, &partition.name)
@@ -222,7 +223,8 @@ mod tests {
     #[test]
     fn position_of_a_copy_is_none() {
         let copy = Some(r#"{"_id":"{\"_id\": 5, \"copyingData\": true}","copy":"true"}"#);
-        assert_eq!(find(&[("c", OURS, copy)]), Ok(StoredPosition::CopyUnfinished));
+        let unfinished = Ok(StoredPosition::CopyUnfinished { position: None });
+        assert_eq!(find(&[("c", OURS, copy)]), unfinished);
         assert_eq!(find(&[("c", "mongodb://h9/db.coll", copy)]), Ok(StoredPosition::Absent));
     }
 

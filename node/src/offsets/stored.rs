@@ -9,6 +9,17 @@ use crate::config::SourcePartition;
 
 use super::position::{self, PositionError, StoredPosition};
 
+/// Where a connector goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum GoOn {
+    /// Nothing is stored: where the configuration says.
+    Begin,
+    /// After this resume token (BSON).
+    After { token: Vec<u8> },
+    /// In a copy of existing data, where `position` (BSON) says, else from its beginning.
+    Copy { position: Option<Vec<u8>> },
+}
+
 /// All pairs of a store. The newest value of a key counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoredOffsets {
@@ -31,31 +42,23 @@ impl StoredOffsets {
         self.entries.len()
     }
 
-    /// The resume token that a connector goes on after, in BSON; `None` if none is stored. What is
-    /// remarkable about it goes to the log.
+    /// Where a connector goes on. What is remarkable about it goes to the log.
     pub(crate) fn position(
         &self,
         connector: &str,
         partition: &SourcePartition,
-    ) -> Result<Option<Vec<u8>>, PositionError> {
+    ) -> Result<GoOn, PositionError> {
         match position::find_position(self, connector, partition)? {
-            StoredPosition::Found { token } => Ok(Some(token)),
-            StoredPosition::Absent => Ok(None),
-            StoredPosition::CopyUnfinished => {
-                tracing::warn!(
-                    "connector {connector}: a copy of existing data had not ended when it was \
-                     stopped; what was not copied is not copied now, events are read from where \
-                     startup.mode says"
-                );
-                Ok(None)
-            }
+            StoredPosition::Found { token } => Ok(GoOn::After { token }),
+            StoredPosition::Absent => Ok(GoOn::Begin),
+            StoredPosition::CopyUnfinished { position } => Ok(GoOn::Copy { position }),
             StoredPosition::FoundUnderOtherHosts { partition: other, token } => {
                 tracing::warn!(
                     "connector {connector}: no position is stored under {}, but one under {other}; \
                      going on from there",
                     partition.name
                 );
-                Ok(Some(token))
+                Ok(GoOn::After { token })
             }
         }
     }

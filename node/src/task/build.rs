@@ -5,18 +5,21 @@ use std::time::Duration;
 use millrace_core::format;
 use millrace_core::kafka::{self, ClientConfig, NewTopic};
 use millrace_core::memory::MemoryBudget;
+use millrace_core::mongo::copy::{CopyPosition, CopySpec};
 use millrace_core::mongo::scram;
 use millrace_core::mongo::session::{ResumePosition, ServerApi, SessionConfig};
 use millrace_core::mongo::watch::{self, WatchSpec};
 use millrace_core::pipeline::{
-    self, DeadLetterConfig, HeartbeatConfig, OffsetTopic, PipelineConfig, RecordConfig,
+    self, CopyConfig, DeadLetterConfig, HeartbeatConfig, OffsetTopic, PipelineConfig, RecordConfig,
 };
+use millrace_core::route::Router;
 
 use crate::config::{
     Acks, ConverterKind, DeadLetters, FullDocument, FullDocumentBeforeChange, Heartbeats,
     MongoConnection, OffsetStorage, Output, OutputFormat, ProducerSettings, Publish, Scope,
     SourceConfig, Startup, TopicCreation, WorkerConfig,
 };
+use crate::offsets::GoOn;
 
 /// Bytes read ahead of the parser: one reply of the server, so that it can work on the next.
 const READ_AHEAD_BYTES_MAX: usize = 16 << 20;
@@ -29,18 +32,22 @@ const STORE_INTERVAL_MAX: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts (`retry.backoff.max.ms` of Java's producer).
 const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// The pipeline of `source` in a worker, beginning at `stored` if there is such a position.
+/// The pipeline of `source` in a worker, going on where `stored` says.
 pub(crate) fn pipeline_config(
     worker: &WorkerConfig,
     source: &SourceConfig,
-    stored: Option<Vec<u8>>,
+    stored: GoOn,
     offset_key: Vec<u8>,
     memory: &MemoryBudget,
-) -> Result<PipelineConfig, format::EncoderError> {
+) -> anyhow::Result<PipelineConfig> {
     let flush_interval = Duration::from_millis(worker.offset_flush_interval_ms);
     Ok(PipelineConfig {
         session: session_config(source, memory.clone()),
-        start: stored.map_or_else(|| first_position(source), ResumePosition::After),
+        copy: copy(source, &stored)?,
+        start: match stored {
+            GoOn::After { token } => ResumePosition::After(token),
+            GoOn::Begin | GoOn::Copy { .. } => first_position(source),
+        },
         client: client(worker, &source.name, &source.producer, memory.clone()),
         records: records(source)?,
         create_topics: create_topics(&source.topic_creation),
@@ -53,12 +60,46 @@ pub(crate) fn pipeline_config(
 
 /// Where `source` begins if no position is stored.
 pub(crate) fn first_position(source: &SourceConfig) -> ResumePosition {
-    match source.startup {
-        Startup::Latest => ResumePosition::Now,
+    match &source.startup {
+        Startup::Latest | Startup::CopyExisting(_) => ResumePosition::Now,
         Startup::Timestamp(at) => {
             ResumePosition::AtOperationTime { time: at.time, increment: at.increment }
         }
     }
+}
+
+/// What is copied first, if anything.
+fn copy(source: &SourceConfig, stored: &GoOn) -> anyhow::Result<Option<CopyConfig>> {
+    let connector = &source.name;
+    let unfinished = match stored {
+        GoOn::After { .. } => return Ok(None),
+        GoOn::Begin => None,
+        GoOn::Copy { position } => Some(position),
+    };
+    let Startup::CopyExisting(copy) = &source.startup else {
+        if unfinished.is_some() {
+            tracing::warn!(
+                "connector {connector}: a copy of existing data had not ended when it was stopped; \
+                 what was not copied is not copied now, events are read from where startup.mode says"
+            );
+        }
+        return Ok(None);
+    };
+    let resumed = match unfinished {
+        Some(Some(position)) => Some(CopyPosition::read(position)?),
+        Some(None) => {
+            tracing::warn!("connector {connector}: Java was copying; the copy begins again");
+            None
+        }
+        None => None,
+    };
+    let spec = CopySpec {
+        pipeline: copy.pipeline.clone(),
+        namespace_regex: copy.namespace_regex.clone(),
+        allow_disk_use: copy.allow_disk_use,
+        threads_max: copy.threads_max,
+    };
+    Ok(Some(CopyConfig { spec, resumed }))
 }
 
 /// The change stream of `source`.

@@ -8,6 +8,7 @@
 mod harness;
 
 mod broker;
+mod copy;
 mod isolation;
 mod kill;
 mod primary;

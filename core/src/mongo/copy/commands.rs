@@ -8,8 +8,8 @@
 //!  aggregate [ copy pipeline, event, pipeline ]     where the server has to work on the documents
 //! ```
 //!
-//! `min` and `max` are bounds of the index, so a range holds ids of every type between them, which `$gte` and `$lt` of a
-//! filter would not. Reads are of the primary and not of the majority: a new primary has every document that the
+//! `min` and `max` are bounds of the index, so a range holds ids of every type between them, which `$gte` and `$lt`
+//! of a filter would not. Reads are of the primary and not of the majority: a new primary has every document that the
 //! majority had, but may not know yet that they had it. A document that is rolled back later may thus be copied.
 
 use super::event::NAMESPACE_ALIAS;

@@ -6,9 +6,9 @@
 //!               fullDocument: { _id: X, … }, ns: { db, coll } }
 //! ```
 //!
-//! Without a pipeline of its own the event is made here, around the document as the server sent it. With one the server
-//! makes it, because the pipeline works on it; it calls the namespace `__` until it is here, and so puts it last. Facts:
-//! `MongoCopyDataManager` of connector 2.0.1.
+//! Without a pipeline of its own the event is made here, around the document as the server sent it. With one the
+//! server makes it, because the pipeline works on it; it calls the namespace `__` until it is here, and so puts it
+//! last. Facts: `MongoCopyDataManager` of connector 2.0.1.
 
 use super::piece::Namespace;
 use crate::mongo::bson::{BsonError, RawDoc};

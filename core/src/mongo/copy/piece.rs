@@ -5,8 +5,8 @@
 //!   all of them   of a database   a collection └─► Range, Range, …   read in the order of _id
 //! ```
 //!
-//! Each piece, when it is its turn, is copied or taken apart into smaller ones. So the pieces that are left are at every
-//! moment the position of the copy, from the first moment on, and that is what is stored:
+//! Each piece, when it is its turn, is copied or taken apart into smaller ones. So the pieces that are left are at
+//! every moment the position of the copy, from the first moment on, and that is what is stored:
 //!
 //! ```text
 //!  { _id: X, copyingData: true, stream: token, left: [ { db, coll, from: { _id }, to: { _id } }, … ] }

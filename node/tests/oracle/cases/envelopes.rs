@@ -63,7 +63,7 @@ fn stock() -> Result<Case> {
     Ok(case.shows(r#"\"operationType\": \"replace\""#))
 }
 
-fn golden() -> Result<Vec<RawDocumentBuf>> {
+pub(super) fn golden() -> Result<Vec<RawDocumentBuf>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/tests/golden/default_json.tsv");
     let lines = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let documents = lines.lines().map(|line| {
@@ -122,7 +122,7 @@ async fn ids_of_every_type(place: Place) -> Result<()> {
     Ok(())
 }
 
-fn array(documents: impl IntoIterator<Item = RawDocumentBuf>) -> RawArrayBuf {
+pub(super) fn array(documents: impl IntoIterator<Item = RawDocumentBuf>) -> RawArrayBuf {
     documents.into_iter().fold(RawArrayBuf::new(), |mut array, document| {
         array.push(document);
         array

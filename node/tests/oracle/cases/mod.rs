@@ -1,6 +1,7 @@
 //! The cases, by what they are about. A group has its cases, its writes and one law: nothing differs.
 
 mod changes;
+mod copies;
 mod documents;
 mod envelopes;
 mod heartbeats;
@@ -17,6 +18,7 @@ pub(crate) fn all() -> Result<Vec<Case>> {
     let mut cases = envelopes::cases()?;
     cases.extend(values::cases());
     cases.extend(changes::cases());
+    cases.extend(copies::cases());
     cases.extend(documents::cases());
     cases.extend(scopes::cases());
     cases.extend(random::cases());

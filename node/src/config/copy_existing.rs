@@ -1,0 +1,91 @@
+//! `startup.mode=copy_existing` and its properties, each under two names.
+//!
+//! | property                      | deprecated twin              | what it is                          |
+//! |-------------------------------|------------------------------|-------------------------------------|
+//! | `startup.mode=copy_existing`  | `copy.existing=true`         | copy what is there before streaming |
+//! | `startup.mode.copy.existing.` | `copy.existing.`             |                                     |
+//! | … `max.threads`               | …                            | connections at a time               |
+//! | … `queue.size`                | …                            | not used: memory is bounded in bytes |
+//! | … `pipeline`                  | …                            | stages before all else              |
+//! | … `namespace.regex`           | …                            | which collections                   |
+//! | … `allow.disk.use`            | …                            | `allowDiskUse`                      |
+//!
+//! A property that is in the file wins over its deprecated twin; `copy.existing` speaks only where `startup.mode` is
+//! empty (`MongoSourceConfig.getStartupConfig` of 2.0.1).
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::thread;
+
+use super::error::{Reason, Shown};
+use super::extended_json::stages_from_json;
+use super::property::Values;
+use super::report::Report;
+
+const PREFIX: &str = "startup.mode.copy.existing.";
+const DEPRECATED_PREFIX: &str = "copy.existing.";
+
+/// How existing documents are copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CopyExisting {
+    /// Stages before all else, each a BSON document.
+    pub(crate) pipeline: Vec<Vec<u8>>,
+    /// Only collections in whose `database.collection` it is found; Java's syntax.
+    pub(crate) namespace_regex: Option<String>,
+    /// `allowDiskUse`.
+    pub(crate) allow_disk_use: bool,
+    /// Connections at a time.
+    pub(crate) threads_max: usize,
+}
+
+/// Whether existing documents are to be copied.
+pub(super) fn is_wanted(values: &Values) -> bool {
+    match values.text("startup.mode") {
+        "" => values.boolean("copy.existing"),
+        mode => mode.eq_ignore_ascii_case("copy_existing"),
+    }
+}
+
+/// What `given` says of the copy. `None`: something is wrong, and reported.
+pub(super) fn parse(
+    given: &BTreeMap<String, String>,
+    values: &Values,
+    report: &mut Report,
+) -> Option<CopyExisting> {
+    let name = |property: &str| {
+        let name = format!("{PREFIX}{property}");
+        if given.contains_key(&name) { name } else { format!("{DEPRECATED_PREFIX}{property}") }
+    };
+    let pipeline = name("pipeline");
+    let stages = match values.text(&pipeline) {
+        "" => Vec::new(),
+        text => match stages_from_json(text) {
+            Ok(stages) => stages,
+            Err(error) => {
+                let shown = Shown::Text(text.to_owned());
+                report.refuse(&pipeline, shown, Reason::NotAPipeline(error));
+                return None;
+            }
+        },
+    };
+    let regex = values.text(&name("namespace.regex"));
+    let threads = values.integer(&name("max.threads"));
+    Some(CopyExisting {
+        pipeline: stages,
+        namespace_regex: (!regex.is_empty()).then(|| regex.to_owned()),
+        allow_disk_use: values.boolean(&name("allow.disk.use")),
+        threads_max: threads.and_then(|threads| usize::try_from(threads).ok()).unwrap_or_else(
+            // Java's default, the number of processors.
+            || thread::available_parallelism().map_or(1, NonZero::get),
+        ),
+    })
+}
+
+/// Says which properties have no effect because nothing is copied.
+pub(super) fn warn_of_idle(given: &BTreeMap<String, String>, report: &mut Report) {
+    for name in given.keys() {
+        if name.starts_with(PREFIX) || name.starts_with(DEPRECATED_PREFIX) {
+            report.warn(format!("{name} has no effect without startup.mode=copy_existing"));
+        }
+    }
+}
