@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! CLIENT      what the plan says: plain, TLS, SASL; advertised as itself or as its proxy
-//! INTERNAL    plain: between brokers, and for the testbed's own questions, past any proxy
+//! INTERNAL    plain: between brokers, and for the testbed's own questions, past any proxy; for clients too where
+//!             encryption is only offered
 //! CONTROLLER  plain: the quorum
 //! ```
 //!
@@ -122,8 +123,8 @@ pub(crate) fn security_protocol(tls: Tls, sasl: Option<Sasl>) -> &'static str {
     match (tls, sasl) {
         (Tls::Off, None) => "PLAINTEXT",
         (Tls::Off, Some(_)) => "SASL_PLAINTEXT",
-        (Tls::Server | Tls::Mutual, None) => "SSL",
-        (Tls::Server | Tls::Mutual, Some(_)) => "SASL_SSL",
+        (Tls::Offered | Tls::Server | Tls::Mutual, None) => "SSL",
+        (Tls::Offered | Tls::Server | Tls::Mutual, Some(_)) => "SASL_SSL",
     }
 }
 
@@ -143,7 +144,7 @@ fn security_lines(cluster: &Cluster) -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     if let Some(certificates) = &cluster.certificates {
         let asked = match cluster.plan.tls {
-            Tls::Off | Tls::Server => "none",
+            Tls::Off | Tls::Offered | Tls::Server => "none",
             Tls::Mutual => "required",
         };
         let server = certificates.server.display().to_string();

@@ -240,6 +240,11 @@ pub(crate) struct KafkaLibraries {
 }
 
 impl KafkaLibraries {
+    /// The program `keytool` beside it.
+    pub(crate) fn keytool(&self) -> PathBuf {
+        self.java.with_file_name("keytool")
+    }
+
     /// What `java -cp` takes.
     pub(crate) fn class_path(&self) -> PathBuf {
         self.folder.join("*")

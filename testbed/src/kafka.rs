@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use rskafka::client::Client;
 
 use crate::{
@@ -59,7 +59,7 @@ impl Kafka {
         };
         let certificates = match plan.tls {
             Tls::Off => None,
-            Tls::Server | Tls::Mutual => {
+            Tls::Offered | Tls::Server | Tls::Mutual => {
                 Some(Certificates::create(&launcher.folder.path().join("tls-kafka"))?)
             }
         };
@@ -115,6 +115,26 @@ impl Kafka {
     /// `host:port` of every broker, with commas between them.
     pub fn bootstrap(&self) -> String {
         self.bootstrap.clone()
+    }
+
+    /// As [`Kafka::bootstrap`], for connections in the clear.
+    ///
+    /// # Errors
+    /// When the plan lets nobody in who does not encrypt.
+    pub fn plain_bootstrap(&self) -> Result<String> {
+        match self.facts.tls.unwrap_or_default() {
+            Tls::Off => Ok(self.bootstrap()),
+            Tls::Offered => {
+                let own = self.own.as_ref().context("a cluster of ours has brokers")?;
+                let addresses: Vec<String> = own.brokers.iter().map(Broker::internal).collect();
+                Ok(addresses.join(","))
+            }
+            tls @ (Tls::Server | Tls::Mutual) => {
+                bail!(
+                    "connect to Kafka in the clear: it is planned with Tls::{tls:?}; plan Tls::Offered"
+                )
+            }
+        }
     }
 
     /// What a Java client must be told besides the address, where connections are encrypted or must

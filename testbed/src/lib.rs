@@ -63,5 +63,5 @@ pub use kafka::Kafka;
 pub use limits::{Bounds, Limits, allowed_cpus};
 pub use plan::{KafkaPlan, MongodbPlan, Plan, Sasl, Servers, Topology, UnknownServers};
 pub use process::{Lifetime, Process};
-pub use security::{Certificates, Tls};
+pub use security::{Certificates, Tls, Truststore};
 pub use testbed::Testbed;

@@ -132,12 +132,12 @@ impl Member {
 }
 
 fn add_tls(command: &mut Command, tls: Tls, certificates: &Certificates) {
-    command.args(["--tlsMode", "requireTLS"]);
+    command.args(["--tlsMode", if tls == Tls::Offered { "preferTLS" } else { "requireTLS" }]);
     command.arg("--tlsCertificateKeyFile").arg(&certificates.server);
     command.arg("--tlsCAFile").arg(&certificates.ca);
     match tls {
         Tls::Off | Tls::Mutual => {}
-        Tls::Server => {
+        Tls::Offered | Tls::Server => {
             command.arg("--tlsAllowConnectionsWithoutCertificates");
         }
     }

@@ -68,7 +68,7 @@ impl Mongodb {
         let key = plan.auth.then(Secret::new);
         let certificates = match plan.tls {
             Tls::Off => None,
-            Tls::Server | Tls::Mutual => {
+            Tls::Offered | Tls::Server | Tls::Mutual => {
                 Some(Certificates::create(&launcher.folder.path().join("tls-mongodb"))?)
             }
         };
@@ -154,6 +154,36 @@ impl Mongodb {
         self.uri.clone()
     }
 
+    /// As [`Mongodb::uri`], for connections in the clear.
+    ///
+    /// # Errors
+    /// When the plan lets nobody in who does not encrypt.
+    pub fn plain_uri(&self) -> Result<String> {
+        match self.tls() {
+            Tls::Off => Ok(self.uri()),
+            Tls::Offered => {
+                let access = self.access.without_files();
+                Ok(connection_string(&self.hosts, &access, Tls::Off, self.replica_set()))
+            }
+            tls @ (Tls::Server | Tls::Mutual) => {
+                bail!(
+                    "connect to mongod in the clear: it is planned with Tls::{tls:?}; plan Tls::Offered"
+                )
+            }
+        }
+    }
+
+    /// The connection string of a Java driver, which takes no files from it: what it is to trust it has to be told
+    /// otherwise, see [`Certificates::truststore`].
+    pub fn java_uri(&self) -> String {
+        if self.certificates().is_none() {
+            return self.uri();
+        }
+        let access = self.access.without_files();
+        let uri = connection_string(&self.hosts, &access, Tls::Off, self.replica_set());
+        format!("{uri}{}tls=true", option_separator(&uri))
+    }
+
     /// The connection string of another user. Options of an external address are not carried over.
     pub fn uri_as(&self, name: &str, password: &str) -> String {
         let login = Some(Login { name: name.to_owned(), password: password.to_owned() });
@@ -168,8 +198,7 @@ impl Mongodb {
     pub fn member_uri(&self, member: usize) -> Result<String> {
         let host = std::slice::from_ref(&self.member(member)?.address);
         let uri = connection_string(host, &self.access, self.tls(), None);
-        let separator = if uri.contains('?') { '&' } else { '?' };
-        Ok(format!("{uri}{separator}directConnection=true"))
+        Ok(format!("{uri}{}directConnection=true", option_separator(&uri)))
     }
 
     /// `host:port` of every member.
@@ -464,6 +493,11 @@ fn connection_string(hosts: &[String], access: &Access, tls: Tls, set: Option<&s
     }
     let query = if options.is_empty() { String::new() } else { format!("?{}", options.join("&")) };
     format!("mongodb://{}{}/{query}", user.unwrap_or_default(), hosts.join(","))
+}
+
+/// What stands before a further option of a connection string.
+fn option_separator(uri: &str) -> char {
+    if uri.contains('?') { '&' } else { '?' }
 }
 
 fn percent_encoded(text: &str) -> String {

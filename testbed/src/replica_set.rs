@@ -48,6 +48,11 @@ impl Access {
     pub(crate) fn without_login(&self) -> Self {
         Self { login: None, certificates: self.certificates.clone() }
     }
+
+    /// The same connection without what it trusts.
+    pub(crate) fn without_files(&self) -> Self {
+        Self { login: self.login.clone(), certificates: None }
+    }
 }
 
 /// A client of one member, whatever that member is.

@@ -5,6 +5,7 @@
 //!   ca.pem       the certificate that all others are signed with; its key is never written
 //!   server.pem   key and certificate for 127.0.0.1 and localhost, of every server
 //!   client.pem   key and certificate for clients, where servers ask for one
+//!   ca.p12       ca.pem for Java, where it is asked for
 //! ```
 //!
 //! Keys are PKCS #8 in PEM: what mongod, Kafka (`ssl.keystore.type=PEM`) and drivers all read.
@@ -15,14 +16,17 @@ use std::{
     io::Write as _,
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::fetch::{blocking, kafka_libraries};
 
 /// Whether and how connections of clients are encrypted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +35,9 @@ pub enum Tls {
     /// They are not.
     #[default]
     Off,
+    /// Whoever asks for it is shown a certificate; whoever does not is served too, at
+    /// [`crate::Mongodb::plain_uri`] and [`crate::Kafka::plain_bootstrap`].
+    Offered,
     /// The server shows a certificate.
     Server,
     /// Both sides show one; a client without is refused.
@@ -48,7 +55,33 @@ pub struct Certificates {
     pub client: PathBuf,
 }
 
+/// The authority's certificate in a PKCS #12 file, as Java programs take it that do not read PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Truststore {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Java wants one. What the file holds is public.
+    pub password: &'static str,
+}
+
+/// As in Java's own truststore.
+const TRUSTSTORE_PASSWORD: &str = "changeit";
+
 impl Certificates {
+    /// What Java programs trust, written beside the authority's certificate by the `keytool` of the Java that runs
+    /// Kafka.
+    ///
+    /// # Errors
+    /// When there is no Java, or its `keytool` fails.
+    pub async fn truststore(&self) -> Result<Truststore> {
+        let keytool = kafka_libraries().await?.keytool();
+        let (ca, path) = (self.ca.clone(), self.ca.with_extension("p12"));
+        let store = Truststore { path, password: TRUSTSTORE_PASSWORD };
+        let made = store.clone();
+        blocking(move || import(&keytool, &ca, &made)).await?;
+        Ok(store)
+    }
+
     /// Makes an authority, a server certificate and a client certificate in `folder`.
     ///
     /// # Errors
@@ -72,6 +105,27 @@ impl Certificates {
         write_secret(&certificates.client, &signed(&issuer, "client")?)?;
         Ok(certificates)
     }
+}
+
+fn import(keytool: &Path, ca: &Path, Truststore { path, password }: &Truststore) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut command = Command::new(keytool);
+    command.args(["-importcert", "-noprompt", "-alias", "testbed", "-storetype", "PKCS12"]);
+    command.args(["-storepass", password]).arg("-file").arg(ca).arg("-keystore").arg(path);
+    let tried = || format!("run {}: it comes with Java", keytool.display());
+    let output = command.stdin(Stdio::null()).output().with_context(tried)?;
+    ensure!(
+        output.status.success(),
+        "{} made no truststore of {} ({}): {}{}",
+        keytool.display(),
+        ca.display(),
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }
 
 /// Key and certificate, in this order, of a party that may be server and client: members of a
@@ -140,6 +194,25 @@ mod tests {
         }
         let ca = fs::read_to_string(&certificates.ca).unwrap();
         assert!(ca.contains("BEGIN CERTIFICATE") && !ca.contains("PRIVATE KEY"), "{ca}");
+    }
+
+    #[tokio::test]
+    async fn truststore_holds_the_authority_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let certificates = Certificates::create(folder.path()).unwrap();
+        let Truststore { path, password } = certificates.truststore().await.unwrap();
+        assert_eq!(certificates.truststore().await.unwrap().path, path, "asked for again");
+        let keytool = kafka_libraries().await.unwrap().keytool();
+        let mut command = Command::new(keytool);
+        command.args(["-list", "-rfc", "-storepass", password, "-keystore"]).arg(path);
+        let listed = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let body = |pem: &str| {
+            let (_, rest) = pem.split_once("-----BEGIN CERTIFICATE-----").unwrap();
+            let (body, _) = rest.split_once("-----END CERTIFICATE-----").unwrap();
+            body.split_whitespace().collect::<String>()
+        };
+        assert_eq!(body(&listed), body(&fs::read_to_string(&certificates.ca).unwrap()));
+        assert_eq!(listed.matches("BEGIN CERTIFICATE").count(), 1, "{listed}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::{
     plan::{Plan, Servers, Topology},
     provision::{Addresses, KAFKA_BOOTSTRAP, MONGODB_URI, Provisioner},
     run_folder::RunFolder,
+    security::Tls,
     software::Engine,
 };
 
@@ -175,6 +176,13 @@ impl Testbed {
 
     async fn reach(plan: &Plan, addresses: &Addresses) -> Result<Self> {
         let missing = |name: &str| format!("use external servers: {name} is not set; set it");
+        let encrypts = plan.mongodb.as_ref().map(|plan| plan.tls).into_iter();
+        let mut encrypts = encrypts.chain(plan.kafka.as_ref().map(|plan| plan.tls));
+        ensure!(
+            encrypts.all(|tls| tls == Tls::Off),
+            "use external servers: encrypted connections are planned, and only for servers that are started here there \
+             are certificates; unset {MONGODB_URI} and {KAFKA_BOOTSTRAP}, or say --servers native"
+        );
         let mut testbed = Self::of(Origin::External, None, None, None);
         if plan.mongodb.is_some() {
             let uri = addresses.mongodb_uri.as_ref().with_context(|| missing(MONGODB_URI))?;
@@ -238,6 +246,7 @@ fn own_name(origin: Origin, name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::KafkaPlan;
 
     #[test]
     fn name_of_someone_else_is_left_alone_in_servers_that_are_not_ours() {
@@ -246,6 +255,15 @@ mod tests {
         assert!(own_name(Origin::External, "millrace_orders").is_ok());
         let error = own_name(Origin::External, "orders").unwrap_err().to_string();
         assert!(error.contains("\"orders\" is left alone"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn encryption_that_is_planned_is_not_left_out_on_servers_that_are_not_ours() {
+        let plan = Plan::only_kafka(KafkaPlan::default().tls(Tls::Offered));
+        let addresses =
+            Addresses { mongodb_uri: None, kafka_bootstrap: Some("127.0.0.1:1".to_owned()) };
+        let error = Testbed::reach(&plan, &addresses).await.unwrap_err().to_string();
+        assert!(error.contains("--servers native"), "{error}");
     }
 
     #[test]

@@ -90,18 +90,42 @@ fn mongod_with_tls_refuses_a_client_without_it() {
             let certificates = mongodb.certificates().unwrap();
             let plain = uri.split("&tls=").next().unwrap();
             assert!(ping(plain).await.is_err(), "{tls:?}: a plain client was served");
+            assert!(mongodb.plain_uri().is_err(), "{tls:?} lets nobody in without");
             // The system's authorities did not sign it.
             assert!(ping(&format!("{plain}&tls=true")).await.is_err());
             let ca = certificates.ca.to_str().unwrap();
             let without_own = format!("{plain}&tls=true&tlsCAFile={}", ca.replace('/', "%2F"));
             match tls {
                 Tls::Mutual => assert!(ping(&without_own).await.is_err()),
-                Tls::Server | Tls::Off => ping(&without_own).await.unwrap(),
+                Tls::Server | Tls::Offered | Tls::Off => ping(&without_own).await.unwrap(),
             }
             mongodb.kill(0).unwrap();
             mongodb.start(0).await.unwrap();
             ping(&uri).await.unwrap();
         }
+    });
+}
+
+#[test]
+fn servers_that_offer_tls_serve_who_takes_it_and_who_does_not() {
+    on_a_runtime(async {
+        let mongodb = MongodbPlan::default().cache_gb(0.25).oplog_mb(990).tls(Tls::Offered);
+        let plan = Plan::default().mongodb(mongodb).kafka(KafkaPlan::default().tls(Tls::Offered));
+        let servers = Testbed::up(plan, Servers::Native).await.unwrap();
+        let (mongodb, kafka) = (servers.mongodb(), servers.kafka());
+        let plain = mongodb.plain_uri().unwrap();
+        assert!(!plain.contains("tls") && mongodb.uri().contains("tls=true"), "{plain}");
+        for uri in [plain, mongodb.uri()] {
+            ping(&uri).await.unwrap();
+        }
+        let java = mongodb.java_uri();
+        assert!(java.contains("tls=true") && !java.contains("CAFile"), "{java}");
+        assert!(ping(&java).await.is_err(), "the system's authorities did not sign it");
+        let names = ClientBuilder::new(vec![kafka.plain_bootstrap().unwrap()]).build().await;
+        names.unwrap().list_topics().await.unwrap();
+        let encrypted = ClientBuilder::new(vec![kafka.bootstrap()]).build();
+        let refused = tokio::time::timeout(Duration::from_secs(3), encrypted).await;
+        assert!(!matches!(refused, Ok(Ok(_))), "a plain client was served where TLS is spoken");
     });
 }
 
