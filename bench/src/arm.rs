@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use bson::Timestamp;
-use millrace_testbed::{Lifetime, Limits, Process};
+use millrace_testbed::{Lifetime, Limits, Process, Truststore};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -42,6 +42,26 @@ pub enum Format {
     Debezium,
 }
 
+/// What an arm begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Changes from now on: the connector's mode `latest`.
+    Now,
+    /// Changes from a cluster time on.
+    At(Timestamp),
+    /// What is in the collection already, then its changes: the connector's mode `copy_existing`.
+    Copy,
+}
+
+/// What an arm is told where its connections are encrypted.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// What it trusts of MongoDB, in a file for Java.
+    pub mongodb: Truststore,
+    /// What every client of Kafka is told: `security.protocol`, `ssl.…`.
+    pub kafka: Vec<(String, String)>,
+}
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct NodePlan {
@@ -53,6 +73,8 @@ pub struct NodePlan {
     pub mongodb_uri: String,
     /// Where to write.
     pub bootstrap: String,
+    /// What it trusts; `None` where it connects in the clear.
+    pub trust: Option<Trust>,
     /// Database to watch.
     pub database: String,
     /// Collection to watch; empty for every collection of the database.
@@ -63,8 +85,8 @@ pub struct NodePlan {
     pub topic_prefix: String,
     /// Form of keys and values.
     pub format: Format,
-    /// Where the stream starts; `None` for now, the connector's mode `latest`.
-    pub start_at: Option<Timestamp>,
+    /// What comes first.
+    pub start: Start,
     /// Further lines of the worker's file.
     pub worker_settings: Vec<(String, String)>,
     /// Further properties of the connector.
@@ -132,10 +154,18 @@ impl NodePlan {
             self.bootstrap,
             offsets.display()
         );
-        for (name, value) in &self.worker_settings {
+        for (name, value) in self.worker_security().iter().chain(&self.worker_settings) {
             file.push_str(&format!("{name}={value}\n"));
         }
         file
+    }
+
+    /// The lines of a worker's file that let its own, its producers' and its admin clients encrypt.
+    pub(crate) fn worker_security(&self) -> Vec<(String, String)> {
+        let lines = self.trust.iter().flat_map(|trust| &trust.kafka).flat_map(|(name, value)| {
+            ["", "producer.", "admin."].map(|whose| (format!("{whose}{name}"), value.clone()))
+        });
+        lines.collect()
     }
 
     /// Name and properties of each connector.
@@ -163,15 +193,22 @@ impl NodePlan {
                 ("topic.prefix", &self.topic_prefix),
                 ("output.format.key", format),
                 ("output.format.value", format),
-                ("startup.mode", "latest"),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );
         let mut set = |name: &str, value: String| config.insert(name.to_owned(), value);
-        if let Some(Timestamp { time, increment }) = self.start_at {
-            let start_at = json!({ "$timestamp": { "t": time, "i": increment } }).to_string();
-            set("startup.mode", "timestamp".to_owned());
-            set("startup.mode.timestamp.start.at.operation.time", start_at);
+        match self.start {
+            Start::Now => drop(set("startup.mode", "latest".to_owned())),
+            Start::At(Timestamp { time, increment }) => {
+                let start_at = json!({ "$timestamp": { "t": time, "i": increment } }).to_string();
+                set("startup.mode", "timestamp".to_owned());
+                set("startup.mode.timestamp.start.at.operation.time", start_at);
+            }
+            Start::Copy => drop(set("startup.mode", "copy_existing".to_owned())),
+        }
+        if let Some(Trust { mongodb: Truststore { path, password }, .. }) = &self.trust {
+            set("connection.ssl.truststore", path.display().to_string());
+            set("connection.ssl.truststorePassword", (*password).to_owned());
         }
         for (name, value) in &self.connector_settings {
             set(name, value.clone());
@@ -337,12 +374,13 @@ mod tests {
             name: "drain".into(),
             mongodb_uri: "mongodb://h:1/?replicaSet=rs0".into(),
             bootstrap: "h:2".into(),
+            trust: None,
             database: "millrace_drain".into(),
             collection: "events".into(),
             further_collections: vec!["more".into()],
             topic_prefix: "r1json".into(),
             format: Format::Json,
-            start_at: Some(Timestamp { time: 7, increment: 2 }),
+            start: Start::At(Timestamp { time: 7, increment: 2 }),
             worker_settings: vec![("offset.flush.interval.ms".into(), "1000".into())],
             connector_settings: vec![("batch.size".into(), "5".into())],
             cpus: Vec::new(),
@@ -370,6 +408,25 @@ mod tests {
             r#"{"$timestamp":{"t":7,"i":2}}"#
         );
         assert_eq!(plan.topic("events"), "r1json.millrace_drain.events");
+        for (start, mode) in [(Start::Now, "latest"), (Start::Copy, "copy_existing")] {
+            let config = NodePlan { start, ..plan.clone() }.connector_config();
+            assert_eq!(config["startup.mode"], mode);
+            assert!(!config.contains_key("startup.mode.timestamp.start.at.operation.time"));
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_trusted_stands_in_both_files_in_kafka_connects_own_words() {
+        let kafka = vec![("security.protocol".to_owned(), "SSL".to_owned())];
+        let mongodb = Truststore { path: "/t/ca.p12".into(), password: "changeit" };
+        let plan = NodePlan { trust: Some(Trust { mongodb, kafka }), ..plan("millrace") };
+        let file = plan.worker_file(Path::new("/f"));
+        for whose in ["", "producer.", "admin."] {
+            assert!(file.contains(&format!("\n{whose}security.protocol=SSL\n")), "{file}");
+        }
+        let config = plan.connector_config();
+        assert_eq!(config["connection.ssl.truststore"], "/t/ca.p12");
+        assert_eq!(config["connection.ssl.truststorePassword"], "changeit");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! One backlog of changes, and how fast it can be drained: by the null reader, or by the node. And how fast records
-//! like its events can be written, by the null writer.
+//! like its events can be written, by the null writer. What is copied, not drained, are the documents that it left.
 //!
 //! ```text
 //! Backlog::write ─► oplog holds N events from `start_at` on
@@ -27,11 +27,12 @@ use millrace_testbed::Testbed;
 use serde_json::Value;
 use tokio::task::spawn_blocking;
 
-use crate::arm::{Format, NodePlan};
-use crate::check::{self, Report};
+use crate::arm::{Format, NodePlan, Start, Trust};
+use crate::check::{self, Checker, Report};
 use crate::consumer::Topic;
 use crate::counters;
-use crate::exhaust::{self, NullRead, NullReading};
+use crate::decode_copy::Told;
+use crate::exhaust::{self, NullRead, NullReading, Source};
 use crate::null_writer::{self, NullWrite, NullWriting, Pair};
 use crate::procfs;
 use crate::progress::Progress;
@@ -54,16 +55,20 @@ pub struct Backlog {
     pub workload: Workload,
     /// How the writing went.
     pub written: Written,
-    /// Where it lies.
+    /// Where it lies, for who connects in the clear: the rig does.
     pub mongodb_uri: String,
-    /// Where it goes.
+    /// Where it goes, likewise.
     pub bootstrap: String,
+    /// For who encrypts, where that is offered.
+    encrypted: Option<Encrypted>,
     /// Host and port of the primary.
     primary: String,
     /// Its process id, if it runs here.
     primary_pid: Option<u32>,
     /// Process id of the broker, if it runs here.
     broker_pid: Option<u32>,
+    /// Whether its changes are replicated, or the documents that they left.
+    told: Told,
     /// Whether each collection has a connector of its own.
     is_shared_out: bool,
     counts_system_calls: bool,
@@ -71,6 +76,27 @@ pub struct Backlog {
     stop: Stop,
     /// What it added to the oplog, for each event.
     oplog_growth: BTreeMap<String, Value>,
+}
+
+/// What an arm is told that encrypts.
+#[derive(Clone, Debug)]
+struct Encrypted {
+    mongodb_uri: String,
+    bootstrap: String,
+    trust: Trust,
+}
+
+impl Encrypted {
+    async fn of(testbed: &Testbed) -> Result<Option<Self>> {
+        let (mongodb, kafka) = (testbed.mongodb(), testbed.kafka());
+        let (Some(certificates), Some(_)) = (mongodb.certificates(), kafka.certificates()) else {
+            return Ok(None);
+        };
+        let trust =
+            Trust { mongodb: certificates.truststore().await?, kafka: kafka.client_properties() };
+        let (mongodb_uri, bootstrap) = (mongodb.java_uri(), kafka.bootstrap());
+        Ok(Some(Self { mongodb_uri, bootstrap, trust }))
+    }
 }
 
 /// How the node drained the backlog.
@@ -110,25 +136,35 @@ impl Backlog {
         database.drop().await.context("could not drop what an earlier run left")?;
         let bar = progress.count("loading", workload.operations);
         let oplog_before = counters::oplog_bytes(&client).await.ok();
+        let mongodb_uri = mongodb.plain_uri()?;
         let written =
-            write_backlog(&mongodb.uri(), &workload, |written| bar.set_position(written)).await?;
+            write_backlog(&mongodb_uri, &workload, |written| bar.set_position(written)).await?;
         bar.finish_and_clear();
         let oplog_after = counters::oplog_bytes(&client).await.ok();
         let member = mongodb.primary().await.unwrap_or(0);
         let oplog_growth = counters::oplog_growth(oplog_before, oplog_after, written.operations);
         Ok(Self {
             written,
-            mongodb_uri: mongodb.uri(),
-            bootstrap: testbed.kafka().bootstrap(),
+            mongodb_uri,
+            bootstrap: testbed.kafka().plain_bootstrap()?,
+            encrypted: Encrypted::of(testbed).await?,
             primary: mongodb.hosts().get(member).cloned().context("there is no mongod")?,
             primary_pid: mongodb.pid(member).ok(),
             broker_pid: testbed.kafka().pid().ok(),
+            told: Told::Changes,
             is_shared_out: false,
             counts_system_calls: false,
             stop: Stop::new(),
             oplog_growth,
             workload,
         })
+    }
+
+    /// Lets arms copy the documents that it left, instead of draining the changes that it was. It has to be inserts
+    /// alone, into one collection.
+    pub fn copied(mut self) -> Self {
+        self.told = Told::Copies;
+        self
     }
 
     /// Gives each collection a connector of its own, instead of one that watches all.
@@ -171,7 +207,10 @@ impl Backlog {
             address: self.primary.clone(),
             database: self.workload.database.clone(),
             collection: self.collection(),
-            start_at: self.start_at(),
+            source: match self.told {
+                Told::Changes => Source::Changes(self.start_at()),
+                Told::Copies => Source::Documents,
+            },
             events,
             server_pid: self.primary_pid,
             idle_max: STALLED_MAX,
@@ -180,7 +219,10 @@ impl Backlog {
 
     /// Keys and values of its first `events` events, or of all if it has less.
     pub async fn sample(&self, events: u64) -> Result<Vec<Pair>> {
-        let plan = self.null_read(events.min(self.workload.operations));
+        let plan = NullRead {
+            source: Source::Changes(self.start_at()),
+            ..self.null_read(events.min(self.workload.operations))
+        };
         spawn_blocking(move || exhaust::sample(&plan)).await.context("the sampling panicked")?
     }
 
@@ -219,16 +261,31 @@ impl Backlog {
             name: CONNECTOR.to_owned(),
             mongodb_uri: self.mongodb_uri.clone(),
             bootstrap: self.bootstrap.clone(),
+            trust: None,
             database: self.workload.database.clone(),
             collection,
             further_collections,
             topic_prefix: topic_prefix.to_owned(),
             format,
-            start_at: Some(self.start_at()),
+            start: match self.told {
+                Told::Changes => Start::At(self.start_at()),
+                Told::Copies => Start::Copy,
+            },
             worker_settings: Vec::new(),
             connector_settings: Vec::new(),
             cpus: Vec::new(),
         })
+    }
+
+    /// Lets what `plan` describes encrypt its connections to both servers.
+    ///
+    /// # Errors
+    /// When the servers do not offer that.
+    pub fn encrypt(&self, plan: NodePlan) -> Result<NodePlan> {
+        let encrypted = self.encrypted.clone();
+        let Encrypted { mongodb_uri, bootstrap, trust } =
+            encrypted.context("the servers offer no TLS: plan them with Tls::Offered")?;
+        Ok(NodePlan { mongodb_uri, bootstrap, trust: Some(trust), ..plan })
     }
 
     /// Drains it by the node, or by a rival that is given the same, into a new topic, which is deleted after the check
@@ -282,14 +339,15 @@ impl Backlog {
         let used = watch.end(events);
         let cpu = procfs::process_cpu(pid).context("could not read its CPU time")?;
         let peak_rss_kib = procfs::peak_rss_kib(pid).context("could not read its memory")?;
-        let mut counters = counters::connections(pid, &self.mongodb_uri, &self.bootstrap);
+        let mut counters = counters::connections(pid, &plan.mongodb_uri, &plan.bootstrap);
         counters.extend(self.oplog_growth.clone());
         contender.stop().await?;
 
         let AppendWindow { events, window, events_first_batch } =
             topics::append_window(&self.bootstrap, topic).await?;
         let bar = progress.count("checking", events);
-        let report = check::check_topic(topic, &self.workload, plan.format, {
+        let checker = Checker::new(&self.workload, plan.format, topic.partitions());
+        let report = check::check_topic_by(checker.of(self.told), topic, {
             let bar = bar.clone();
             move |records| bar.set_position(records)
         })

@@ -23,6 +23,7 @@ use crate::arm::Format;
 use crate::consumer::{Fetched, Topic};
 use crate::content::Check;
 use crate::decode::Decoder;
+use crate::decode_copy::Told;
 
 /// How many replies may wait between the fetching and the decoding thread.
 const FETCHED_MAX: usize = 4;
@@ -78,6 +79,12 @@ impl Checker {
             bytes: 0,
             examples: Vec::new(),
         }
+    }
+
+    /// Takes records about that, instead of changes.
+    pub fn of(mut self, told: Told) -> Self {
+        self.decoder = self.decoder.of(told);
+        self
     }
 
     /// Notes a record. `None` if it cannot be read.
@@ -166,7 +173,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Reads a topic from its start to its end and judges it. `on_progress` gets the number of records so far.
+/// Reads a topic of changes from its start to its end and judges it. `on_progress` gets the number of records so far.
 pub async fn check_topic(
     topic: &Topic,
     workload: &Workload,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! snapshot.mode           no_data                 reads no documents, goes straight to the stream
+//!                         initial                 where documents are to be copied: those first, then the stream
 //! capture.start.op.time   <seconds><increment>    the cluster time as one 64-bit number; without it: from now on
 //! capture.scope, .target  collection, db.coll     the same stream as the other arms', not the deployment's
 //! filters.match.mode      literal                 mongod matches events as they are
@@ -26,13 +27,16 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use bson::Timestamp;
-use millrace_testbed::{ConnectPlan, ConnectWorker, Plugin};
+use millrace_testbed::{ConnectPlan, ConnectWorker, Plugin, Truststore};
 
-use crate::arm::NodePlan;
+use crate::arm::{NodePlan, Start, Trust};
 
+/// `snapshot.mode` of who begins with changes.
+const NO_SNAPSHOT: &str = "no_data";
+/// `snapshot.mode` of who copies what is there, and goes on with changes.
+const SNAPSHOT: &str = "initial";
 /// Debezium's properties beyond those that name servers, namespace and start.
 pub const SETTINGS: &[(&str, &str)] = &[
-    ("snapshot.mode", "no_data"),
     ("filters.match.mode", "literal"),
     ("capture.mode", "change_streams"),
     ("tombstones.on.delete", "false"),
@@ -54,6 +58,10 @@ pub async fn start(plan: &NodePlan, heap_mb: u32) -> Result<ConnectWorker> {
         .property("value.converter", plan.converter())
         .property("key.converter.schemas.enable", "false")
         .property("value.converter.schemas.enable", "false");
+    let worker = plan
+        .worker_security()
+        .iter()
+        .fold(worker, |worker, (name, value)| worker.property(name, value));
     let worker = ConnectWorker::start(&worker).await.context("could not start Kafka Connect")?;
     worker.create(&plan.name, &config).await?;
     Ok(worker)
@@ -82,8 +90,18 @@ fn connector_config(plan: &NodePlan) -> Result<BTreeMap<String, String>> {
     for (name, value) in SETTINGS {
         set(name, (*value).to_owned());
     }
-    if let Some(start_at) = plan.start_at {
-        set("capture.start.op.time", operation_time(start_at).to_string());
+    match plan.start {
+        Start::Now => set("snapshot.mode", NO_SNAPSHOT.to_owned()),
+        Start::At(start_at) => {
+            set("snapshot.mode", NO_SNAPSHOT.to_owned());
+            set("capture.start.op.time", operation_time(start_at).to_string())
+        }
+        Start::Copy => set("snapshot.mode", SNAPSHOT.to_owned()),
+    };
+    if let Some(Trust { mongodb: Truststore { path, password }, .. }) = &plan.trust {
+        set("mongodb.ssl.enabled", "true".to_owned());
+        set("mongodb.ssl.truststore", path.display().to_string());
+        set("mongodb.ssl.truststore.password", (*password).to_owned());
     }
     for (name, value) in &plan.connector_settings {
         let (name, value) = in_own_words(name, value);
@@ -118,12 +136,13 @@ mod tests {
             name: "drain".into(),
             mongodb_uri: "mongodb://h:1/?replicaSet=rs0".into(),
             bootstrap: "h:2".into(),
+            trust: None,
             database: "millrace_drain".into(),
             collection: collection.into(),
             further_collections: Vec::new(),
             topic_prefix: topic_prefix.into(),
             format: Format::Debezium,
-            start_at: Some(Timestamp { time: 7, increment: 2 }),
+            start: Start::At(Timestamp { time: 7, increment: 2 }),
             worker_settings: Vec::new(),
             connector_settings: vec![("max.batch.size".into(), "5".into())],
             cpus: Vec::new(),
@@ -142,10 +161,30 @@ mod tests {
 
     #[test]
     fn without_a_collection_it_watches_the_database_and_without_a_start_from_now_on() {
-        let plan = NodePlan { start_at: None, ..plan("", "r1") };
+        let plan = NodePlan { start: Start::Now, ..plan("", "r1") };
         let config = connector_config(&plan).expect("a prefix");
         assert_eq!(config["capture.scope"], "database");
         assert_eq!(config["capture.target"], "millrace_drain");
+        assert!(!config.contains_key("capture.start.op.time"));
+        assert_eq!(config["snapshot.mode"], "no_data");
+    }
+
+    #[test]
+    fn what_is_to_be_trusted_is_told_in_its_own_words() {
+        let mongodb = Truststore { path: "/t/ca.p12".into(), password: "changeit" };
+        let trust = Some(Trust { mongodb, kafka: Vec::new() });
+        let config = connector_config(&NodePlan { trust, ..plan("events", "r1") });
+        let config = config.expect("a prefix");
+        assert_eq!(config["mongodb.ssl.enabled"], "true");
+        assert_eq!(config["mongodb.ssl.truststore"], "/t/ca.p12");
+        assert_eq!(config["mongodb.ssl.truststore.password"], "changeit");
+    }
+
+    #[test]
+    fn who_copies_takes_a_snapshot_and_names_no_cluster_time() {
+        let plan = NodePlan { start: Start::Copy, ..plan("events", "r1") };
+        let config = connector_config(&plan).expect("a prefix");
+        assert_eq!(config["snapshot.mode"], "initial");
         assert!(!config.contains_key("capture.start.op.time"));
     }
 

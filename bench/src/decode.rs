@@ -8,9 +8,10 @@
 //!              delete            nothing else
 //! ```
 //!
-//! The whole content is compared with what the seed derives, or its digest where there is one ([`crate::content`]);
-//! always the namespace and the record's key. A record that cannot be read this far has no place in the ledger:
-//! [`Unreadable`]. JSON is read by serde_json and raw values by the bson crate; neither shares code with the node.
+//! Whether that is a change or a copy is told by [`crate::decode_copy`], and has to be what was due. The whole content
+//! is compared with what the seed derives, or its digest where there is one ([`crate::content`]); always the namespace
+//! and the record's key. A record that cannot be read this far has no place in the ledger: [`Unreadable`]. JSON is read
+//! by serde_json and raw values by the bson crate; neither shares code with the node.
 
 use std::fmt;
 
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 
 use crate::arm::Format;
 use crate::content::{self, Judged};
+use crate::decode_copy::{Told, told_by_bson, told_by_json};
 use crate::{decode_debezium, strict_json};
 
 /// Why a record says nothing about any write.
@@ -60,12 +62,19 @@ impl std::error::Error for Unreadable {}
 pub struct Decoder {
     workload: Workload,
     format: Format,
+    told: Told,
 }
 
 impl Decoder {
-    /// For records that `format` wrote about `workload`.
+    /// For records that `format` wrote about the changes of `workload`.
     pub fn new(workload: Workload, format: Format) -> Self {
-        Self { workload, format }
+        Self { workload, format, told: Told::Changes }
+    }
+
+    /// For records about that.
+    pub fn of(mut self, told: Told) -> Self {
+        self.told = told;
+        self
     }
 
     /// What the record says, its content compared in full. About 10 µs for a KB of JSON, a fifth of that for BSON.
@@ -85,7 +94,9 @@ impl Decoder {
         match self.format {
             Format::Json => self.decode_json(key, value).map(in_full),
             Format::Bson => self.decode_bson(ledger, key, value),
-            Format::Debezium => decode_debezium::decode(&self.workload, key, value).map(in_full),
+            Format::Debezium => {
+                decode_debezium::decode(&self.workload, self.told, key, value).map(in_full)
+            }
         }
     }
 
@@ -98,7 +109,8 @@ impl Decoder {
             document_key.get("_id").and_then(|id| id.get("$numberLong")?.as_str()?.parse().ok());
         let about = id.and_then(Key::from_id).ok_or(Unreadable::DocumentKey)?;
         let record_key = key.and_then(|key| serde_json::from_slice::<Value>(key).ok());
-        let same_key = record_key.as_ref() == Some(document_key)
+        let same_identity = told_by_json(&event, about) == Some(self.told)
+            && record_key.as_ref() == Some(document_key)
             && document_key.as_object().is_some_and(|fields| fields.len() == 1)
             && event.get("ns").is_some_and(|ns| self.names_namespace_json(ns, about));
         let version_of = |fields: &Value| {
@@ -123,7 +135,7 @@ impl Decoder {
             }
             Kind::Delete => (None, true),
         };
-        Ok(observed(about, kind, version, same_key && same_content))
+        Ok(observed(about, kind, version, same_identity && same_content))
     }
 
     fn decode_bson(
@@ -132,12 +144,14 @@ impl Decoder {
         key: Option<&[u8]>,
         value: &[u8],
     ) -> Result<(Observed, Judged), Unreadable> {
-        let event = EventFields::read(value)?;
+        let document = view(value).ok_or(Unreadable::NoDocument)?;
+        let event = EventFields::read(document)?;
         let kind = event.operation.and_then(kind_of).ok_or(Unreadable::Operation)?;
         let document_key = event.document_key.ok_or(Unreadable::DocumentKey)?;
         let id = document_key.get_i64("_id").ok();
         let about = id.and_then(Key::from_id).ok_or(Unreadable::DocumentKey)?;
-        let same_key = key == Some(document_key.as_bytes())
+        let same_identity = told_by_bson(document, about) == Some(self.told)
+            && key == Some(document_key.as_bytes())
             && document_key.into_iter().count() == 1
             && event.namespace.is_some_and(|ns| self.names_namespace_bson(ns, about));
         let version_of = |fields: &RawDocument| fields.get_i32("v").ok().map(i32::cast_unsigned);
@@ -166,7 +180,7 @@ impl Decoder {
             Kind::Delete => (None, Judged::in_full(true)),
         };
         let same_content = judged.content() == Content::Matches;
-        Ok((observed(about, kind, version, same_key && same_content), judged))
+        Ok((observed(about, kind, version, same_identity && same_content), judged))
     }
 
     fn names_namespace_json(&self, namespace: &Value, about: Key) -> bool {
@@ -192,9 +206,9 @@ struct EventFields<'a> {
 }
 
 impl<'a> EventFields<'a> {
-    fn read(bytes: &'a [u8]) -> Result<Self, Unreadable> {
+    fn read(document: &'a RawDocument) -> Result<Self, Unreadable> {
         let mut event = Self::default();
-        for element in view(bytes).ok_or(Unreadable::NoDocument)? {
+        for element in document {
             let (name, value) = element.map_err(|_| Unreadable::NoDocument)?;
             match name.as_str() {
                 "operationType" => event.operation = value.as_str(),
@@ -313,7 +327,19 @@ pub(crate) mod tests {
         }
     }
 
-    fn text(document: &Document, format: Format) -> Vec<u8> {
+    /// What a connector that copies says of the document that an insert left.
+    pub(crate) fn copy(workload: &Workload, op: Operation) -> Document {
+        let id = op.key.id();
+        doc! {
+            "_id": { "_id": id, "copyingData": true },
+            "operationType": "insert",
+            "documentKey": { "_id": id },
+            "fullDocument": workload.document(op.key, op.version),
+            "ns": { "db": &workload.database, "coll": &*workload.collection(op.key) },
+        }
+    }
+
+    pub(crate) fn text(document: &Document, format: Format) -> Vec<u8> {
         let bytes = document.to_vec().expect("encodes");
         match format {
             Format::Bson => bytes,

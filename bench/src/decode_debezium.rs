@@ -10,6 +10,7 @@
 //!                                     updatedFields      "{…}", relaxed JSON
 //!                                     truncatedArrays    [{ field, size }], or null }
 //!              op d                nothing else
+//!              op r, a copy        after: "{…}", and source.snapshot tells its place among the copies
 //! ```
 //!
 //! Documents are compared by [`crate::strict_json`], updates by [`crate::relaxed_json`]. With the same care as the
@@ -34,7 +35,12 @@ use millrace_loadgen::workload::{Key, Kind, Workload};
 use serde_json::{Value, json};
 
 use crate::decode::{Unreadable, observed, view};
+use crate::decode_copy::Told;
 use crate::{relaxed_json, strict_json};
+
+/// What `source.snapshot` says of a copy.
+const SNAPSHOT_PLACES: [&str; 5] =
+    ["first", "first_in_data_collection", "true", "last_in_data_collection", "last"];
 
 /// What the record says about a write of `workload`.
 ///
@@ -42,17 +48,18 @@ use crate::{relaxed_json, strict_json};
 /// When it says nothing about any write.
 pub fn decode(
     workload: &Workload,
+    told: Told,
     key: Option<&[u8]>,
     value: &[u8],
 ) -> Result<Observed, Unreadable> {
     let envelope: Value = serde_json::from_slice(value).map_err(|_| Unreadable::NoDocument)?;
     let part = |name: &str| envelope.get(name).filter(|part| !part.is_null());
     let update = part("updateDescription");
-    let kind = match part("op").and_then(Value::as_str) {
-        Some("c") => Kind::Insert,
-        Some("u") if update.is_some() => Kind::Update,
-        Some("u") => Kind::Replace,
-        Some("d") => Kind::Delete,
+    let kind = match (told, part("op").and_then(Value::as_str)) {
+        (Told::Copies, Some("r")) | (Told::Changes, Some("c")) => Kind::Insert,
+        (Told::Changes, Some("u")) if update.is_some() => Kind::Update,
+        (Told::Changes, Some("u")) => Kind::Replace,
+        (Told::Changes, Some("d")) => Kind::Delete,
         _ => return Err(Unreadable::Operation),
     };
     let about = key.and_then(key_of).ok_or(Unreadable::DocumentKey)?;
@@ -69,7 +76,7 @@ pub fn decode(
         Kind::Delete => (None, after.is_none() && update.is_none()),
     };
     let same_source = part("before").is_none()
-        && part("source").is_some_and(|source| source_is(workload, about, source));
+        && part("source").is_some_and(|source| source_is(workload, told, about, source));
     Ok(observed(about, kind, version, same_content && same_source))
 }
 
@@ -81,12 +88,15 @@ fn key_of(key: &[u8]) -> Option<Key> {
     Key::from_id(id).filter(|_| id.to_string() == text)
 }
 
-/// Whether the event comes from the stream and from the collection that the key belongs to.
-fn source_is(workload: &Workload, about: Key, source: &Value) -> bool {
+/// Whether the event comes from where it should, and from the collection that the key belongs to.
+fn source_is(workload: &Workload, told: Told, about: Key, source: &Value) -> bool {
     let field = |name: &str| source.get(name).and_then(Value::as_str);
     field("db") == Some(&workload.database)
         && field("collection") == Some(&*workload.collection(about))
-        && field("snapshot") == Some("false")
+        && match told {
+            Told::Changes => field("snapshot") == Some("false"),
+            Told::Copies => field("snapshot").is_some_and(|place| SNAPSHOT_PLACES.contains(&place)),
+        }
 }
 
 fn read_document(
@@ -221,7 +231,7 @@ pub(crate) mod tests {
 
     fn content(workload: &Workload, key: &[u8], envelope: &Value) -> Content {
         let value = envelope.to_string().into_bytes();
-        decode(workload, Some(key), &value).expect("readable").content
+        decode(workload, Told::Changes, Some(key), &value).expect("readable").content
     }
 
     fn parsed(workload: &Workload, op: Operation) -> (Vec<u8>, Value) {
@@ -237,7 +247,11 @@ pub(crate) mod tests {
                 let (key, value) = any_record(&workload, op, Format::Debezium);
                 let version = (op.kind != Kind::Delete).then_some(op.version);
                 let expected = observed(op.key, op.kind, version, true);
-                assert_eq!(decode(&workload, Some(&key), &value), Ok(expected), "{op:?}");
+                assert_eq!(
+                    decode(&workload, Told::Changes, Some(&key), &value),
+                    Ok(expected),
+                    "{op:?}"
+                );
             }
         }
     }
@@ -304,7 +318,8 @@ pub(crate) mod tests {
                 let mut spoilt = good.clone();
                 *spoilt.pointer_mut(path).expect("there") =
                     Value::from(String::from_utf8(altered).expect("ASCII"));
-                let seen = decode(&workload, Some(&key), spoilt.to_string().as_bytes());
+                let seen =
+                    decode(&workload, Told::Changes, Some(&key), spoilt.to_string().as_bytes());
                 let unseen = seen.is_ok_and(|seen| seen.content == Content::Matches);
                 assert!(!unseen, "letter {at} of {text}");
             }
@@ -315,8 +330,9 @@ pub(crate) mod tests {
     fn a_kind_is_not_taken_for_another() {
         let workload = workload(300);
         let (key, mut replace) = parsed(&workload, of_kind(&workload, Kind::Replace));
-        let read =
-            |envelope: &Value| decode(&workload, Some(&key), envelope.to_string().as_bytes());
+        let read = |envelope: &Value| {
+            decode(&workload, Told::Changes, Some(&key), envelope.to_string().as_bytes())
+        };
         assert_eq!(read(&replace).expect("readable").kind, Kind::Replace);
         replace["op"] = json!("c");
         assert_eq!(read(&replace).expect("readable").kind, Kind::Insert);
@@ -327,13 +343,32 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_copy_is_taken_where_copies_are_due_and_nowhere_else() {
+        let workload = workload(300);
+        let (key, insert) = parsed(&workload, of_kind(&workload, Kind::Insert));
+        let mut copy = insert.clone();
+        (copy["op"], copy["source"]["snapshot"]) = (json!("r"), json!("last"));
+        let read = |told, envelope: &Value| {
+            let seen = decode(&workload, told, Some(&key), envelope.to_string().as_bytes());
+            seen.map(|seen| seen.content)
+        };
+        assert_eq!(read(Told::Copies, &copy), Ok(Content::Matches));
+        assert_eq!(read(Told::Changes, &copy), Err(Unreadable::Operation));
+        assert_eq!(read(Told::Copies, &insert), Err(Unreadable::Operation));
+        for place in [json!("false"), json!("incremental"), json!(true), Value::Null] {
+            copy["source"]["snapshot"] = place;
+            assert_eq!(read(Told::Copies, &copy), Ok(Content::Differs), "{copy}");
+        }
+    }
+
+    #[test]
     fn a_record_without_a_key_or_under_that_of_another_is_never_what_was_written() {
         let workload = workload(300);
         let op = of_kind(&workload, Kind::Insert);
         let other = workload.schedule().find(|other| other.key != op.key).expect("another key");
         let (_, value) = any_record(&workload, op, Format::Debezium);
         let (key, _) = any_record(&workload, other, Format::Debezium);
-        let seen = decode(&workload, Some(&key), &value).expect("readable");
+        let seen = decode(&workload, Told::Changes, Some(&key), &value).expect("readable");
         assert_eq!((seen.key, seen.content), (other.key, Content::Differs));
         let id = op.key.id();
         for key in [
@@ -343,10 +378,10 @@ pub(crate) mod tests {
             format!("{{\"_id\":\"{id}\"}}"),
             id.to_string(),
         ] {
-            let seen = decode(&workload, Some(key.as_bytes()), &value);
+            let seen = decode(&workload, Told::Changes, Some(key.as_bytes()), &value);
             assert_eq!(seen, Err(Unreadable::DocumentKey), "{key}");
         }
-        assert_eq!(decode(&workload, None, &value), Err(Unreadable::DocumentKey));
+        assert_eq!(decode(&workload, Told::Changes, None, &value), Err(Unreadable::DocumentKey));
     }
 
     #[test]
@@ -355,10 +390,10 @@ pub(crate) mod tests {
         let op = workload.schedule().next().expect("one");
         let (key, value) = any_record(&workload, op, Format::Debezium);
         for end in 0..value.len() {
-            assert!(decode(&workload, Some(&key), &value[..end]).is_err(), "{end}");
+            assert!(decode(&workload, Told::Changes, Some(&key), &value[..end]).is_err(), "{end}");
         }
         for end in 0..key.len() {
-            assert!(decode(&workload, Some(&key[..end]), &value).is_err(), "{end}");
+            assert!(decode(&workload, Told::Changes, Some(&key[..end]), &value).is_err(), "{end}");
         }
     }
 }

@@ -23,7 +23,7 @@ use millrace_results::record::Faults;
 use millrace_testbed::{Facts, Plan, Servers, Testbed};
 use serde::Serialize;
 
-use crate::arm::{Format, Node, NodePlan};
+use crate::arm::{Format, Node, NodePlan, Start};
 use crate::backlog::{Backlog, NodeReading};
 use crate::drain::faults;
 use crate::exhaust::NullReading;
@@ -184,7 +184,7 @@ async fn go_live(
 ) -> Result<(Node, LiveReading)> {
     let topic = topics::fresh_one(&backlog.bootstrap, &topic(LIVE_COLLECTION), 1).await?;
     // No start time: the mode `latest` of the connector, and nothing of the backlog comes again.
-    let plan = NodePlan { start_at: None, ..plan };
+    let plan = NodePlan { start: Start::Now, ..plan };
     let mut node = match testbed.folder().filter(|_| tour.keep) {
         Some(folder) => {
             let folder = folder.join("node");

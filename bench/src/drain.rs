@@ -52,6 +52,9 @@ pub async fn measure(
     let mut plan = backlog.node_plan(binary, format, &prefix)?;
     plan.connector_settings.extend(scenario.connector.clone());
     plan.worker_settings.extend(entry.worker_settings.clone());
+    if scenario.is_encrypted() && !entry.in_the_clear {
+        plan = backlog.encrypt(plan)?;
+    }
     let reading = backlog.drain_node(rival, &plan, false, progress).await?;
     if !reading.report.is_exact() {
         tracing::error!("{entry}: {}", reading.report);

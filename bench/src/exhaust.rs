@@ -1,12 +1,16 @@
-//! The null reader: reads a change stream with exhaust as fast as the server sends it, and does nothing with it.
+//! The null reader: reads a change stream, or a collection, with exhaust as fast as the server sends it, and does
+//! nothing with it.
 //!
 //! ```text
 //! mongod ─► raw_stream ─► counted, dropped
 //! ```
 //!
-//! It is the wall that every other arm is measured against: nothing that reads a change stream can be faster than a
-//! reader that only counts. So it must be shown that the server was the limit and not the reader: the thread of mongod
-//! that serves the cursor has to be busy for at least [`SERVER_BUSY_MIN`] of the window, else the reading is not valid.
+//! It is the wall that every other arm is measured against: nothing that reads the same can be faster than a reader
+//! that only counts. A collection is read over and over until there were so many documents and the window is long
+//! enough to judge: mongod reads documents far faster than it makes change events.
+//!
+//! So it must be shown that the server was the limit and not the reader: the thread of mongod that serves the cursor has
+//! to be busy for at least [`SERVER_BUSY_MIN`] of the window, else the reading is not valid.
 //!
 //! It does not log in: see `raw_stream`.
 
@@ -25,6 +29,15 @@ pub const SERVER_BUSY_MIN: f64 = 0.95;
 /// CPU time is counted in steps of 10 ms: a shorter window judges nothing.
 pub const WINDOW_MIN: Duration = Duration::from_secs(2);
 
+/// What of a collection is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Its changes from a cluster time on.
+    Changes(Timestamp),
+    /// Its documents.
+    Documents,
+}
+
 /// What to read.
 #[derive(Clone, Debug)]
 pub struct NullRead {
@@ -32,11 +45,11 @@ pub struct NullRead {
     pub address: String,
     /// Database of the collection.
     pub database: String,
-    /// The collection to watch; empty for all of the database.
+    /// The collection to read; of changes empty for all of the database.
     pub collection: String,
-    /// Where the stream starts.
-    pub start_at: Timestamp,
-    /// Events to read.
+    /// What of it.
+    pub source: Source,
+    /// Events or documents to read.
     pub events: u64,
     /// Process id of mongod, if it runs on this machine.
     pub server_pid: Option<u32>,
@@ -99,10 +112,10 @@ pub(crate) fn too_short(window: Duration) -> Option<String> {
 /// Reads `plan.events` events. Blocks the thread. `on_progress` gets the number of events read so far.
 pub fn read(plan: &NullRead, mut on_progress: impl FnMut(u64)) -> Result<NullReading> {
     let cpu_before = procfs::own_thread_cpu()?;
-    let mut stream = RawStream::open(&plan.watched(), plan.idle_max)?;
+    let mut stream = plan.open()?;
     let mut tally = Tally::default();
     tally.note(&stream, plan)?;
-    while tally.events < plan.events {
+    while !tally.is_enough(plan) {
         stream
             .advance()
             .with_context(|| format!("the stream failed after {} events", tally.events))?;
@@ -124,7 +137,7 @@ pub fn read(plan: &NullRead, mut on_progress: impl FnMut(u64)) -> Result<NullRea
 
 /// Keys and values of the first `plan.events` events, as the records of an arm that writes raw BSON have them. Blocks.
 pub(crate) fn sample(plan: &NullRead) -> Result<Vec<Pair>> {
-    let mut stream = RawStream::open(&plan.watched(), plan.idle_max)?;
+    let mut stream = plan.open()?;
     let (mut pairs, mut news) = (Vec::new(), Instant::now());
     loop {
         for event in stream.batch()?.events() {
@@ -141,12 +154,14 @@ pub(crate) fn sample(plan: &NullRead) -> Result<Vec<Pair>> {
 }
 
 impl NullRead {
-    fn watched(&self) -> Watched<'_> {
-        Watched {
-            address: &self.address,
-            database: &self.database,
-            collection: &self.collection,
-            start_at: self.start_at,
+    fn open(&self) -> Result<RawStream> {
+        let (address, database, collection) = (&*self.address, &*self.database, &*self.collection);
+        match self.source {
+            Source::Changes(start_at) => {
+                let watched = Watched { address, database, collection, start_at };
+                RawStream::open(&watched, self.idle_max)
+            }
+            Source::Documents => RawStream::scan(address, database, collection, self.idle_max),
         }
     }
 }
@@ -174,6 +189,16 @@ impl Default for Tally {
 }
 
 impl Tally {
+    fn is_enough(&self, plan: &NullRead) -> bool {
+        let window = self.first.as_ref().map(|first| self.last_news.duration_since(first.at));
+        let is_long = || window.is_some_and(|window| WINDOW_MIN < window);
+        plan.events <= self.events
+            && match plan.source {
+                Source::Changes(_) => true,
+                Source::Documents => is_long(),
+            }
+    }
+
     /// Counts the events of the last reply.
     fn note(&mut self, stream: &RawStream, plan: &NullRead) -> Result<()> {
         self.bytes += stream.reply_bytes() as u64;

@@ -24,7 +24,7 @@ use millrace_results::record::RoundRecord;
 use millrace_testbed::Testbed;
 use serde_json::{Value, json};
 
-use crate::arm::NodePlan;
+use crate::arm::{NodePlan, Start};
 use crate::backlog::CONNECTOR;
 use crate::counters;
 use crate::drain::faults;
@@ -73,12 +73,13 @@ impl Follow {
             name: CONNECTOR.to_owned(),
             mongodb_uri: mongodb.uri(),
             bootstrap: kafka.bootstrap(),
+            trust: None,
             database: workload.database.clone(),
             collection: collection(&workload)?,
             further_collections: Vec::new(),
             topic_prefix: format!("millrace_r{round}"),
             format,
-            start_at: Some(next_operation_time(&client).await?),
+            start: Start::At(next_operation_time(&client).await?),
             worker_settings: entry.worker_settings.clone(),
             connector_settings: scenario.connector.clone().into_iter().collect(),
             cpus: Vec::new(),

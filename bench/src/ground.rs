@@ -1,7 +1,7 @@
 //! What the arms of a run meet: a backlog, several of them, or a load; and how one arm is measured on it.
 //!
 //! ```text
-//! Backlog      drain::measure                       one record
+//! Backlog      drain::measure                       one record; a snapshot too, whose arms copy what it left
 //! Connectors   drain::measure, rung by rung         a record for each number of connectors
 //! Live         follow::measure                      a record for each recorded phase of the load
 //! Ladder       follow::measure, rate by rate        a record for each rate
@@ -73,12 +73,13 @@ impl Ground {
                 let alone = alone.await?.count_system_calls(scenario.count_system_calls);
                 Self::Alone(Box::new(alone))
             }
-            Measure::Backlog => {
+            measure @ (Measure::Backlog | Measure::Snapshot) => {
                 let workload = scenario.backlog()?.workload;
                 let backlog = Backlog::write(testbed, workload, progress).await?;
                 let (events, written) = (backlog.written.operations, backlog.written.elapsed);
                 tracing::info!(events, seconds = written.as_secs_f64(), "backlog loaded");
                 let backlog = backlog.count_system_calls(scenario.count_system_calls);
+                let backlog = if measure == Measure::Snapshot { backlog.copied() } else { backlog };
                 Self::Backlog(Box::new(backlog.stop(stop.clone())))
             }
         })

@@ -17,7 +17,7 @@
 //!   │       ├ rival       what it is compared with, debezium too; straight_line and null_path are its own_process
 //!   │       ├ open_streams asks mongod whether somebody's stream is open
 //!   │       ├ consumer    reads a topic with another client than the node's
-//!   │       ├ check       topic against ledger, by decode, decode_debezium, strict_json and relaxed_json;
+//!   │       ├ check       topic against ledger, by decode, decode_copy, decode_debezium, strict_json and relaxed_json;
 //!   │       │             content: in full or by digest
 //!   │       └ kafka_admin, usage, procfs
 //!   └ scenario   the files of bench/scenarios
@@ -39,6 +39,7 @@ pub mod content;
 pub mod counters;
 pub mod debezium;
 pub mod decode;
+pub mod decode_copy;
 pub mod decode_debezium;
 pub mod demo;
 pub mod drain;

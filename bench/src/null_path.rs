@@ -80,11 +80,12 @@ async fn hosts(uri: &str) -> Result<Vec<String>> {
 }
 
 fn open(hosts: &[String], options: &Options) -> Result<(RawStream, Lane)> {
-    let Options { database, collection, start_at, .. } = options;
+    let Options { database, collection, .. } = options;
+    let start_at = options.start_at.context("the null path copies nothing: give --start-at")?;
     let lane = Lane::open(&options.bootstrap, &options.topic)?;
     let mut failed = anyhow!("the address names no host");
     for address in hosts {
-        let watched = Watched { address, database, collection, start_at: *start_at };
+        let watched = Watched { address, database, collection, start_at };
         match RawStream::open(&watched, SILENCE_MAX) {
             Ok(stream) => return Ok((stream, lane)),
             Err(error) => failed = error,

@@ -1,7 +1,8 @@
 //! A hidden command of this very binary: started, watched and stopped as a process of its own.
 //!
 //! ```text
-//! an arm      millrace bench <command> --uri … --bootstrap … --database … --collection … --topic … --start-at …
+//! an arm      millrace bench <command> --uri … --bootstrap … --database … --collection … --topic …
+//!                                      --start-at … | --copy
 //! a server    millrace bench replay | acknowledge …
 //!     log: its line that says it runs, a server's with its address
 //!     SIGTERM ──► exit code 0   (anything else fails the arm)
@@ -15,7 +16,7 @@ use bson::Timestamp;
 use millrace_testbed::{Lifetime, Limits, Process};
 use tempfile::TempDir;
 
-use crate::arm::NodePlan;
+use crate::arm::{NodePlan, Start};
 
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,13 +36,17 @@ pub struct OwnProcess {
 impl OwnProcess {
     /// Starts `millrace bench <command>` for what `plan` describes and waits until its log says `running`.
     pub(crate) async fn start(command: &str, running: &str, plan: &NodePlan) -> Result<Self> {
-        let Timestamp { time, increment } =
-            plan.start_at.with_context(|| format!("{command} starts at a cluster time"))?;
         let mut line = Command::new(&plan.binary);
         line.args(["bench", command, "--uri", &plan.mongodb_uri]);
         line.args(["--bootstrap", &plan.bootstrap, "--database", &plan.database]);
         line.args(["--collection", &plan.collection, "--topic", &plan.topic(&plan.collection)]);
-        line.args(["--start-at", &format!("{time},{increment}")]);
+        match plan.start {
+            Start::At(Timestamp { time, increment }) => {
+                line.args(["--start-at", &format!("{time},{increment}")])
+            }
+            Start::Copy => line.arg("--copy"),
+            Start::Now => bail!("{command} starts at a cluster time, or with a copy"),
+        };
         Self::run(command, running, line, &Limits::default()).await
     }
 

@@ -1,10 +1,10 @@
-//! A change stream read with exhaust, taken apart no further than its events: for arms that must not cost anything.
+//! A cursor read with exhaust, taken apart no further than its events or documents: for arms that must cost nothing.
 //!
 //! ```text
 //! reader                                   mongod
 //!   hello                          ──►
 //!                                  ◄──     setName, isWritablePrimary
-//!   aggregate [$changeStream]      ──►
+//!   aggregate [$changeStream]      ──►          or find, of which each document is taken
 //!                                  ◄──     cursor { firstBatch [ … ], id }
 //!   getMore, flag exhaustAllowed   ──►
 //!                                  ◄──     cursor { nextBatch [ … ] }, flag moreToCome
@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Its framing is its own, so that it shares no mistake with the node. It only knows the types that stand outside of
-//! documents in replies and events. No authentication and no TLS: the scenarios that use it start their servers
-//! without. Blocking.
+//! documents in replies and events. No authentication and no TLS: the scenarios that use it start servers that take
+//! plain connections. Blocking.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -39,6 +39,10 @@ const REPLY_BYTES_MAX: usize = 64 << 20;
 /// How long the server waits for news before it sends an empty reply, ms.
 const AWAIT_MS: i32 = 1_000;
 
+/// Documents in a reply of a scan: a megabyte or so, which the sockets hold, so that mongod makes the next reply while
+/// this one is read. In replies of 16 MB, which it sends unless told otherwise, it sleeps an eighth of the time.
+const SCAN_REPLY_DOCUMENTS: i32 = 1_000;
+
 /// What to watch.
 #[derive(Clone, Debug)]
 pub(crate) struct Watched<'a> {
@@ -50,11 +54,13 @@ pub(crate) struct Watched<'a> {
     pub(crate) start_at: Timestamp,
 }
 
-/// An open stream and its last reply.
+/// An open cursor and its last reply.
 #[derive(Debug)]
 pub(crate) struct RawStream {
     connection: Connection,
     get_more: Document,
+    /// The command that opens it again when it is at its end, of a scan.
+    again: Option<Document>,
     /// Whether the server goes on by itself.
     asked: bool,
 }
@@ -64,11 +70,7 @@ impl RawStream {
     /// the server sends an empty reply every second.
     pub(crate) fn open(watched: &Watched<'_>, idle_max: Duration) -> Result<Self> {
         let Watched { address, database, collection, start_at } = watched;
-        let mut connection = Connection::open(address, idle_max)?;
-        let hello = connection.command(&doc! { "hello": 1, "$db": "admin" })?;
-        ensure!(hello.contains_key("setName"), "mongod is not a member of a replica set");
-        let is_primary = hello.get_bool("isWritablePrimary").unwrap_or(false);
-        ensure!(is_primary, "mongod at {address} is not the primary");
+        let mut connection = Connection::to_primary(address, idle_max)?;
         let stage = doc! { "$changeStream": { "startAtOperationTime": start_at } };
         // Who watches a database names no collection, and the cursor has one of its own (the change streams' spec).
         let (aggregate, collection) = match *collection {
@@ -81,7 +83,23 @@ impl RawStream {
         let cursor_id = Batch::parse(connection.reply())?.cursor_id;
         let get_more = doc! { "getMore": cursor_id, "collection": collection, "maxTimeMS": AWAIT_MS,
         "$db": database };
-        Ok(Self { connection, get_more, asked: false })
+        Ok(Self { connection, get_more, again: None, asked: false })
+    }
+
+    /// Opens a scan of a collection, in the order in which its documents lie there. It has no end: behind the last
+    /// document it begins again with the first.
+    pub(crate) fn scan(
+        address: &str,
+        database: &str,
+        collection: &str,
+        idle_max: Duration,
+    ) -> Result<Self> {
+        let mut connection = Connection::to_primary(address, idle_max)?;
+        let find = doc! { "find": collection, "$db": database };
+        connection.command(&find)?;
+        let get_more = doc! { "getMore": 0_i64, "collection": collection,
+        "batchSize": SCAN_REPLY_DOCUMENTS, "$db": database };
+        Ok(Self { connection, get_more, again: Some(find), asked: false })
     }
 
     /// The last reply.
@@ -91,11 +109,17 @@ impl RawStream {
 
     /// Waits for the next reply.
     pub(crate) fn advance(&mut self) -> Result<()> {
+        let cursor_id = self.batch()?.cursor_id;
+        if let (0, Some(find)) = (cursor_id, &self.again) {
+            self.asked = false;
+            return self.connection.command(find).map(drop);
+        }
+        ensure!(cursor_id != 0, "mongod closed the stream");
         if !self.asked {
+            self.get_more.insert("getMore", cursor_id);
             self.connection.send(&self.get_more, FLAG_EXHAUST_ALLOWED)?;
         }
         self.asked = self.connection.receive()? & FLAG_MORE_TO_COME != 0;
-        ensure!(self.batch()?.cursor_id != 0, "mongod closed the stream");
         Ok(())
     }
 
@@ -141,6 +165,15 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(timeout.max(Duration::from_millis(AWAIT_MS as u64 * 5))))?;
         Ok(Self { stream, request_id: 0, message: Vec::new(), document_end: BEFORE_DOCUMENT_BYTES })
+    }
+
+    fn to_primary(address: &str, timeout: Duration) -> Result<Self> {
+        let mut connection = Self::open(address, timeout)?;
+        let hello = connection.command(&doc! { "hello": 1, "$db": "admin" })?;
+        ensure!(hello.contains_key("setName"), "mongod is not a member of a replica set");
+        let is_primary = hello.get_bool("isWritablePrimary").unwrap_or(false);
+        ensure!(is_primary, "mongod at {address} is not the primary");
+        Ok(connection)
     }
 
     fn command(&mut self, command: &Document) -> Result<Document> {

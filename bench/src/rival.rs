@@ -147,6 +147,10 @@ async fn start_connector(rival: Rival, plan: &NodePlan) -> Result<Contender> {
         .heap_mb(CONNECT_HEAP_MB)
         .property("key.converter", converter)
         .property("value.converter", converter);
+    let worker = plan
+        .worker_security()
+        .iter()
+        .fold(worker, |worker, (name, value)| worker.property(name, value));
     let worker = ConnectWorker::start(&worker).await.context("could not start Kafka Connect")?;
     for (connector, mut config) in plan.connectors() {
         for (name, value) in rival.settings() {

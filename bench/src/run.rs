@@ -134,7 +134,7 @@ pub async fn run(run: &Run, progress: Progress) -> Result<RunRecord> {
 
 /// The arms that take part, and the records of those that cannot.
 fn split(scenario: &Scenario) -> (Vec<Entry>, Vec<ArmRecord>) {
-    let lacks = |entry: &Entry| scenario.needs.iter().find_map(|&feature| entry.arm.lacks(feature));
+    let lacks = |entry: &Entry| scenario.needs.iter().find_map(|&feature| entry.lacks(feature));
     let (able, unable): (Vec<Entry>, Vec<Entry>) =
         scenario.arms.iter().cloned().partition(|entry| lacks(entry).is_none());
     let unsupported = unable.into_iter().map(|entry| {
@@ -146,7 +146,9 @@ fn split(scenario: &Scenario) -> (Vec<Entry>, Vec<ArmRecord>) {
 /// What the generator can do by itself; refuses a load above it.
 async fn ceiling(scenario: &Scenario) -> Result<Option<Ceiling>> {
     let course = match scenario.measure() {
-        Measure::Backlog | Measure::Connectors | Measure::Alone(_) => return Ok(None),
+        Measure::Backlog | Measure::Snapshot | Measure::Connectors | Measure::Alone(_) => {
+            return Ok(None);
+        }
         Measure::Live => scenario.course()?,
         Measure::Ladder(ladder) => scenario.course_at(ladder.to_per_s, ladder.lasts_s)?,
     };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! aggregate [{ $changeStream }].batch() ──► each event, raw ──► ThreadedProducer (idempotent, 20 ms linger)
+//! aggregate [{ $replaceRoot }].batch()  ──► a copy: mongod makes an event of each document, as for the connector
 //! ```
 //!
 //! It is the fairest rival of the node: native, no JVM, both libraries at their best (raw batches without decoding, a
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use bson::{RawDocumentBuf, Timestamp, doc};
+use anyhow::{Context, Result, bail, ensure};
+use bson::{Document, RawDocumentBuf, Timestamp, doc};
 use clap::Args;
 use futures_util::StreamExt;
 use mongodb::Client;
@@ -50,8 +51,11 @@ pub struct Options {
     #[arg(long)]
     pub topic: String,
     /// Where the stream starts: seconds and increment of a cluster time, with a comma
-    #[arg(long, value_parser = parse_timestamp)]
-    pub start_at: Timestamp,
+    #[arg(long, value_parser = parse_timestamp, required_unless_present = "copy")]
+    pub start_at: Option<Timestamp>,
+    /// Copy what is in the collection, and no changes
+    #[arg(long, conflicts_with = "start_at")]
+    pub copy: bool,
 }
 
 fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
@@ -86,9 +90,11 @@ pub async fn run(options: &Options) -> Result<()> {
     let client = Client::with_uri_str(&options.uri).await.context("could not read the address")?;
     let collection =
         client.database(&options.database).collection::<RawDocumentBuf>(&options.collection);
-    let stage = doc! { "$changeStream": { "startAtOperationTime": options.start_at } };
-    let mut batches =
-        collection.aggregate([stage]).batch().await.context("could not open the change stream")?;
+    let mut batches = collection
+        .aggregate([stage(options)])
+        .batch()
+        .await
+        .context("could not open the cursor")?;
     let deliveries = Deliveries::default();
     let producer: ThreadedProducer<Deliveries> = ClientConfig::new()
         .set("bootstrap.servers", &options.bootstrap)
@@ -105,7 +111,11 @@ pub async fn run(options: &Options) -> Result<()> {
     loop {
         let batch = tokio::select! {
             () = &mut stop => break,
-            batch = batches.next() => batch.context("the change stream has ended")??,
+            batch = batches.next() => match batch {
+                Some(batch) => batch?,
+                None if options.copy => break stop.await,
+                None => bail!("the change stream has ended"),
+            },
         };
         for event in batch.doc_slices()? {
             let event = event?.as_document().context("an event is no document")?;
@@ -122,6 +132,22 @@ pub async fn run(options: &Options) -> Result<()> {
     }
     let flushed = tokio::task::spawn_blocking(move || producer.flush(FLUSH_TIMEOUT)).await?;
     flushed.context("not all records were acknowledged")
+}
+
+/// What asks for events: changes, or documents in the shape of the MongoDB connector's copies.
+fn stage(options: &Options) -> Document {
+    let Options { database, collection, start_at, .. } = options;
+    if let Some(start_at) = start_at {
+        return doc! { "$changeStream": { "startAtOperationTime": start_at } };
+    }
+    let event = doc! {
+        "_id": { "_id": "$_id", "copyingData": true },
+        "operationType": "insert",
+        "documentKey": { "_id": "$_id" },
+        "fullDocument": "$$ROOT",
+        "ns": { "db": { "$literal": database }, "coll": { "$literal": collection } },
+    };
+    doc! { "$replaceRoot": { "newRoot": event } }
 }
 
 async fn send(

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bson::{Document, doc};
-use millrace_bench::arm::{Format, NodePlan, own_binary};
+use millrace_bench::arm::{Format, NodePlan, Start, own_binary};
 use millrace_bench::backlog::{Backlog, STALLED_MAX};
 use millrace_bench::check;
 use millrace_bench::open_streams::OpenStreams;
@@ -71,12 +71,13 @@ async fn follow(testbed: &Testbed) -> Result<()> {
         name: "live".into(),
         mongodb_uri: mongodb.uri(),
         bootstrap: bootstrap.clone(),
+        trust: None,
         database: workload.database.clone(),
         collection: "events".into(),
         further_collections: Vec::new(),
         topic_prefix: "dbz".into(),
         format: Format::Debezium,
-        start_at: None,
+        start: Start::Now,
         worker_settings: Vec::new(),
         connector_settings: Vec::new(),
         cpus: Vec::new(),

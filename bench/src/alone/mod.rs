@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
-use crate::arm::{Format, Node, NodePlan};
+use crate::arm::{Format, Node, NodePlan, Start};
 use crate::backlog::{CONNECTOR, STALLED_MAX};
 use crate::exhaust;
 use crate::own_process::OwnProcess;
@@ -195,12 +195,13 @@ impl Alone {
             name: CONNECTOR.to_owned(),
             mongodb_uri: format!("mongodb://{replay}/?replicaSet={set}"),
             bootstrap: stage.broker.address().to_owned(),
+            trust: None,
             database: self.workload.database.clone(),
             collection: only_collection(&self.workload)?,
             further_collections: Vec::new(),
             topic_prefix: String::new(),
             format,
-            start_at: None,
+            start: Start::Now,
             worker_settings: Vec::new(),
             connector_settings: Vec::new(),
             cpus: self.cpus.node.clone(),

@@ -9,6 +9,8 @@
 //! [servers]               cache, oplog and heap (else a server would take what the machine has), members, brokers
 //!
 //! nothing more            a backlog of load.operations is written, then every arm drains it
+//! needs = ["snapshot"]    as many documents are inserted into one collection, then every arm copies it
+//! needs = ["tls"]         arms connect encrypted to both servers, but for bounds and for "connector-tuned+in-the-clear"
 //! [[step]]                per_s, lasts_s: the load comes at these rates, one after the other
 //! [load.profile], lasts_s the load follows a profile
 //! [[fault]]               at_s, until_s, and what goes wrong: beside steps or a profile
@@ -28,15 +30,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use millrace_loadgen::settings::{Load, LoadSettings};
+use millrace_loadgen::workload::Workload;
 use millrace_testbed::faults::Fault;
-use millrace_testbed::{KafkaPlan, MongodbPlan, Plan};
+use millrace_testbed::{KafkaPlan, MongodbPlan, Plan, Tls};
 use serde::{Deserialize, Serialize};
 
 pub use arm::{Arm, Feature};
 pub use course::{Course, Phase};
 pub use entry::Entry;
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 16] = [
     include_str!("../../scenarios/drain.toml"),
     include_str!("../../scenarios/latency.toml"),
     include_str!("../../scenarios/ladder.toml"),
@@ -48,6 +51,8 @@ const FILES: [&str; 14] = [
     include_str!("../../scenarios/many-collections.toml"),
     include_str!("../../scenarios/connectors.toml"),
     include_str!("../../scenarios/compression.toml"),
+    include_str!("../../scenarios/snapshot.toml"),
+    include_str!("../../scenarios/tls.toml"),
     include_str!("../../scenarios/node-alone.toml"),
     include_str!("../../scenarios/io-drivers.toml"),
     include_str!("../../scenarios/aa.toml"),
@@ -161,6 +166,8 @@ pub struct Replay {
 pub enum Measure {
     /// A backlog is drained.
     Backlog,
+    /// A collection is copied.
+    Snapshot,
     /// Backlogs are drained by more and more connectors.
     Connectors,
     /// A load at intended times is followed.
@@ -240,6 +247,12 @@ impl Scenario {
             "it has more than one of step, load.profile, ladder, connectors and replay"
         );
         ensure!(
+            !self.needs.contains(&Feature::Snapshot) || self.measure() == Measure::Snapshot,
+            "a snapshot is of what lies there when the arms start: leave out step, load.profile, ladder, connectors and \
+             replay"
+        );
+        self.check_encryption()?;
+        ensure!(
             self.lasts_s.is_some() == self.load.profile.is_some(),
             "load.profile and lasts_s belong together"
         );
@@ -256,6 +269,7 @@ impl Scenario {
                 );
                 self.backlog().map(drop)
             }
+            Measure::Snapshot => self.check_snapshot(),
             Measure::Connectors => {
                 ensure!(
                     self.faults.is_empty()
@@ -290,6 +304,35 @@ impl Scenario {
         }
     }
 
+    fn check_encryption(&self) -> Result<()> {
+        if !self.is_encrypted() {
+            let idle = self.arms.iter().find(|entry| entry.in_the_clear);
+            return idle.map_or(Ok(()), |entry| {
+                bail!("{entry} is in the clear anyway: give needs = [\"tls\"]")
+            });
+        }
+        match self.measure() {
+            Measure::Backlog | Measure::Snapshot | Measure::Connectors => Ok(()),
+            Measure::Live | Measure::Ladder(_) | Measure::Alone(_) => {
+                bail!(
+                    "arms encrypt only where a backlog is drained or copied: leave out \"tls\" of needs, or step, \
+                       load.profile, ladder and replay"
+                )
+            }
+        }
+    }
+
+    fn check_snapshot(&self) -> Result<()> {
+        ensure!(self.faults.is_empty(), "nothing goes wrong in a snapshot: leave out fault");
+        let Workload { mix, collections, .. } = self.backlog()?.workload;
+        ensure!(
+            mix.update == 0 && mix.replace == 0 && mix.delete == 0 && collections.count() == 1,
+            "a snapshot is of documents that were only inserted, into one collection: give load.mix inserts alone and \
+             load.collections = 1"
+        );
+        Ok(())
+    }
+
     fn check_replay(&self, Replay { events }: Replay) -> Result<()> {
         ensure!(
             self.faults.is_empty() && self.needs.is_empty(),
@@ -304,16 +347,20 @@ impl Scenario {
         self.backlog().map(drop)
     }
 
+    /// Whether arms connect encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.needs.contains(&Feature::Tls)
+    }
+
     /// How it measures.
     pub fn measure(&self) -> Measure {
         match (self.ladder, self.replay) {
             (Some(ladder), _) => Measure::Ladder(ladder),
             (None, Some(replay)) => Measure::Alone(replay),
             (None, None) if !self.connectors.is_empty() => Measure::Connectors,
-            (None, None) if self.steps.is_empty() && self.load.profile.is_none() => {
-                Measure::Backlog
-            }
-            (None, None) => Measure::Live,
+            (None, None) if !self.steps.is_empty() || self.load.profile.is_some() => Measure::Live,
+            (None, None) if self.needs.contains(&Feature::Snapshot) => Measure::Snapshot,
+            (None, None) => Measure::Backlog,
         }
     }
 
@@ -321,6 +368,7 @@ impl Scenario {
     pub fn size(&self) -> String {
         match self.measure() {
             Measure::Backlog => format!("{} events", self.load.operations.unwrap_or_default()),
+            Measure::Snapshot => format!("{} documents", self.load.operations.unwrap_or_default()),
             Measure::Alone(Replay { events }) => format!("{events} events, replayed"),
             Measure::Connectors => {
                 let counts: Vec<_> = self.connectors.iter().map(u32::to_string).collect();
@@ -378,7 +426,9 @@ impl Scenario {
     pub fn resize(&mut self, events: Option<u64>, seconds: Option<f64>) -> Result<()> {
         if let Some(events) = events {
             match self.measure() {
-                Measure::Backlog | Measure::Connectors => self.load.operations = Some(events),
+                Measure::Backlog | Measure::Snapshot | Measure::Connectors => {
+                    self.load.operations = Some(events)
+                }
                 Measure::Alone(_) => self.replay = Some(Replay { events }),
                 Measure::Live | Measure::Ladder(_) => {
                     bail!("the events of {} follow from its rates: give --seconds", self.name)
@@ -413,6 +463,10 @@ impl Scenario {
             MongodbPlan::default().cache_gb(cache_gb).oplog_mb(oplog_mb).members(members);
         let Some(heap_mb) = heap_mb else { return Plan::only_mongodb(mongodb) };
         let mut kafka = KafkaPlan::default().heap_mb(heap_mb).brokers(brokers);
+        if self.is_encrypted() {
+            // The rig's own clients stay in the clear.
+            (mongodb, kafka) = (mongodb.tls(Tls::Offered), kafka.tls(Tls::Offered));
+        }
         if proxied {
             (mongodb, kafka) = (mongodb.proxied(), kafka.proxied());
         }
@@ -421,75 +475,4 @@ impl Scenario {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_scenario_can_be_run_and_asks_a_question() {
-        for scenario in Scenario::all().expect("well-formed") {
-            assert!(scenario.question.ends_with('?'), "{}", scenario.question);
-            let kept = serde_json::to_value(&scenario).expect("serializes");
-            let again: Scenario = serde_json::from_value(kept.clone()).expect("is read back");
-            assert_eq!(serde_json::to_value(&again).expect("serializes"), kept);
-        }
-    }
-
-    #[test]
-    fn a_setting_that_no_scenario_has_is_refused() {
-        let refused = |file: &str| format!("{:#}", Scenario::parse(file).expect_err("refused"));
-        let file = FILES[0].replace("\nrounds = 5", "\nrounds = 5\nround = 5");
-        assert!(refused(&file).contains("round"));
-        assert!(refused("name = \"x\"").contains("question"));
-        let file = format!("{}\n[[fault]]\nat_s = 1\nfault = \"election\"", FILES[0]);
-        assert!(refused(&file).contains("a backlog has no fault"), "{}", refused(&file));
-    }
-
-    #[test]
-    fn a_replay_is_taken_by_the_node_from_one_collection_and_has_no_broker() {
-        let all = Scenario::all().expect("well-formed");
-        let alone = all.into_iter().find(|scenario| scenario.name == "node-alone").expect("there");
-        assert!(alone.plan().kafka.is_none() && alone.plan().mongodb.is_some());
-        let refused = |change: fn(&mut Scenario)| {
-            let mut changed = alone.clone();
-            change(&mut changed);
-            format!("{:#}", changed.check().expect_err("refused"))
-        };
-        assert!(
-            refused(|one| one.arms.push(Arm::NullReader.into())).contains("not by null-reader")
-        );
-        assert!(refused(|one| one.load.collections = 2).contains("load.collections = 1"));
-        assert!(refused(|one| one.servers.heap_mb = Some(1)).contains("has none"));
-        assert!(refused(|one| one.replay = None).contains("servers.heap_mb"));
-        let mut resized = alone.clone();
-        resized.resize(Some(7_000), None).expect("events");
-        assert_eq!(resized.measure(), Measure::Alone(Replay { events: 7_000 }));
-        assert_eq!(resized.load.operations, alone.load.operations, "what is captured stays");
-    }
-
-    #[test]
-    fn a_fault_after_the_load_is_refused() {
-        let failover = Scenario::all().expect("well-formed");
-        let mut failover =
-            failover.into_iter().find(|scenario| scenario.name == "failover").expect("there");
-        assert!(!failover.faults.is_empty());
-        let refused = failover.resize(None, Some(2.0)).expect_err("too short");
-        assert!(refused.to_string().contains("not within"), "{refused:#}");
-    }
-
-    #[test]
-    fn a_backlog_is_resized_in_events_and_a_load_in_seconds() {
-        let [mut drain, mut latency] =
-            [FILES[0], FILES[1]].map(|file| Scenario::parse(file).expect("well-formed"));
-        drain.resize(Some(5_000), None).expect("events");
-        assert_eq!(drain.backlog().expect("a load").workload.operations, 5_000);
-        assert!(drain.resize(None, Some(3.0)).is_err());
-        assert!(latency.resize(Some(5_000), None).is_err());
-        latency.set_rates(&[50.0, 100.0]).expect("rates");
-        latency.resize(None, Some(3.0)).expect("seconds");
-        let phases = latency.course().expect("a course").phases().to_vec();
-        let recorded = phases.iter().filter(|phase| phase.is_recorded);
-        let rates: Vec<_> =
-            recorded.map(|phase| (phase.offered_per_s, phase.lasts.as_secs())).collect();
-        assert_eq!(rates, [(50.0, 3), (100.0, 3)]);
-    }
-}
+mod tests;
