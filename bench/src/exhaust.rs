@@ -9,8 +9,8 @@
 //! that only counts. A collection is read over and over until there were so many documents and the window is long
 //! enough to judge: mongod reads documents far faster than it makes change events.
 //!
-//! So it must be shown that the server was the limit and not the reader: the thread of mongod that serves the cursor has
-//! to be busy for at least [`SERVER_BUSY_MIN`] of the window, else the reading is not valid.
+//! So it must be shown that the server was the limit and not the reader: the thread of mongod that serves the cursor
+//! has to be busy for at least [`SERVER_BUSY_MIN`] of the window, else the reading is not valid.
 //!
 //! It does not log in: see `raw_stream`.
 
