@@ -159,7 +159,7 @@ fn an_expression_has_the_verdict_of_java_or_is_refused_as_unsupported() {
         };
         match ours {
             _ if ours != verdict => {
-                wrong.push(format!("{java} over {text:?}: {ours}, not {verdict}"))
+                wrong.push(format!("{java} over {text:?}: {ours}, not {verdict}"));
             }
             "refused" => refused += 1,
             _ => equal += 1,
