@@ -1,4 +1,5 @@
-//! Counts the allocations of a thread, for tests that promise none. `unsafe`: an allocator cannot be written without.
+//! Counts the allocations of a thread, for tests that promise none; those of `node` use this very file. `unsafe`: an
+//! allocator cannot be written without.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -12,11 +13,16 @@ thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
+/// How often this thread has asked for memory since it began.
+pub(crate) fn taken() -> u64 {
+    COUNT.get()
+}
+
 /// What `work` returns, and how often it asked for memory or for more of it. Other threads do not count.
 pub(crate) fn count<T>(work: impl FnOnce() -> T) -> (T, u64) {
-    let before = COUNT.get();
+    let before = taken();
     let result = work();
-    (result, COUNT.get() - before)
+    (result, taken() - before)
 }
 
 fn note() {

@@ -111,6 +111,10 @@ pub struct PipelineStats {
     pub retries: u64,
     /// Changes that went to the dead-letter topic.
     pub dead_letters: u64,
+    /// Reads that brought bytes, of both peers.
+    pub reads: u64,
+    /// Produce requests, those sent again included.
+    pub requests: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +149,7 @@ pub struct Pipeline {
     start_is_kept: bool,
     /// Events taken when the last mark was set.
     marked_event: u64,
+    reads: u64,
     rest: Rest,
     said: VecDeque<Output>,
 }
@@ -172,6 +177,7 @@ impl Pipeline {
             phase: Phase::Opening { opened: false },
             start_is_kept,
             marked_event: 0,
+            reads: 0,
             rest: Rest::Busy,
             said: VecDeque::new(),
         }
@@ -329,6 +335,7 @@ impl Pipeline {
         count: usize,
         now: Instant,
     ) -> Result<(), PipelineError> {
+        self.reads += u64::from(count != 0);
         if let Some(inbox) = self.source.inbox(link) {
             inbox.give_back(space, count);
         } else if let Some(inbox) = self.outbound.client.inbox(link) {
@@ -385,6 +392,8 @@ impl Pipeline {
             acknowledged_bytes: client.bytes,
             retries: client.retries,
             dead_letters: self.outbound.dead_letter_count(),
+            reads: self.reads,
+            requests: client.requests,
         }
     }
 

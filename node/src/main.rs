@@ -10,6 +10,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+#[cfg(test)]
+#[path = "../../core/src/allocations.rs"]
+mod allocations;
 mod config;
 mod offsets;
 mod standalone;

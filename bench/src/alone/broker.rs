@@ -85,26 +85,26 @@ fn write_status(path: &Path, counts: &Counts) -> Result<()> {
 }
 
 #[derive(Debug)]
-struct Broker {
+pub(crate) struct Broker {
     listener: TcpListener,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     tally: Mutex<Tally>,
 }
 
 impl Broker {
-    fn new(samples: Samples) -> Result<Self> {
+    pub(crate) fn new(samples: Samples) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let listener = listener.context("could not bind the acknowledging broker")?;
         let address = listener.local_addr()?;
         Ok(Self { listener, address, tally: Mutex::new(Tally::new(samples)) })
     }
 
-    fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.tally.lock().counts().clone()
     }
 
     /// Serves each connection on a thread of its own. What goes wrong on any of them comes out of the channel.
-    fn start(self: Arc<Self>) -> Result<mpsc::UnboundedReceiver<anyhow::Error>> {
+    pub(crate) fn start(self: Arc<Self>) -> Result<mpsc::UnboundedReceiver<anyhow::Error>> {
         let (failed, failures) = mpsc::unbounded_channel();
         thread::Builder::new().name("accept".to_owned()).spawn(move || {
             for stream in self.listener.incoming() {

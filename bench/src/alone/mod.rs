@@ -14,9 +14,12 @@
 //!
 //! The window is the broker's: from the first batch to the last. What is checked is less than in `drain`, where every
 //! record is read back: here count and sequences of all, and the contents of a sample. See `judge`.
+//!
+//! A test that looks inside of the node has both servers on threads of its own process: `in_process`.
 
 mod answers;
 pub mod broker;
+pub mod in_process;
 pub mod judge;
 pub mod replay;
 pub mod tally;

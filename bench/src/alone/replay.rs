@@ -75,16 +75,16 @@ pub async fn run(options: &Options) -> Result<()> {
 }
 
 #[derive(Debug)]
-struct Server {
+pub(crate) struct Server {
     listener: TcpListener,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     tape: Tape,
     replies: u64,
     was_opened: AtomicBool,
 }
 
 impl Server {
-    fn new(tape: Tape, events: u64) -> Result<Self> {
+    pub(crate) fn new(tape: Tape, events: u64) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let listener = listener.context("could not bind the replay server")?;
         let address = listener.local_addr()?;
@@ -93,7 +93,7 @@ impl Server {
     }
 
     /// Serves each connection on a thread of its own. What goes wrong on any of them comes out of the channel.
-    fn start(self: Arc<Self>) -> Result<mpsc::UnboundedReceiver<anyhow::Error>> {
+    pub(crate) fn start(self: Arc<Self>) -> Result<mpsc::UnboundedReceiver<anyhow::Error>> {
         let (failed, failures) = mpsc::unbounded_channel();
         thread::Builder::new().name("accept".to_owned()).spawn(move || {
             for stream in self.listener.incoming() {

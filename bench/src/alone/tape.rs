@@ -14,6 +14,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use bson::{Document, doc};
 
 use crate::raw_stream::{
     self, BEFORE_DOCUMENT_BYTES, Batch, FLAG_MORE_TO_COME, HEADER_BYTES, RawStream, Watched,
@@ -64,6 +65,18 @@ impl Tape {
             ensure!(news.elapsed() < idle_max, "the stream ends after {seen} of {events} events");
         }
         Self::of(replies)
+    }
+
+    /// Replies with these events, `events_each` in every one but the last.
+    pub(crate) fn of_events(events: &[Document], events_each: usize) -> Result<Self> {
+        let reply = |events: &[Document]| {
+            let token = doc! { "_data": "82" };
+            let cursor = doc! { "nextBatch": events.to_vec(), "id": 9_i64, "ns": "d.c", "postBatchResumeToken": token };
+            let reply = doc! { "cursor": cursor, "ok": 1.0 }.to_vec()?;
+            let message = raw_stream::message([0, 0], FLAG_MORE_TO_COME, &reply);
+            Ok(Reply { message, events: events.len() as u64 })
+        };
+        Self::of(events.chunks(events_each.max(1)).map(reply).collect::<Result<_>>()?)
     }
 
     fn of(replies: Vec<Reply>) -> Result<Self> {
@@ -155,22 +168,13 @@ fn count_events(reply: &[u8]) -> Result<u64> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use bson::{Document, doc};
-
     use super::*;
 
     /// A tape of `events`, so many in each reply.
     pub(crate) fn tape_of(events: &[Vec<u8>], events_each: usize) -> Tape {
-        let replies = events.chunks(events_each).map(|events| {
-            let read = |event: &Vec<u8>| Document::from_reader(&**event).expect("a document");
-            let batch: Vec<_> = events.iter().map(read).collect();
-            let cursor = doc! { "nextBatch": batch, "id": 9_i64, "ns": "d.c",
-            "postBatchResumeToken": { "_data": "82" } };
-            let reply = doc! { "cursor": cursor, "ok": 1.0 }.to_vec().expect("encodes");
-            let message = raw_stream::message([0, 0], FLAG_MORE_TO_COME, &reply);
-            Reply { message, events: events.len() as u64 }
-        });
-        Tape::of(replies.collect()).expect("replies")
+        let read = |event: &Vec<u8>| Document::from_reader(&**event).expect("a document");
+        let events: Vec<_> = events.iter().map(read).collect();
+        Tape::of_events(&events, events_each).expect("replies")
     }
 
     /// A tape of so many replies with so many inserts each, numbered from 0.

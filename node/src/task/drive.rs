@@ -24,6 +24,9 @@ use super::links::{Completion, Links, Machine, Operations};
 use super::state::{StateCell, TaskState};
 use crate::offsets::OffsetWriter;
 
+#[cfg(test)]
+mod steady_state;
+
 /// How a task ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -57,29 +60,37 @@ pub(crate) async fn drive(
     around: Surroundings,
     driver: Driver,
 ) -> Result<Ended, PipelineError> {
-    let mut drive = Drive {
-        pipeline,
-        links: Links::new(driver),
-        operations: Operations::new(),
-        around,
-        driver,
-        stop_deadline: None,
-    };
+    let mut drive = Drive::new(pipeline, around, driver);
     let result = drive.run().await;
     let stats = drive.pipeline.stats();
     tracing::info!(
-        "connector {}: {} events, {} records in {} batches, {} bytes acknowledged, {} dead letters",
+        "connector {}: {} events, {} records in {} batches, {} bytes acknowledged, {} dead letters, \
+         {} reads, {} produce requests",
         drive.around.connector,
         stats.events,
         stats.records,
         stats.batches,
         stats.acknowledged_bytes,
-        stats.dead_letters
+        stats.dead_letters,
+        stats.reads,
+        stats.requests
     );
     result
 }
 
 impl Drive {
+    fn new(pipeline: Pipeline, around: Surroundings, driver: Driver) -> Self {
+        Self {
+            pipeline,
+            links: Links::new(driver),
+            operations: Operations::new(),
+            around,
+            driver,
+            stop_deadline: None,
+        }
+    }
+
+    /// What is under way lives in `self`: a run that is given up can be taken up again.
     async fn run(&mut self) -> Result<Ended, PipelineError> {
         loop {
             let more = self.pipeline.work(clock::now(), clock::unix_ms())?;

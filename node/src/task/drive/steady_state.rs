@@ -1,0 +1,194 @@
+//! What an event costs the node once a stream runs: no allocation, by either driver, over real sockets.
+//!
+//! ```text
+//!  replay server ══ loopback ══► Drive::run on a thread of Runtimes ══ loopback ══► acknowledging broker
+//!  └── threads of their own ──┘  allocations of this thread: counted               └ threads of its own ┘
+//! ```
+//!
+//! `core/pipeline/steady_state.rs` counts the pipeline alone; here the operations of the driver, the runtime, the
+//! queues of the connections and the positions in the offset topic are part of it. An operation costs memory whatever
+//! drives it: a future, and its place among those under way. So the count is held against reads and batches, and both
+//! together must be few beside the events. How many there are is up to the kernel, what each of them costs is not.
+
+use std::path::Path;
+use std::sync::mpsc;
+
+use bson::{Bson, Document, Timestamp, doc};
+use millrace_bench::alone::in_process::InProcess;
+use millrace_core::memory::MemoryBudget;
+use millrace_core::pipeline::{PipelineConfig, PipelineStats};
+use millrace_io::driver::DriverChoice;
+
+use super::*;
+use crate::allocations;
+use crate::config::{ConnectorFile, SourceConfig, WorkerConfig};
+use crate::task::{Runtimes, pipeline_config};
+
+const EVENTS_PER_REPLY: usize = 1_000;
+/// Buffers reach their size.
+const EVENTS_WARM_UP: u64 = 40_000;
+const EVENTS_COUNTED: u64 = 80_000;
+const COLLECTIONS: [&str; 3] = ["orders", "people", "things"];
+/// How often it is looked whether enough events have gone through.
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Allocations that a read may cost: its future, its place among the operations, a segment of the inbox.
+const PER_READ_MAX: u64 = 4;
+
+/// Allocations that a batch may cost, its share of a request's write and answer included. io_uring needs a list of the
+/// segments that the kernel reads from.
+fn per_batch_max(driver: Driver) -> u64 {
+    match driver {
+        Driver::Epoll => 8,
+        Driver::Uring => 10,
+    }
+}
+
+/// An event of each operation for each collection and document.
+fn events() -> Vec<Document> {
+    let documents = [
+        doc! { "a": 1 },
+        doc! { "text": "plain text, ".repeat(40), "n": 5_i64, "d": 1.5, "cjk": "語彙".repeat(30) },
+        doc! { "numbers": (0..40).map(Bson::Int32).collect::<Vec<_>>(), "in": { "b": [{ "c": Bson::Null }] } },
+    ];
+    let mut events = Vec::new();
+    for document in documents {
+        for collection in COLLECTIONS {
+            for operation in ["insert", "replace", "update", "delete"] {
+                let number = events.len() as i32;
+                let mut event = doc! {
+                    "_id": { "_data": format!("82{number:08X}2B0229296E04") },
+                    "operationType": operation,
+                    "clusterTime": Timestamp { time: 1_700_000_000, increment: 1 },
+                    "ns": { "db": "shop", "coll": collection },
+                    "documentKey": { "_id": number },
+                };
+                if operation == "update" {
+                    let changed =
+                        doc! { "updatedFields": document.clone(), "removedFields": ["x"] };
+                    event.insert("updateDescription", changed);
+                } else if operation != "delete" {
+                    event.insert("fullDocument", document.clone());
+                }
+                events.push(event);
+            }
+        }
+    }
+    events
+}
+
+/// As a worker with an offset topic makes it of its files. Batches and the buffer are small, so that there are many of
+/// the former and the latter has reached its size before anything is counted; everything else is left to the defaults.
+fn config(peers: &InProcess, format: &str) -> PipelineConfig {
+    let converter = match format {
+        "bson" => "org.apache.kafka.connect.converters.ByteArrayConverter",
+        _ => "org.apache.kafka.connect.storage.StringConverter",
+    };
+    let worker = format!(
+        "bootstrap.servers={}\nkey.converter={converter}\nvalue.converter={converter}\n\
+         offset.storage.topic=connect-offsets\n\
+         producer.batch.size=131072\nproducer.buffer.memory=2097152\n",
+        peers.bootstrap()
+    );
+    let connector = format!(
+        "name=steady\nconnector.class=com.mongodb.kafka.connect.MongoSourceConnector\n\
+         connection.uri={}\ndatabase=shop\noutput.format.key={format}\noutput.format.value={format}\n",
+        peers.mongodb_uri()
+    );
+    let worker = WorkerConfig::parse(Path::new("worker.properties"), worker.as_bytes(), true);
+    let (worker, _) = worker.expect("a worker file");
+    let file = ConnectorFile::parse(Path::new("steady.properties"), connector.as_bytes());
+    let source = SourceConfig::new(&file.expect("a connector file"), &worker, true);
+    let (source, _) = source.expect("a connector");
+    let memory = MemoryBudget::new(worker.memory_bytes_max);
+    pipeline_config(&worker, &source, None, b"key".to_vec(), &memory).expect("a pair that goes")
+}
+
+/// What a thread had taken and done at some time.
+struct Mark {
+    allocations: u64,
+    stats: PipelineStats,
+}
+
+impl Drive {
+    /// Runs on until `events` events are acknowledged, or as good as: positions are records, too.
+    async fn run_until(&mut self, events: u64) -> Mark {
+        while self.pipeline.stats().records < events {
+            tokio::select! {
+                ended = self.run() => panic!("ended by itself: {ended:?}"),
+                () = clock::wait(LOOK_INTERVAL) => {}
+            }
+        }
+        Mark { allocations: allocations::taken(), stats: self.pipeline.stats() }
+    }
+}
+
+/// Both ends of the counted stretch.
+fn measure(peers: &InProcess, format: &str, driver: Driver) -> [Mark; 2] {
+    let config = config(peers, format);
+    let (order, stop) = watch::channel(false);
+    let state = StateCell::new();
+    let around = Surroundings {
+        connector: "steady".to_owned(),
+        offsets: None,
+        stop,
+        stop_timeout: STOP_TIMEOUT,
+        state: state.clone(),
+    };
+    let (say, heard) = mpsc::channel();
+    let mut runtimes = Runtimes::start(driver, 1).expect("a thread");
+    runtimes.spawn("steady", &state.clone(), move || {
+        Box::pin(async move {
+            let mut drive = Drive::new(Pipeline::new(config, clock::now()), around, driver);
+            let begin = drive.run_until(EVENTS_WARM_UP).await;
+            let end = drive.run_until(EVENTS_WARM_UP + EVENTS_COUNTED).await;
+            order.send_replace(true);
+            assert!(matches!(drive.run().await, Ok(Ended::Settled)));
+            say.send([begin, end]).expect("somebody waits");
+        })
+    });
+    runtimes.join();
+    heard.try_recv().unwrap_or_else(|_| panic!("nothing was counted: {:?}", state.read()))
+}
+
+fn assert_steady(driver: Driver, format: &str) {
+    let replayed = EVENTS_WARM_UP + EVENTS_COUNTED;
+    let tape: Vec<_> = events().into_iter().cycle().take(EVENTS_PER_REPLY).collect();
+    let mut peers = InProcess::start(&tape, EVENTS_PER_REPLY, replayed).expect("two servers");
+    let [begin, end] = measure(&peers, format, driver);
+    peers.ensure_served().expect("a peer that had everything it needed");
+    let allocations = end.allocations - begin.allocations;
+    let since = |count: fn(&PipelineStats) -> u64| count(&end.stats) - count(&begin.stats);
+    let events = since(|stats| stats.events);
+    let (reads, batches) = (since(|stats| stats.reads), since(|stats| stats.batches));
+    let per_batch_max = per_batch_max(driver);
+    let most = PER_READ_MAX * reads + per_batch_max * batches;
+    let counted = format!(
+        "{driver}, {format}: {allocations} allocations for {events} events in {reads} reads, {batches} batches and \
+         {} requests; allowed {most}: {PER_READ_MAX} per read, {per_batch_max} per batch",
+        since(|stats| stats.requests)
+    );
+    println!("{counted}");
+    assert!(most < events / 10, "an allocation for every tenth event would not show: {counted}");
+    assert!(allocations <= most, "{counted}");
+}
+
+fn assert_steady_in_both_formats(driver: Driver) {
+    for format in ["json", "bson"] {
+        assert_steady(driver, format);
+    }
+}
+
+#[test]
+fn an_event_allocates_nothing_when_epoll_drives_the_sockets() {
+    assert_steady_in_both_formats(Driver::Epoll);
+}
+
+#[test]
+fn an_event_allocates_nothing_when_io_uring_drives_the_sockets() {
+    match DriverChoice::Uring.resolve() {
+        (driver, None) => assert_steady_in_both_formats(driver),
+        (_, Some(error)) => eprintln!("io_uring is not tested, this machine forbids it: {error}"),
+    }
+}
