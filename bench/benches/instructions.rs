@@ -1,24 +1,33 @@
-//! Instructions and allocations per event of the hot path's parts: the same on every run of the same build.
+//! Instructions, copied bytes and allocations per event of the hot path's parts: the same on every run of a build.
 //!
 //! ```text
 //!  cargo bench -p millrace-bench --bench instructions
 //!  cargo bench -p millrace-bench --bench instructions -- --json
 //! ```
 //!
-//! Instructions are counted by valgrind. Each part runs twice as its own process, for few and for many events; the
-//! difference leaves out what the first events do once.
+//! Instructions and copied bytes are counted by valgrind. Each part runs twice as its own process, for few and for many
+//! events; the difference leaves out what the first events do once.
+//!
+//! ```text
+//! callgrind               instructions                                          of `pass` and what it calls
+//! dhat --mode=copy        bytes given to memcpy, memmove, strcpy and their like of the whole process
+//! ```
+//!
+//! A copy that the compiler writes out as moves, as it does where the length is known and small, is no call and not
+//! counted; nor is a loop that copies byte by byte, nor what the kernel and `realloc` copy. So the count says how often
+//! an event is copied as a whole, not how often any of its bytes is moved.
 //!
 //! Allocations are counted by an allocator, in a part that has run for some passes: 0 where memory is used again. Of a
 //! part that fills batches a batch may ask once, so they are given for 1000 events.
 //!
-//! Copied bytes are not counted: what a compiler makes of a loop is a copy or not as it likes, and no counter of the
-//! machine tells. Time is no part of this: see `hot_path` and `pairs` for that.
+//! Time is no part of this: see `hot_path` and `pairs` for that.
 
 mod corpus;
 mod counting;
 mod part;
 
 use std::env;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
@@ -85,32 +94,64 @@ fn allocations(corpus: &Corpus, part: &str) -> u64 {
     asked * 1_000 / (passes * corpus.events.len()) as u64
 }
 
+/// What is counted of a part over a corpus.
+struct Row {
+    corpus: &'static str,
+    part: &'static str,
+    event_bytes: usize,
+    instructions: u64,
+    copied_bytes: u64,
+    allocations: u64,
+}
+
+impl Row {
+    fn count(corpus: &Corpus, name: &'static str, part: &'static str) -> Result<Self, String> {
+        Ok(Self {
+            corpus: name,
+            part,
+            event_bytes: event_bytes(corpus),
+            instructions: per_event(corpus, |passes| Tool::Callgrind.total(name, part, passes))?,
+            copied_bytes: per_event(corpus, |passes| Tool::Dhat.total(name, part, passes))?,
+            allocations: allocations(corpus, part),
+        })
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "corpus": self.corpus, "part": self.part, "event_bytes": self.event_bytes,
+            "instructions_per_event": self.instructions,
+            "copied_bytes_per_event": self.copied_bytes,
+            "allocations_per_1000_events": self.allocations,
+        })
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { corpus, part, event_bytes, instructions, copied_bytes, allocations } = self;
+        let per_kb = instructions * 1_024 / (*event_bytes).max(1) as u64;
+        write!(
+            f,
+            "{corpus:<8} {part:<10} {event_bytes:>9} B {instructions:>10} instructions per event "
+        )?;
+        write!(
+            f,
+            "{per_kb:>8} per KB {copied_bytes:>9} B copied {allocations:>6} allocations per 1000"
+        )
+    }
+}
+
 fn table(json: bool) -> Result<(), String> {
     let mut out = io::stdout().lock();
     let mut rows = Vec::new();
     for name in corpus::NAMES {
         let corpus = corpus::named(name).expect("a corpus");
         for part in Part::NAMES {
-            let [few, many] = PASSES.map(|passes| count(name, part, passes));
-            let events = u64::from(PASSES[1] - PASSES[0]) * corpus.events.len() as u64;
-            let per_event = many?.saturating_sub(few?) / events;
-            let allocations = allocations(&corpus, part);
-            let per_kb = per_event * 1_024 / event_bytes(&corpus) as u64;
+            let row = Row::count(&corpus, name, part)?;
             if json {
-                rows.push(serde_json::json!({
-                    "corpus": name, "part": part, "event_bytes": event_bytes(&corpus),
-                    "instructions_per_event": per_event,
-                    "allocations_per_1000_events": allocations,
-                }));
+                rows.push(row.json());
             } else {
-                writeln!(
-                    out,
-                    "{:<8} {part:<10} {:>9} B {per_event:>10} instructions per event {per_kb:>8} per KB \
-                     {allocations:>6} allocations per 1000",
-                    name,
-                    event_bytes(&corpus)
-                )
-                .map_err(|error| error.to_string())?;
+                writeln!(out, "{row}").map_err(|error| error.to_string())?;
             }
         }
     }
@@ -121,21 +162,61 @@ fn table(json: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Instructions of one inner run.
-fn count(corpus: &str, part: &str, passes: u32) -> Result<u64, String> {
-    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("callgrind.out");
-    let this = env::current_exe().map_err(|error| error.to_string())?;
-    let output = Command::new("valgrind")
-        .arg("--tool=callgrind")
-        .arg(format!("--callgrind-out-file={}", file.display()))
-        .arg("--toggle-collect=instructions::pass*")
-        .arg(this)
-        .args(["--inner", corpus, part, &passes.to_string()])
-        .stdout(Stdio::null())
-        .output()
-        .map_err(|error| format!("cannot start valgrind: {error}; install the package valgrind"))?;
-    let log = String::from_utf8_lossy(&output.stderr);
-    log.lines()
-        .find_map(|line| line.split("Collected : ").nth(1)?.split_whitespace().next()?.parse().ok())
-        .ok_or_else(|| format!("valgrind gave no count for {part} over {corpus}:\n{log}"))
+/// The difference of two runs, for each event that one has more than the other.
+fn per_event(corpus: &Corpus, total: impl Fn(u32) -> Result<u64, String>) -> Result<u64, String> {
+    let [few, many] = PASSES.map(total);
+    let events = u64::from(PASSES[1] - PASSES[0]) * corpus.events.len() as u64;
+    Ok(many?.saturating_sub(few?) / events)
+}
+
+/// Which of valgrind's tools watches an inner run.
+#[derive(Clone, Copy)]
+enum Tool {
+    Callgrind,
+    Dhat,
+}
+
+impl Tool {
+    /// What it counts, of one inner run.
+    fn total(self, corpus: &str, part: &str, passes: u32) -> Result<u64, String> {
+        let this = env::current_exe().map_err(|error| error.to_string())?;
+        let output = Command::new("valgrind")
+            .args(self.options())
+            .arg(this)
+            .args(["--inner", corpus, part, &passes.to_string()])
+            .stdout(Stdio::null())
+            .output()
+            .map_err(|error| {
+                format!("cannot start valgrind: {error}; install the package valgrind")
+            })?;
+        let log = String::from_utf8_lossy(&output.stderr);
+        log.lines()
+            .find_map(|line| line.split(self.before_total()).nth(1))
+            .and_then(|rest| rest.split_whitespace().next()?.replace(',', "").parse().ok())
+            .ok_or_else(|| format!("valgrind gave no count for {part} over {corpus}:\n{log}"))
+    }
+
+    fn options(self) -> Vec<String> {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        match self {
+            Self::Callgrind => vec![
+                "--tool=callgrind".to_owned(),
+                format!("--callgrind-out-file={}", folder.join("callgrind.out").display()),
+                "--toggle-collect=instructions::pass*".to_owned(),
+            ],
+            Self::Dhat => vec![
+                "--tool=dhat".to_owned(),
+                "--mode=copy".to_owned(),
+                format!("--dhat-out-file={}", folder.join("dhat.out").display()),
+            ],
+        }
+    }
+
+    /// What stands before the count in its log.
+    fn before_total(self) -> &'static str {
+        match self {
+            Self::Callgrind => "Collected : ",
+            Self::Dhat => "Total: ",
+        }
+    }
 }
