@@ -19,7 +19,9 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::inbox::Space;
-use crate::kafka::{Client, ClientConfig, NewTopic, Notice, partitioner};
+use crate::kafka::{
+    Client, ClientConfig, NewTopic, Notice, SealId, SealJob, SealedJob, partitioner,
+};
 use crate::link::{LinkCommand, LinkId, LinkIds};
 use crate::mongo::session::{Item, ResumePosition, SessionConfig};
 use crate::progress::SafeToken;
@@ -86,6 +88,8 @@ pub struct PipelineConfig {
 pub enum Output {
     /// Do this on the network.
     Link(LinkCommand),
+    /// Run this on another thread, then call [`Pipeline::handle_sealed`].
+    Seal(Box<SealJob>),
     /// Store this position, then call [`Pipeline::handle_stored`].
     Store(SafeToken),
     /// The stream is open, or its place behind a copy known, and that is stored. Said once.
@@ -272,7 +276,11 @@ impl Pipeline {
         if command.is_none() && self.rest == Rest::Busy && self.outbound.client.is_idle() {
             self.rest = Rest::Until(now + REST_BEFORE_RELEASE);
         }
-        Ok(command.map(Output::Link))
+        Ok(match command {
+            Some(command) => Some(Output::Link(command)),
+            // Whatever closes a batch does so before the client wants nothing more.
+            None => self.outbound.client.next_seal_job().map(Box::new).map(Output::Seal),
+        })
     }
 
     /// When [`Pipeline::handle_timeout`] is due.
@@ -357,6 +365,16 @@ impl Pipeline {
             self.outbound.client.release_memory();
         }
         Ok(())
+    }
+
+    /// A batch was sealed on another thread.
+    pub fn handle_sealed(&mut self, job: SealedJob) {
+        self.outbound.client.handle_sealed(job);
+    }
+
+    /// A batch was lost on another thread: why the pipeline cannot go on.
+    pub fn seal_lost(&self, id: SealId, reason: &str) -> PipelineError {
+        self.outbound.client.seal_lost(id, reason).into()
     }
 
     /// The position last asked for is stored, or could not be.

@@ -25,6 +25,7 @@ use crate::kafka::connection::Call;
 use crate::kafka::partition::BatchId;
 use crate::kafka::producer::{AppendError, Appended, Producer, Value};
 use crate::kafka::refresh::Refresh;
+use crate::kafka::sealing::{SealId, SealJob, SealedJob};
 use crate::kafka::status::{ClientState, Notice, Notices, Stats};
 use crate::kafka::topics::{Stage, TopicFacts, TopicId, Topics, Wish};
 use crate::link::{LinkCommand, LinkId, LinkIds};
@@ -150,6 +151,22 @@ impl Client {
     /// Closes all open batches, as for a shutdown.
     pub fn flush(&mut self) {
         self.producer.close_open(None);
+    }
+
+    /// The next batch to compress on another thread, after [`Client::poll`] has nothing more; there is none with
+    /// `compression_threads` 0, nor while as many are out. Each comes back to [`Client::handle_sealed`], in any order.
+    pub fn next_seal_job(&mut self) -> Option<SealJob> {
+        self.producer.settled.next_seal_job()
+    }
+
+    /// A batch is sealed, and may be sent by the next [`Client::poll`].
+    pub fn handle_sealed(&mut self, job: SealedJob) {
+        self.producer.handle_sealed(job);
+    }
+
+    /// A batch did not come back: its records are in memory no more. What was not acknowledged must be read again.
+    pub fn seal_lost(&self, id: SealId, reason: &str) -> ClientError {
+        self.producer.seal_lost(id, reason, &self.topics)
     }
 
     /// The next batch that is stored, with all its records, and was not named yet. Batches of one

@@ -87,6 +87,15 @@ pub enum ClientError {
         /// What is wrong with it.
         error: BatchError,
     },
+    /// A batch was given to another thread to be compressed, and that thread ended.
+    BatchLost {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// What became of the thread.
+        reason: String,
+    },
     /// A record was not acknowledged within `delivery.timeout.ms`.
     DeliveryTimeout {
         /// The topic.
@@ -169,6 +178,12 @@ impl fmt::Display for ClientError {
                 f,
                 "cannot read back partition {partition} of topic {topic}: {error}; restart to go \
                  on (batches not acknowledged are sent again)"
+            ),
+            Self::BatchLost { topic, partition, reason } => write!(
+                f,
+                "a batch for partition {partition} of topic {topic} could not be compressed on another thread: \
+                 {reason}; restart to go on (batches not acknowledged are sent again), with compression.threads=0 \
+                 if it happens again"
             ),
             Self::DeliveryTimeout { topic, partition, waited, error } => {
                 write_late(f, topic, *partition, *waited, *error)

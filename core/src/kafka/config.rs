@@ -46,6 +46,9 @@ pub struct ClientConfig {
     pub batch_bytes_max: usize,
     /// What is done with the records of a batch that is closed (`compression.type`).
     pub compression: Compression,
+    /// Batches that are compressed on other threads at the same time; 0: on the one that calls the client. See
+    /// [`super::Client::next_seal_job`].
+    pub compression_threads: usize,
     /// Batches of one produce request together (`max.request.size`); a record larger than this is
     /// refused.
     pub request_bytes_max: usize,
@@ -81,6 +84,7 @@ impl ClientConfig {
             in_flight_max: 5,
             batch_bytes_max: 512 * 1024,
             compression: Compression::None,
+            compression_threads: 0,
             request_bytes_max: 1024 * 1024,
             linger: Duration::ZERO,
             request_timeout: Duration::from_secs(30),

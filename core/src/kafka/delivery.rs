@@ -20,6 +20,7 @@ use crate::kafka::connection::Sent;
 use crate::kafka::errors::{ErrorClass, ErrorCode};
 use crate::kafka::partition::{AfterDrain, Flow, PartitionSlot, Queued};
 use crate::kafka::producer::Producer;
+use crate::kafka::sealed_batch::SealedBatch;
 use crate::kafka::status::Notices;
 use crate::kafka::tail::Progress;
 use crate::kafka::topics::Topics;
@@ -131,7 +132,7 @@ impl Producer {
             ErrorClass::SequenceTrouble => partition.refuse(AfterDrain::Resend { at: now }),
             ErrorClass::TooLarge => {
                 let queued = partition.queue.get(place);
-                let count = queued.map_or(0, |queued| queued.sealed.count());
+                let count = queued.and_then(Queued::sealed).map_or(0, SealedBatch::count);
                 if count < 2 {
                     let topic = topics.get(partition.topic);
                     return Err(ClientError::RecordTooLarge {

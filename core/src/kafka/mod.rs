@@ -5,7 +5,8 @@
 //!  dispatch ┤
 //!           ├─► topics, refresh             what exists, who leads
 //!           └─► producer ─► partition ──► batch ──► codec
-//!               delivery ──┘    └► tail     order, retries, doubts
+//!               delivery ──┘    ├► tail     order, retries, doubts
+//!                               └► sealing  compressed on other threads
 //!
 //!  api/, wire     requests and answers      batch_reader   what a log holds
 //!  errors         codes of brokers          partitioner    key to partition
@@ -33,6 +34,7 @@ mod dispatch;
 mod partition;
 mod refresh;
 mod sealed_batch;
+mod sealing;
 mod settled;
 mod status;
 mod tail;
@@ -54,5 +56,6 @@ pub use errors::{ErrorClass, ErrorCode};
 pub use partition::BatchId;
 pub use producer::{AppendError, Appended};
 pub use sealed_batch::SealedBatch;
+pub use sealing::{SealId, SealJob, SealedJob};
 pub use status::{ClientState, Notice, Stats};
 pub use topics::{TopicFacts, TopicId};

@@ -28,6 +28,7 @@ use crate::kafka::cluster::NodeIndex;
 use crate::kafka::codec::Compressor;
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::sealed_batch::SealedBatch;
+use crate::kafka::sealing::SealId;
 use crate::kafka::settled::Settled;
 use crate::kafka::tail::Doubt;
 use crate::kafka::topics::TopicId;
@@ -66,13 +67,38 @@ impl Open {
     }
 }
 
+/// What there is of a closed batch.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// It is sealed on another thread, and gets this stamp when it is back.
+    Away { count: u32, stamp: Stamp },
+    /// What is sent.
+    Sealed(SealedBatch),
+}
+
+impl Content {
+    fn count(&self) -> u32 {
+        match self {
+            Self::Away { count, .. } => *count,
+            Self::Sealed(sealed) => sealed.count(),
+        }
+    }
+
+    fn restamp(self, stamp: Stamp) -> Self {
+        match self {
+            Self::Away { count, .. } => Self::Away { count, stamp },
+            Self::Sealed(sealed) => Self::Sealed(sealed.restamp(stamp)),
+        }
+    }
+}
+
 /// A closed batch, kept until it is acknowledged.
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) batch: BatchId,
     /// Names it among those of the partition; the halves of a split batch have their own.
     pub(super) serial: u64,
-    pub(super) sealed: SealedBatch,
+    pub(super) content: Content,
     pub(super) opened_at: Instant,
     pub(super) first_ms: i64,
     pub(super) in_flight: bool,
@@ -80,8 +106,17 @@ pub(super) struct Queued {
 }
 
 impl Queued {
+    /// What is sent, once there is such a thing.
+    pub(super) fn sealed(&self) -> Option<&SealedBatch> {
+        match &self.content {
+            Content::Away { .. } => None,
+            Content::Sealed(sealed) => Some(sealed),
+        }
+    }
+
+    /// Bytes that are sent; 0 while they are not there.
     pub(super) fn size_bytes(&self) -> usize {
-        self.sealed.bytes().len()
+        self.sealed().map_or(0, |sealed| sealed.bytes().len())
     }
 }
 
@@ -114,6 +149,7 @@ pub(super) enum Flow {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Partition {
+    slot: PartitionSlot,
     pub(super) topic: TopicId,
     pub(super) index: i32,
     pub(super) leader: Option<NodeIndex>,
@@ -141,12 +177,14 @@ pub(super) struct Partition {
 
 impl Partition {
     pub(super) fn new(
+        slot: PartitionSlot,
         topic: TopicId,
         index: i32,
         backoff: Backoff,
         batch_bytes_max: usize,
     ) -> Self {
         Self {
+            slot,
             topic,
             index,
             leader: None,
@@ -173,21 +211,33 @@ impl Partition {
     }
 
     /// Closes the open batch and puts it behind the others. `settled` keeps account of its bytes,
-    /// which become fewer if it is compressed.
+    /// which become fewer if it is compressed, and may leave that to a job.
     pub(super) fn close_open(&mut self, settled: &mut Settled) {
         let Some(open) = self.open.take() else { return };
-        let sealed = settled.seal(open.builder, self.next);
-        self.next = self.next.after(sealed.count());
         let serial = self.take_serial();
+        let content = settled.close(SealId { slot: self.slot, serial }, open.builder, self.next);
+        self.next = self.next.after(content.count());
         self.queue.push_back(Queued {
             batch: open.batch,
             serial,
-            sealed,
+            content,
             opened_at: open.opened_at,
             first_ms: open.first_ms,
             in_flight: false,
             was_sent: false,
         });
+    }
+
+    /// A batch is sealed. Whom the brokers know us as may have changed while it was away.
+    pub(super) fn handle_sealed(&mut self, serial: u64, batch: SealedBatch) {
+        let Some(queued) = self.queue.iter_mut().find(|queued| queued.serial == serial) else {
+            return;
+        };
+        if let Content::Away { stamp, .. } = queued.content {
+            let is_its_own = batch.stamp() == stamp;
+            let batch = if is_its_own { batch } else { batch.restamp(stamp) };
+            queued.content = Content::Sealed(batch);
+        }
     }
 
     fn take_serial(&mut self) -> u64 {
@@ -203,9 +253,9 @@ impl Partition {
         self.acknowledged_at = None;
         self.next = Stamp { producer_id: identity.id, epoch: identity.epoch, sequence: 0 };
         for queued in std::mem::take(&mut self.queue) {
-            let count = queued.sealed.count();
-            let sealed = queued.sealed.restamp(self.next);
-            self.queue.push_back(Queued { sealed, ..queued });
+            let count = queued.content.count();
+            let content = queued.content.restamp(self.next);
+            self.queue.push_back(Queued { content, ..queued });
             self.next = self.next.after(count);
         }
     }
@@ -265,18 +315,20 @@ impl Partition {
         base_offset: i64,
         now: Instant,
     ) -> Option<Stored> {
+        self.queue.get(place)?.sealed()?;
         let queued = self.queue.remove(place)?;
+        let Content::Sealed(sealed) = queued.content else { return None };
         // Only behind the head: what was sent before this one may be stored too, and must be found
         // in the log then.
         if 0 <= base_offset && place == 0 {
-            let to = base_offset.saturating_add(i64::from(queued.sealed.count()));
+            let to = base_offset.saturating_add(i64::from(sealed.count()));
             self.acknowledged_to = Some(self.acknowledged_to.map_or(to, |before| before.max(to)));
         }
         self.acknowledged_at = Some(now);
         self.backoff.succeed();
         self.last_error = None;
         let is_whole = self.queue.iter().all(|other| other.batch != queued.batch);
-        Some(Stored { batch: queued.batch, sealed: queued.sealed, is_whole })
+        Some(Stored { batch: queued.batch, sealed, is_whole })
     }
 
     /// A batch was refused: nothing more is sent until the open answers are in. The first reason
@@ -314,11 +366,13 @@ impl Partition {
     fn split_head(&mut self, compressor: &mut Compressor) -> Result<Option<usize>, BatchError> {
         let Some(head) = self.queue.front() else { return Ok(None) };
         let size_bytes = head.size_bytes();
-        let Some((first, second)) = head.sealed.split(compressor)? else { return Ok(None) };
+        let Some(sealed) = head.sealed() else { return Ok(None) };
+        let Some((first, second)) = sealed.split(compressor)? else { return Ok(None) };
         let Some(head) = self.queue.pop_front() else { return Ok(None) };
         for sealed in [second, first] {
             let serial = self.take_serial();
-            self.queue.push_front(Queued { serial, sealed, was_sent: false, ..head });
+            let content = Content::Sealed(sealed);
+            self.queue.push_front(Queued { serial, content, was_sent: false, ..head });
         }
         self.batch_bytes_max = self.batch_bytes_max.min(size_bytes / 2).max(1);
         Ok(Some(size_bytes))
@@ -336,7 +390,7 @@ mod tests {
 
     fn partition(batches: u64, now: Instant) -> Partition {
         let backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(1));
-        let mut partition = Partition::new(topic(0), 0, backoff, 1_000);
+        let mut partition = Partition::new(PartitionSlot(0), topic(0), 0, backoff, 1_000);
         let mut settled = Settled::new(&ClientConfig::new(Vec::new()), 1_000);
         partition.leader = Some(node(0));
         partition.adopt(ProducerIdentity { id: 7, epoch: 0 });
@@ -391,7 +445,7 @@ mod tests {
         assert_eq!(send_all(&mut partition, now), [1]);
         acknowledge(&mut partition, 1, now);
         assert_eq!(send_all(&mut partition, now), [2, 3, 4, 5]);
-        let bytes = partition.queue[0].sealed.bytes().clone();
+        let bytes = partition.queue[0].sealed().unwrap().bytes().clone();
         let at = now + Duration::from_millis(100);
         for serial in 2..=4 {
             partition.answered(serial).unwrap();
@@ -402,7 +456,7 @@ mod tests {
         acknowledge(&mut partition, 5, now);
         partition.settle(&mut no_compression(), now).unwrap();
         assert!(send_all(&mut partition, now).is_empty(), "the pause is not over");
-        assert_eq!(partition.queue[0].sealed.bytes(), &bytes);
+        assert_eq!(partition.queue[0].sealed().unwrap().bytes(), &bytes);
         assert_eq!(send_all(&mut partition, at), [2, 3, 4]);
     }
 
@@ -427,8 +481,11 @@ mod tests {
         partition.answered(1).unwrap();
         partition.refuse(AfterDrain::Split);
         assert!(partition.settle(&mut no_compression(), now).unwrap().is_some());
-        let sequences: Vec<_> =
-            partition.queue.iter().map(|queued| queued.sealed.stamp().sequence).collect();
+        let sequences: Vec<_> = partition
+            .queue
+            .iter()
+            .map(|queued| queued.sealed().unwrap().stamp().sequence)
+            .collect();
         assert_eq!(sequences, [0, 1, 3]);
         assert!(!partition.take_stored(0, 7, now).unwrap().is_whole);
         let stored = partition.take_stored(0, 8, now).unwrap();
@@ -451,7 +508,8 @@ mod tests {
         let mut partition = partition(3, now);
         partition.take_stored(0, -1, now);
         partition.adopt(ProducerIdentity { id: 7, epoch: 1 });
-        let stamps: Vec<_> = partition.queue.iter().map(|queued| queued.sealed.stamp()).collect();
+        let stamps: Vec<_> =
+            partition.queue.iter().map(|queued| queued.sealed().unwrap().stamp()).collect();
         let stamp = |sequence| Stamp { producer_id: 7, epoch: 1, sequence };
         assert_eq!(stamps, [stamp(0), stamp(3)]);
     }

@@ -20,11 +20,13 @@ use std::time::{Duration, Instant};
 use crate::kafka::api::init_producer_id::ProducerIdentity;
 use crate::kafka::api::produce::Part;
 use crate::kafka::batch::HEADER_BYTES;
+use crate::kafka::client_error::ClientError;
 use crate::kafka::cluster::{Cluster, NodeIndex};
 use crate::kafka::config::ClientConfig;
 use crate::kafka::connection::Sent;
 use crate::kafka::delivery::IdentityWish;
 use crate::kafka::partition::{BatchId, Flow, Open, Partition, PartitionSlot, Queued};
+use crate::kafka::sealing::{SealId, SealedJob};
 use crate::kafka::settled::Settled;
 use crate::kafka::topics::{TopicFacts, TopicId, Topics};
 use crate::recovery::Backoff;
@@ -137,8 +139,9 @@ impl Producer {
     /// A new partition.
     pub(super) fn add(&mut self, topic: TopicId, index: i32) -> PartitionSlot {
         let backoff = self.backoff.clone();
-        self.partitions.push(Partition::new(topic, index, backoff, self.batch_bytes_max));
-        PartitionSlot(self.partitions.len() - 1)
+        let slot = PartitionSlot(self.partitions.len());
+        self.partitions.push(Partition::new(slot, topic, index, backoff, self.batch_bytes_max));
+        slot
     }
 
     pub(super) fn has_room(&mut self) -> bool {
@@ -254,6 +257,24 @@ impl Producer {
         }
     }
 
+    /// A batch was sealed on another thread.
+    pub(super) fn handle_sealed(&mut self, job: SealedJob) {
+        let (SealId { slot, serial }, batch) = self.settled.take_back(job);
+        if let Some(partition) = self.partitions.get_mut(slot.0) {
+            partition.handle_sealed(serial, batch);
+        }
+    }
+
+    /// What to say of a batch that another thread has lost.
+    pub(super) fn seal_lost(&self, id: SealId, reason: &str, topics: &Topics) -> ClientError {
+        let partition = self.partitions.get(id.slot.0);
+        ClientError::BatchLost {
+            topic: partition.map_or("", |partition| topics.name(partition.topic)).to_owned(),
+            partition: partition.map_or(-1, |partition| partition.index),
+            reason: reason.to_owned(),
+        }
+    }
+
     /// Says which brokers are needed for what is to be sent.
     pub(super) fn want_leaders(&self, cluster: &mut Cluster) {
         for slot in self.listed.iter().chain(&self.doubtful) {
@@ -289,9 +310,10 @@ impl Producer {
         for slot in self.chosen.drain(..) {
             let Some(partition) = self.partitions.get(slot.0) else { continue };
             let Some(queued) = partition.last_sent() else { continue };
+            let Some(sealed) = queued.sealed() else { continue };
             sent.push(Sent { slot, serial: queued.serial });
             let topic = topics.name(partition.topic);
-            parts.push(Part { topic, partition: partition.index, batch: queued.sealed.bytes() });
+            parts.push(Part { topic, partition: partition.index, batch: sealed.bytes() });
         }
         self.settled.stats.requests += 1;
         cluster.send_batches(node, sent, &parts, now);

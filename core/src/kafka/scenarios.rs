@@ -526,3 +526,32 @@ fn without_idempotence_one_request_is_in_flight_per_broker() {
     assert_eq!(rig.values(0), ["one", "two", "three"]);
     assert_eq!(rig.cluster.next_producer_id, 1_000, "no producer id was asked for");
 }
+
+#[test]
+fn a_batch_that_is_compressed_elsewhere_keeps_the_client_busy_and_is_sent_again_with_the_same_bytes()
+ {
+    let mut rig = Rig::new(|config| {
+        config.compression = ALL[0];
+        config.compression_threads = 1;
+    });
+    let topic = rig.topic();
+    let batch = rig.append(topic, 1, &[b'x'; 5_000]).batch;
+    rig.client.set_starving(true);
+    rig.pump().unwrap();
+    let job = rig.client.next_seal_job().expect("the batch was closed");
+    assert!(!rig.client.is_idle() && rig.produced.is_empty());
+    let error = rig.client.seal_lost(job.id(), "it panicked").to_string();
+    assert!(
+        error.contains("partition 1 of topic orders") && error.contains("it panicked"),
+        "{error}"
+    );
+    rig.fates.push_back(Fate::Refused(ErrorCode::NOT_ENOUGH_REPLICAS));
+    rig.client.handle_sealed(job.run());
+    rig.pump().unwrap();
+    rig.pass(Duration::from_secs(1)).unwrap();
+    let [first, again] = rig.produced.as_slice() else { panic!("{}", rig.produced.len()) };
+    // Behind the header with the number of the request.
+    assert_eq!(first[8..], again[8..]);
+    assert_eq!(rig.acknowledged(), [batch]);
+    assert!(rig.client.is_idle());
+}

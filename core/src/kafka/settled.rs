@@ -7,22 +7,19 @@
 //!      └───── spare ◄───┴── the open batch's buffer, at once ◄──────────┘
 //! ```
 //!
-//! `buffered_bytes` counts open batches as they are and closed ones as they are sent. Compressing
-//! takes place in [`Settled::seal`], on the thread that runs the pipeline: whoever moves it to
-//! another one finds there all that it needs.
+//! `buffered_bytes` counts open batches as they are and closed ones as they are sent; a batch that
+//! is compressed on another thread (`sealing`) counts as an open one until it is back.
 
 use std::collections::VecDeque;
 
 use crate::kafka::batch::{BatchBuilder, Stamp};
 use crate::kafka::codec::Compressor;
 use crate::kafka::config::ClientConfig;
-use crate::kafka::partition::{BatchId, Stored};
+use crate::kafka::partition::{BatchId, Content, Stored};
 use crate::kafka::sealed_batch::SealedBatch;
+use crate::kafka::sealing::{SealId, SealJob, SealedJob, Sealing, memory_for};
 use crate::kafka::status::Stats;
 use crate::memory::Loan;
-
-/// Memory of compressed batches comes in multiples of this, so that the next one fits, too.
-const COMPRESSED_STEP_BYTES: usize = 4_096;
 
 /// Acknowledged batches, and the memory that they leave.
 #[derive(Debug)]
@@ -31,6 +28,7 @@ pub(super) struct Settled {
     pub(super) stats: Stats,
     pub(super) buffered_bytes: usize,
     pub(super) compressor: Compressor,
+    sealing: Sealing,
     /// Of open batches.
     spare: Spare,
     /// Of compressed ones.
@@ -83,6 +81,7 @@ impl Settled {
             stats: Stats::default(),
             buffered_bytes: 0,
             compressor: Compressor::new(config.compression),
+            sealing: Sealing::new(config.compression, config.compression_threads),
             spare: Spare::new(batch_bytes_max.saturating_mul(2)),
             spare_compressed: Spare::new(batch_bytes_max),
             spare_max: config.buffer_bytes_max / batch_bytes_max + 1,
@@ -95,28 +94,49 @@ impl Settled {
         self.spare.take().unwrap_or_default()
     }
 
-    /// Finishes an open batch, whose bytes are counted already. A compressed one leaves its buffer
-    /// to the next open batch at once.
-    pub(super) fn seal(&mut self, builder: BatchBuilder, stamp: Stamp) -> SealedBatch {
+    /// Finishes an open batch, whose bytes are counted already, or leaves that to a job.
+    pub(super) fn close(&mut self, id: SealId, builder: BatchBuilder, stamp: Stamp) -> Content {
+        if self.sealing.is_elsewhere() {
+            let count = builder.count();
+            self.sealing.push(id, builder, stamp);
+            return Content::Away { count, stamp };
+        }
+        Content::Sealed(self.seal(builder, stamp))
+    }
+
+    /// A compressed batch leaves its buffer to the next open batch at once.
+    fn seal(&mut self, builder: BatchBuilder, stamp: Stamp) -> SealedBatch {
         if self.compressor.codec().is_none() {
             return builder.seal(stamp);
         }
         let open_bytes = builder.size_bytes();
         let spare = &mut self.spare_compressed;
-        let (sealed, left_over) = builder.seal_compressed(stamp, &mut self.compressor, |bytes| {
-            // A buffer that is far too large would hold memory that nobody counts.
-            let fits = |buffer: &Vec<u8>| {
-                (bytes..=bytes.saturating_mul(2) + COMPRESSED_STEP_BYTES)
-                    .contains(&buffer.capacity())
-            };
-            let capacity = bytes.next_multiple_of(COMPRESSED_STEP_BYTES);
-            spare.take().filter(fits).unwrap_or_else(|| Vec::with_capacity(capacity))
-        });
+        let (sealed, left_over) = builder
+            .seal_compressed(stamp, &mut self.compressor, |bytes| memory_for(bytes, spare.take()));
         self.buffered_bytes = self.buffered_bytes + sealed.bytes().len() - open_bytes;
         if let Some(buffer) = left_over {
             self.recycle(buffer);
         }
         sealed
+    }
+
+    /// The next batch to seal on another thread.
+    pub(super) fn next_seal_job(&mut self) -> Option<SealJob> {
+        self.sealing.next(|| self.spare_compressed.take())
+    }
+
+    /// A job has ended: takes what it leaves, and returns the batch.
+    pub(super) fn take_back(&mut self, job: SealedJob) -> (SealId, SealedBatch) {
+        let SealedJob { id, batch, open_bytes, open_memory, room, room_bytes, compressor } = job;
+        self.sealing.take_back(compressor, room_bytes);
+        self.buffered_bytes = self.buffered_bytes + batch.bytes().len() - open_bytes;
+        if let Some(memory) = open_memory {
+            self.recycle(memory);
+        }
+        if let Some(room) = room {
+            self.keep(room, true);
+        }
+        (id, batch)
     }
 
     /// Takes a batch that is stored.
@@ -152,6 +172,7 @@ impl Settled {
         self.buffered_bytes
             .saturating_add(self.spare.bytes)
             .saturating_add(self.spare_compressed.bytes)
+            .saturating_add(self.sealing.room_bytes())
     }
 
     /// Returns the memory that holds nothing.

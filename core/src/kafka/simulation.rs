@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::kafka::batch_reader::RecordBatches;
 use crate::kafka::codec::tests::ALL;
 use crate::kafka::fake_broker::{FakeCluster, Fate, address};
-use crate::kafka::{BatchId, Client, ClientConfig, Compression, ErrorCode, TopicId};
+use crate::kafka::{BatchId, Client, ClientConfig, Compression, ErrorCode, SealedJob, TopicId};
 use crate::link::{LinkCommand, LinkId, LinkIds};
 
 const TOPIC: &str = "orders";
@@ -88,6 +88,8 @@ enum Event {
     Close(LinkId),
     Up(usize),
     Feed,
+    /// A batch is back from another thread; which job it was.
+    Sealed(u64, Box<SealedJob>),
 }
 
 struct Wire {
@@ -119,6 +121,9 @@ struct Simulation {
     stored: BTreeSet<(usize, u64)>,
     seen: [usize; PARTITIONS],
     produces_max: usize,
+    seal_jobs: u64,
+    /// The youngest job that is back.
+    sealed_last: u64,
     notices: String,
 }
 
@@ -138,6 +143,7 @@ impl Simulation {
         // Not drawn: what goes wrong is the same with every codec.
         let codecs = [&ALL[..], &[Compression::None; 2]].concat();
         config.compression = codecs[seed as usize % codecs.len()];
+        config.compression_threads = [0, 1, 3][seed as usize / codecs.len() % 3];
         config.request_bytes_max = 6_000;
         config.buffer_bytes_max = 60_000;
         config.startup_timeout = STUCK_AFTER;
@@ -165,6 +171,8 @@ impl Simulation {
             stored: BTreeSet::new(),
             seen: [0; PARTITIONS],
             produces_max: 0,
+            seal_jobs: 0,
+            sealed_last: 0,
             notices: String::new(),
         };
         simulation.at(now, Event::Feed);
@@ -210,6 +218,12 @@ impl Simulation {
     fn work(&mut self) {
         while let Some(command) = self.client.poll(&mut self.ids, self.now) {
             self.command(command);
+        }
+        while let Some(job) = self.client.next_seal_job() {
+            // Some take so long that others overtake them, in other partitions and in their own.
+            let delay = self.delay() * if self.random.one_in(5) { 40 } else { 1 };
+            self.seal_jobs += 1;
+            self.at(self.now + delay, Event::Sealed(self.seal_jobs, Box::new(job.run())));
         }
         while let Some(notice) = self.client.next_notice() {
             self.notices.push_str(&notice.to_string());
@@ -267,6 +281,13 @@ impl Simulation {
             }
             Event::Up(broker) => self.is_up[broker] = true,
             Event::Feed => self.feed(),
+            Event::Sealed(job, sealed) => {
+                if job < self.sealed_last {
+                    self.notices.push_str("sealed behind a younger batch");
+                }
+                self.sealed_last = self.sealed_last.max(job);
+                self.client.handle_sealed(*sealed);
+            }
         }
     }
 
@@ -457,6 +478,7 @@ fn every_record_is_stored_once_and_in_order_whatever_goes_wrong() {
         "malformed",
         "INVALID_PRODUCER_EPOCH",
         "UNKNOWN_PRODUCER_ID",
+        "sealed behind a younger batch",
     ]);
     for seed in first..first + count {
         eprintln!("seed {seed}: run again with MILLRACE_SEED={seed}");

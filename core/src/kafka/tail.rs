@@ -29,6 +29,7 @@ use crate::kafka::connection::Call;
 use crate::kafka::errors::{ErrorClass, ErrorCode};
 use crate::kafka::partition::{Flow, Partition, PartitionSlot, Stored};
 use crate::kafka::producer::Producer;
+use crate::kafka::sealed_batch::SealedBatch;
 use crate::kafka::status::Notices;
 use crate::kafka::topics::Topics;
 
@@ -178,9 +179,10 @@ impl Partition {
             let batch = batch?;
             next = next.max(batch.next_offset());
             let place = self.queue.iter().position(|queued| {
-                let stamp = queued.sealed.stamp();
-                (stamp.producer_id, stamp.epoch, stamp.sequence)
-                    == (batch.producer_id, batch.epoch, batch.sequence)
+                queued.sealed().map(SealedBatch::stamp).is_some_and(|stamp| {
+                    (stamp.producer_id, stamp.epoch, stamp.sequence)
+                        == (batch.producer_id, batch.epoch, batch.sequence)
+                })
             });
             let offset = batch.base_offset;
             if let Some(stored) = place.and_then(|place| self.take_stored(place, offset, now)) {

@@ -230,6 +230,10 @@ impl Peers {
                     self.server = None;
                 }
             }
+            Output::Seal(job) => {
+                let job = self.counted(|_, _| job.run());
+                self.counted(|pipeline, _| pipeline.handle_sealed(job));
+            }
             Output::Store(token) => {
                 self.stored = Some(token);
                 self.pipeline.handle_stored(Ok(())).unwrap();

@@ -43,6 +43,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) topic_creation_enable: bool,
     /// What drives the sockets; `None`: the file does not say.
     pub(crate) io_driver: Option<DriverChoice>,
+    /// Batches of a pipeline that other threads compress at the same time; 0: its own thread does.
+    pub(crate) compression_threads: usize,
     /// Bytes that the buffers of all pipelines may have together.
     pub(crate) memory_bytes_max: usize,
     /// `producer.*` without the prefix, checked. May hold no secrets: those are refused.
@@ -109,6 +111,7 @@ impl WorkerConfig {
                 .ok()?,
             topic_creation_enable: values.boolean("topic.creation.enable"),
             io_driver: values.text("io.driver").parse().ok(),
+            compression_threads: usize::try_from(values.integer("compression.threads")?).ok()?,
             memory_bytes_max: usize::try_from(values.integer("memory.bytes.max")?).ok()?,
             producer,
         })

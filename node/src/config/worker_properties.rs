@@ -92,6 +92,7 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
         .accepted("positions are always JSON without schemas"),
     Property::optional("io.driver", Kind::Text).one_of(&["auto", "uring", "epoll"]),
     Property::long("memory.bytes.max", "67108864").at_least(1 << 20),
+    Property::int("compression.threads", "0").between(0, 64),
 ];
 
 /// The families of a worker's file. The first prefix that fits counts.

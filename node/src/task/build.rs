@@ -185,6 +185,7 @@ fn client(
         in_flight_max: usize::from(producer.requests_in_flight_max),
         batch_bytes_max: producer.batch_bytes_max as usize,
         compression: producer.compression,
+        compression_threads: worker.compression_threads,
         request_bytes_max: producer.request_bytes_max as usize,
         linger: Duration::from_millis(producer.linger_ms),
         request_timeout: Duration::from_millis(u64::from(producer.request_timeout_ms)),

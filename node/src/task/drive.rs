@@ -7,13 +7,15 @@
 //!   └── wait for a completion, the deadline or the order to stop
 //! ```
 //!
-//! A task stays on its thread: nothing here is shared or locked but the state that others may look at.
+//! A task stays on its thread: nothing here is shared or locked but the state that others may look at. Batches may be
+//! compressed by other threads: they get them whole and give them back whole.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::FutureExt;
 use futures_util::stream::StreamExt;
 use millrace_core::inbox::Space;
+use millrace_core::kafka::SealJob;
 use millrace_core::link::LinkId;
 use millrace_core::pipeline::{Output, Pipeline, PipelineError};
 use millrace_io::clock;
@@ -159,6 +161,7 @@ impl Drive {
         while let Some(output) = self.pipeline.poll(clock::now(), clock::unix_ms())? {
             match output {
                 Output::Link(command) => self.links.command(command, &self.operations),
+                Output::Seal(job) => self.seal_elsewhere(job),
                 Output::Store(token) => {
                     let Some(offsets) = self.around.offsets.clone() else { continue };
                     self.operations.push(Box::pin(async move {
@@ -180,12 +183,29 @@ impl Drive {
         Ok(())
     }
 
+    /// Lets a thread of the runtime's pool compress a batch; there are no more at once than the client allows.
+    fn seal_elsewhere(&mut self, job: Box<SealJob>) {
+        let id = job.id();
+        let sealing = tokio::task::spawn_blocking(move || Box::new(job.run()));
+        self.operations.push(Box::pin(async move {
+            match sealing.await {
+                Ok(job) => Completion::Sealed { job },
+                Err(error) => Completion::SealLost { id, reason: error.to_string() },
+            }
+        }));
+    }
+
     fn complete(&mut self, completion: Completion) -> Result<(), PipelineError> {
         match completion {
             Completion::Link(ended) => {
                 self.links.settle(ended, &mut self.pipeline, &self.operations, clock::now())
             }
             Completion::Stored { result } => self.pipeline.handle_stored(result),
+            Completion::Sealed { job } => {
+                self.pipeline.handle_sealed(*job);
+                Ok(())
+            }
+            Completion::SealLost { id, reason } => Err(self.pipeline.seal_lost(id, &reason)),
         }
     }
 }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use millrace_core::inbox::Space;
+use millrace_core::kafka::{SealId, SealedJob};
 use millrace_core::link::{Address, LinkCommand, LinkId};
 use millrace_io::driver::Driver;
 use millrace_io::socket::Socket;
@@ -28,7 +29,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What ended.
 pub(crate) enum Completion {
     Link(LinkCompletion),
-    Stored { result: Result<(), String> },
+    Stored {
+        result: Result<(), String>,
+    },
+    Sealed {
+        job: Box<SealedJob>,
+    },
+    /// The thread that had the batch ended.
+    SealLost {
+        id: SealId,
+        reason: String,
+    },
 }
 
 /// What ended on a connection.

@@ -127,7 +127,9 @@ impl Reader {
             Completion::Link(ended) => {
                 self.links.settle(ended, &mut self.session, &self.operations, clock::now())
             }
-            Completion::Stored { .. } => Ok(()),
+            Completion::Stored { .. } | Completion::Sealed { .. } | Completion::SealLost { .. } => {
+                Ok(())
+            }
         }
     }
 
