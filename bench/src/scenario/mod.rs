@@ -427,7 +427,7 @@ impl Scenario {
         if let Some(events) = events {
             match self.measure() {
                 Measure::Backlog | Measure::Snapshot | Measure::Connectors => {
-                    self.load.operations = Some(events)
+                    self.load.operations = Some(events);
                 }
                 Measure::Alone(_) => self.replay = Some(Replay { events }),
                 Measure::Live | Measure::Ladder(_) => {
