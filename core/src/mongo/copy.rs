@@ -11,9 +11,9 @@
 //! between the two. Several readers work beside each other, on different collections and on ranges of one. What is
 //! left is a list of [`piece::Piece`]s and is itself the position of the copy: see there.
 //!
-//! A collection is cut into ranges if it is large and no pipeline works on it; otherwise its documents come in the order
-//! of the disk, which is Java's. A range that is interrupted goes on where it was; anything else begins again. A
-//! machine: it opens no connection and reads no clock.
+//! A collection is cut into ranges if it is large and no pipeline works on it; otherwise its documents come in the
+//! order of the disk, which is Java's. A range that is interrupted goes on where it was; anything else begins again.
+//! A machine: it opens no connection and reads no clock.
 
 use std::collections::VecDeque;
 use std::time::Instant;

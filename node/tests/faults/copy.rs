@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bson::{Document, doc};
 use futures_util::TryStreamExt;
+use futures_util::future::try_join_all;
 use mongodb::Collection;
 use serde_json::Value;
 
@@ -28,6 +29,7 @@ const DOCUMENT_BYTES: usize = 2_000;
 /// is stored: a position every 8 192 documents, and what [`BUFFER_BYTES`] holds.
 const KILLS_AT: [u64; 2] = [3_000, 30_000];
 const BUFFER_BYTES: &str = "4000000";
+const WRITERS: i32 = 16;
 /// Of the copy, a restart may repeat only what was not stored.
 const COPIED_AFTER_THE_KILLS_MAX: usize = 25_000;
 
@@ -86,22 +88,27 @@ async fn fill(events: &Collection<Document>) -> Result<()> {
     Ok(())
 }
 
-/// Writes all over the collection until it is `done`. Returns how often.
+/// Writes all over the collection until it is `done`, [`WRITERS`] at a time. Returns how often.
 async fn write_meanwhile(events: Collection<Document>, done: Arc<AtomicBool>) -> Result<i32> {
     let mut version = 0;
     while !done.load(Ordering::Relaxed) {
-        version += 1;
-        // Visits ids in no order, each once.
-        let id = (i64::from(version) * 7_919 % i64::from(DOCUMENTS)) as i32;
-        let (one, other) = (doc! { "_id": id }, doc! { "_id": DOCUMENTS + version, "v": version });
-        match version % 4 {
-            0 => events.delete_one(one).await.map(|_| ())?,
-            1 => events.insert_one(other).await.map(|_| ())?,
-            _ => events.replace_one(one, doc! { "v": version }).await.map(|_| ())?,
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        let writes = (version + 1..=version + WRITERS).map(|version| write(&events, version));
+        try_join_all(writes).await?;
+        version += WRITERS;
     }
     Ok(version)
+}
+
+async fn write(events: &Collection<Document>, version: i32) -> Result<()> {
+    // Visits ids in no order, each once.
+    let id = (i64::from(version) * 7_919 % i64::from(DOCUMENTS)) as i32;
+    let (one, other) = (doc! { "_id": id }, doc! { "_id": DOCUMENTS + version, "v": version });
+    match version % 4 {
+        0 => events.delete_one(one).await.map(|_| ()),
+        1 => events.insert_one(other).await.map(|_| ()),
+        _ => events.replace_one(one, doc! { "v": version }).await.map(|_| ()),
+    }?;
+    Ok(())
 }
 
 fn is_copied(record: &Record) -> bool {
