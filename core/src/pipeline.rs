@@ -432,7 +432,7 @@ impl Pipeline {
 
     /// At the end of a batch. Until the opening position is stored nothing is written.
     fn heartbeat_if_idle(&mut self, now: Instant, unix_ms: i64) -> Result<(), PipelineError> {
-        match (&mut self.heartbeats, self.session.token()) {
+        match (&mut self.heartbeats, self.source.token()) {
             (Some(heartbeats), Some(token)) if self.phase == Phase::Running => {
                 heartbeats.batch_ended(token, &mut self.outbound, now, unix_ms)
             }
@@ -441,7 +441,7 @@ impl Pipeline {
     }
 
     fn heartbeat_that_waits(&mut self, unix_ms: i64) -> Result<(), PipelineError> {
-        match (&mut self.heartbeats, self.session.token()) {
+        match (&mut self.heartbeats, self.source.token()) {
             (Some(heartbeats), Some(token)) => {
                 heartbeats.write_if_waiting(token, &mut self.outbound, unix_ms)
             }

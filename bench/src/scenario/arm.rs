@@ -124,9 +124,6 @@ impl Arm {
             (Self::NodeJson | Self::NodeBson, Feature::Tls) => {
                 Some("the node does not speak TLS yet")
             }
-            (Self::NodeJson | Self::NodeBson, Feature::Snapshot) => {
-                Some("the node has no startup.mode=copy_existing yet")
-            }
             (Self::StraightLine, Feature::Tls) => {
                 Some("its librdkafka is built without OpenSSL, so it produces in the clear only")
             }

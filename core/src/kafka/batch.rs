@@ -370,7 +370,7 @@ pub(super) mod tests {
     #[test]
     fn the_checksum_is_castagnoli_at_every_length_and_place() {
         assert_eq!(checksum(b"123456789"), 0xe306_9283);
-        let bytes: Vec<u8> = (0..5_000_u32).map(|at| (at * at >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..5_000_u32).map(|at| ((at * at) >> 3) as u8).collect();
         for (from, to) in (0..70).flat_map(|from| (from..1_100).map(move |to| (from, to))) {
             assert_eq!(checksum(&bytes[from..to]), crc32c::crc32c(&bytes[from..to]));
         }

@@ -22,7 +22,7 @@ pub struct ServerApi {
 }
 
 /// A command as [`encode_command`] encodes it, with the API that is asked for.
-pub(super) fn encode_with_api(
+pub(in crate::mongo) fn encode_with_api(
     api: Option<ServerApi>,
     request_id: i32,
     exhaust_allowed: bool,

@@ -92,6 +92,14 @@ impl Source {
         }
     }
 
+    /// The stream's resume token; none while what is there is copied.
+    pub(super) fn token(&mut self) -> Option<&[u8]> {
+        match &mut self.active {
+            Active::Copying { .. } => None,
+            Active::Streaming(session) => session.token(),
+        }
+    }
+
     /// How many events may be taken before the position is looked at again. `waiting`: no more are there.
     pub(super) fn events_per_mark(&self, waiting: bool) -> u64 {
         match &self.active {

@@ -12,7 +12,6 @@ use millrace_core::mongo::watch::{self, WatchSpec};
 use millrace_core::pipeline::{
     self, CopyConfig, DeadLetterConfig, HeartbeatConfig, OffsetTopic, PipelineConfig, RecordConfig,
 };
-use millrace_core::route::Router;
 
 use crate::config::{
     Acks, ConverterKind, DeadLetters, FullDocument, FullDocumentBeforeChange, Heartbeats,

@@ -22,9 +22,9 @@ use crate::mongo::bson::RawDoc;
 use crate::mongo::bson_write::DocWriter;
 use crate::mongo::error_codes::ServerError;
 use crate::mongo::handshake::Handshake;
-use crate::mongo::message::encode_command;
 use crate::mongo::quiet::Quiet;
 use crate::mongo::reply::{Reply, ReplyError, ReplyReader};
+use crate::mongo::server_api::{ServerApi, encode_with_api};
 use crate::mongo::session::SessionConfig;
 use crate::mongo::session_error::{Doing, SessionError};
 use crate::mongo::topology::Topology;
@@ -86,6 +86,8 @@ pub(super) enum Heard {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Reader {
+    /// What every command asks for.
+    api: Option<ServerApi>,
     state: State,
     topology: Topology,
     inbox: Inbox,
@@ -122,6 +124,7 @@ impl Reader {
     /// A reader that has done nothing yet. With `is_first` it is an error to find no primary in time.
     pub(super) fn new(config: &SessionConfig, is_first: bool, now: Instant) -> Self {
         Self {
+            api: config.server_api,
             state: State::Waiting { until: now },
             topology: Topology::new(&config.seeds),
             inbox: Inbox::new(SEGMENT_BYTES, REPLY_BYTES_MAX).within(config.memory.loan(0)),
@@ -176,7 +179,8 @@ impl Reader {
         let State::Connecting { peer, .. } = &self.state else { return };
         let (peer, handshake) = (peer.clone(), Box::new(Handshake::new(nonce)));
         let asked = self.next_request();
-        let hello = encode_command(asked, false, |doc| handshake.write_command(config, doc));
+        let hello =
+            encode_with_api(self.api, asked, false, |doc| handshake.write_command(config, doc));
         self.send(peer.link, hello, now);
         self.state = State::Handshake { peer, handshake, asked };
     }
@@ -258,7 +262,7 @@ impl Reader {
         let State::Idle { peer } = &self.state else { return };
         let peer = peer.clone();
         let asked = self.next_request();
-        self.send(peer.link, encode_command(asked, false, fill), now);
+        self.send(peer.link, encode_with_api(self.api, asked, false, fill), now);
         self.state = State::Asked { peer, answer, asked };
     }
 

@@ -10,6 +10,7 @@ use super::*;
 use crate::link::Address;
 use crate::memory::MemoryBudget;
 use crate::mongo::message::tests::encode_reply;
+use crate::mongo::server_api::ServerApi;
 use crate::mongo::watch::tests::spec;
 
 /// Documents in a batch of the server.
@@ -27,6 +28,8 @@ struct Server {
     last_reply: i32,
     /// Every command but `getMore`, as it was asked.
     asked: Vec<Document>,
+    /// The `getMore`s.
+    asked_on: Vec<Document>,
     /// The command that is refused, and by which code.
     refuses: Option<(&'static str, i32)>,
     /// The database that `listDatabases` names, beside the server's own.
@@ -52,6 +55,7 @@ impl Server {
         let body = Document::from_reader(&message[21..]).unwrap();
         let name = body.keys().next().unwrap().clone();
         if name == "getMore" {
+            self.asked_on.push(body.clone());
             return self.batches(request, exhaust, body.get_i64("getMore").unwrap());
         }
         self.asked.push(body.clone());
@@ -190,6 +194,7 @@ fn config(scope: Scope) -> SessionConfig {
         app_name: "test".to_owned(),
         watch: spec(scope),
         server_selection_timeout: Duration::from_secs(30),
+        server_api: None,
         read_ahead_bytes_max: 1 << 20,
         memory: MemoryBudget::unbounded(),
     }
@@ -343,6 +348,20 @@ fn a_deployment_is_copied_without_the_servers_own_databases() {
         rig.server.asked.iter().filter(|body| body.contains_key("listCollections")).collect();
     assert_eq!(listed.len(), 1);
     assert_eq!(listed[0].get_str("$db").unwrap(), "d");
+}
+
+#[test]
+fn every_command_of_a_copy_asks_for_the_stable_api() {
+    let server_api = Some(ServerApi { strict: false, deprecation_errors: true });
+    let config = SessionConfig { server_api, ..config(database()) };
+    let mut rig = Rig::of(config, Server::new(&[("a", 2_000)], 64 << 10), threads(2));
+    rig.run();
+    let server = &rig.server;
+    assert!(!server.asked_on.is_empty());
+    for body in server.asked.iter().chain(&server.asked_on) {
+        assert_eq!(body.get_str("apiVersion").ok(), Some("1"), "{body}");
+        assert_eq!(body.get_bool("apiDeprecationErrors").ok(), Some(true), "{body}");
+    }
 }
 
 #[test]

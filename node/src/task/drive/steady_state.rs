@@ -22,6 +22,7 @@ use millrace_io::driver::DriverChoice;
 use super::*;
 use crate::allocations;
 use crate::config::{ConnectorFile, SourceConfig, WorkerConfig};
+use crate::offsets::GoOn;
 use crate::task::{Runtimes, pipeline_config};
 
 const EVENTS_PER_REPLY: usize = 1_000;
@@ -124,7 +125,8 @@ fn config(peers: &InProcess, format: &str, compressed: Compressed) -> PipelineCo
     let source = SourceConfig::new(&file.expect("a connector file"), &worker, true);
     let (source, _) = source.expect("a connector");
     let memory = MemoryBudget::new(worker.memory_bytes_max);
-    pipeline_config(&worker, &source, None, b"key".to_vec(), &memory).expect("a pair that goes")
+    pipeline_config(&worker, &source, GoOn::Begin, b"key".to_vec(), &memory)
+        .expect("a pair that goes")
 }
 
 /// What a thread had taken and done at some time.

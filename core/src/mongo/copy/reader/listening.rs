@@ -12,8 +12,9 @@ use std::time::Instant;
 use super::{Answer, Heard, Peer, REPLY_BYTES_MAX, Reader, State};
 use crate::mongo::error_codes::{CodeClass, ServerError};
 use crate::mongo::handshake::Next;
-use crate::mongo::message::{Header, encode_command};
+use crate::mongo::message::Header;
 use crate::mongo::reply::{Progress, Reply, ReplyError, ReplyReader};
+use crate::mongo::server_api::encode_with_api;
 use crate::mongo::session::SessionConfig;
 use crate::mongo::session_error::{Doing, SessionError};
 
@@ -74,8 +75,9 @@ impl Reader {
             Next::Send => {
                 self.last_request = self.last_request.wrapping_add(1);
                 *asked = self.last_request;
-                let command =
-                    encode_command(*asked, false, |doc| handshake.write_command(config, doc));
+                let command = encode_with_api(self.api, *asked, false, |doc| {
+                    handshake.write_command(config, doc);
+                });
                 let link = peer.link;
                 self.send(link, command, now);
             }
@@ -141,7 +143,7 @@ impl Reader {
         self.last_request = self.last_request.wrapping_add(1);
         *asked = self.last_request;
         let (link, cursor_id) = (peer.link, reply.cursor_id);
-        let command = encode_command(*asked, peer.exhaust, |doc| {
+        let command = encode_with_api(self.api, *asked, peer.exhaust, |doc| {
             doc.int64("getMore", cursor_id);
             doc.string("collection", &cursor.collection);
             doc.string("$db", &cursor.database);
