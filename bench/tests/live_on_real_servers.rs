@@ -126,9 +126,13 @@ fn step(per_s: f64, lasts_s: f64, warm_up: bool) -> Step {
     Step { per_s, lasts_s, warm_up }
 }
 
+/// Two loads at once would be late by each other.
+static ONE_LOAD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stall_is_in_the_latency_of_all_that_was_due_meanwhile_and_phases_are_told_apart()
 -> Result<()> {
+    let _alone = ONE_LOAD.lock().await;
     let testbed = Arc::new(Testbed::up(Plan::default(), Servers::Native).await?);
     let pause =
         FaultStep { at_s: 5, until_s: Some(6), fault: Fault::Pause { target: Target::Primary } };
@@ -139,12 +143,13 @@ async fn a_stall_is_in_the_latency_of_all_that_was_due_meanwhile_and_phases_are_
     let [before, stalled] = &reading.phases[..] else { bail!("{} phases", reading.phases.len()) };
     assert_eq!((before.events, stalled.events), (600, 1_200));
     let latency = stalled.latency();
-    let (p50, p99) = (latency.percentile_ms(50.0), latency.percentile_ms(99.0));
+    let (p25, p99) = (latency.percentile_ms(25.0), latency.percentile_ms(99.0));
     // A closed loop would have one late write; here a second's worth of writes waited, the first for all of it.
     assert!(900.0 <= p99, "p99 {p99} ms");
     let late = latency.count() - latency.count_up_to(200.0);
     assert!(PER_S * 0.7 <= late as f64, "{late} of {} are late", latency.count());
-    assert!(p50 < 500.0, "p50 {p50} ms");
+    // A third was due before the stall.
+    assert!(p25 < 500.0, "p25 {p25} ms");
     [before, stalled].into_iter().for_each(assert_stages_add_up);
     let write_ms = of_stage(stalled, Stage::Write, LatencyHistogram::max_ms);
     assert!(900.0 <= write_ms, "the first write that waited took {write_ms} ms");
@@ -176,6 +181,7 @@ async fn a_stall_is_in_the_latency_of_all_that_was_due_meanwhile_and_phases_are_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stall_of_the_arm_is_in_the_stage_of_the_arm() -> Result<()> {
+    let _alone = ONE_LOAD.lock().await;
     let testbed = Arc::new(Testbed::up(Plan::default(), Servers::Native).await?);
     let steps = [step(PER_S, 2.0, true), step(PER_S, 5.0, false)];
     let stall = Stall { after: 500, lasts: Duration::from_secs(3) };

@@ -60,17 +60,17 @@ async fn a_file_that_is_not_there_is_named() -> Result<()> {
 #[tokio::test]
 async fn what_java_knows_and_we_do_not_is_refused_by_name_and_all_at_once() -> Result<()> {
     let text = connector(&[
-        ("heartbeat.interval.ms", "1000"),
-        ("startup.mode", "copy_existing"),
+        ("connection.ssl.truststore", "/etc/ca.p12"),
+        ("topic.mapper", "com.example.Mapper"),
         ("output.format.value", "schema"),
-        ("errors.tolerance", "all"),
+        ("output.schema.infer.value", "true"),
         ("poll.max.batch.size", "many"),
     ]);
     let parts = [
-        "heartbeat.interval.ms",
-        "copy_existing for configuration startup.mode",
+        "connection.ssl.truststore",
+        "com.example.Mapper for configuration topic.mapper",
         "schema for configuration output.format.value",
-        "errors.tolerance",
+        "output.schema.infer.value",
         "many for configuration poll.max.batch.size: Not a number of type INT",
         "5 error(s)",
     ];
