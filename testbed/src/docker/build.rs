@@ -34,6 +34,9 @@ const JAVA: &str = "opt/java";
 /// Parts of a Java that are for building programs.
 const NOT_FOR_RUNNING: [&str; 5] = ["jmods", "src.zip", "include", "man", "demo"];
 
+/// Parts of glibc that the codecs within jars are linked against: `ldd` does not look into a jar.
+const FOR_CODECS_IN_JARS: [&str; 3] = ["libpthread.so.0", "libdl.so.2", "librt.so.1"];
+
 /// An image that the daemon now has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BuiltImage {
@@ -104,7 +107,7 @@ async fn stage(
 fn stage_mongod(root: &Path, mongod: &fetch::Mongod) -> Result<()> {
     let (program, libraries) = mongod.files();
     copy(program, &root.join("usr/bin/mongod"))?;
-    copy_libraries(root, &[program.to_owned()], libraries)
+    copy_libraries(root, &[program.to_owned()], libraries).map(drop)
 }
 
 fn stage_kafka(root: &Path, kafka: &fetch::KafkaLibraries) -> Result<()> {
@@ -122,7 +125,15 @@ fn stage_kafka(root: &Path, kafka: &fetch::KafkaLibraries) -> Result<()> {
             }
         }
     }
-    copy_libraries(root, &binaries, &lib)
+    let libraries = copy_libraries(root, &binaries, &lib)?;
+    let libc = libraries.iter().find(|path| path.ends_with("libc.so.6"));
+    let folder = libc.and_then(|libc| libc.parent()).context("a Java without libc.so.6")?;
+    // A libc that has none of these files is one that no codec asks for them.
+    for library in FOR_CODECS_IN_JARS.map(|name| folder.join(name)).iter().filter(|it| it.exists())
+    {
+        copy(library, &in_image(root, library)?)?;
+    }
+    Ok(())
 }
 
 /// The folder that a `java` on PATH belongs to.
@@ -134,8 +145,8 @@ fn java_home(java: &Path) -> Result<PathBuf> {
     line.map(PathBuf::from).with_context(|| format!("{} does not tell its home", java.display()))
 }
 
-/// Copies what the loader would load for `binaries`, and the loader itself.
-fn copy_libraries(root: &Path, binaries: &[PathBuf], own: &Path) -> Result<()> {
+/// Copies what the loader would load for `binaries`, and the loader itself; says from where.
+fn copy_libraries(root: &Path, binaries: &[PathBuf], own: &Path) -> Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for binary in binaries {
         let mut ldd = Command::new("ldd");
@@ -156,17 +167,20 @@ fn copy_libraries(root: &Path, binaries: &[PathBuf], own: &Path) -> Result<()> {
             }
         }
     }
-    for path in found {
-        let name = path.file_name().context("a library without a name")?;
-        let is_loader = name.to_string_lossy().starts_with("ld-linux");
-        // The path of the loader is written into every program.
-        let target = match is_loader {
-            true => root.join(path.strip_prefix("/").unwrap_or(&path)),
-            false => root.join(LIBRARIES).join(name),
-        };
-        copy(&path, &target)?;
+    for path in &found {
+        copy(path, &in_image(root, path)?)?;
     }
-    Ok(())
+    Ok(found)
+}
+
+/// Where a library of this machine lies in the image. The path of the loader is written into every program.
+fn in_image(root: &Path, library: &Path) -> Result<PathBuf> {
+    let name = library.file_name().context("a library without a name")?;
+    Ok(if name.to_string_lossy().starts_with("ld-linux") {
+        root.join(library.strip_prefix("/").unwrap_or(library))
+    } else {
+        root.join(LIBRARIES).join(name)
+    })
 }
 
 /// What a line of `ldd` says.
