@@ -7,24 +7,31 @@
 //!    └── none ──────────────────────────────────────────► Ready
 //! ```
 //!
-//! Knows no link and no time: the session sends what [`Handshake::write_command`] writes and gives
-//! each reply to [`Handshake::handle_reply`].
+//! Knows no time: whoever opened the connection sends each [`Handshake::command`], and takes what follows
+//! from [`Handshake::read_reply`].
+
+use bytes::Bytes;
 
 use super::bson::RawDoc;
 use super::bson_write::DocWriter;
 use super::error_codes::{CodeClass, ServerError};
 use super::hello::{Hello, Role, write_hello};
-use super::reply::{Reply, ReplyError};
+use super::peer::Peer;
+use super::reply::{Reply, ReplyError, ReplyReader};
 use super::scram::{self, Answer, Credentials, Scram};
+use super::server_api::encode_with_api;
 use super::session::SessionConfig;
 use super::session_error::SessionError;
 use super::topology::Topology;
+use crate::inbox::Inbox;
 use crate::link::Address;
 
 /// MongoDB 4.4: the oldest that knows `hello` and `startAfter`.
 const WIRE_VERSION_MIN: i64 = 9;
 /// MongoDB 7.1: the first mongos that goes on replying unasked.
 const EXHAUST_MONGOS_WIRE_VERSION_MIN: i64 = 22;
+/// Largest reply. Bytes. Small, so that a peer that speaks TLS is found out by its first bytes.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Handshake {
@@ -53,8 +60,12 @@ impl Handshake {
         Self { nonce, stage: Stage::Hello }
     }
 
-    /// Writes the command that is due.
-    pub(super) fn write_command(&self, config: &SessionConfig, doc: &mut DocWriter<'_>) {
+    /// The command that is due, as a message.
+    pub(super) fn command(&self, config: &SessionConfig, request_id: i32) -> Bytes {
+        encode_with_api(config.server_api, request_id, false, |doc| self.write_command(config, doc))
+    }
+
+    fn write_command(&self, config: &SessionConfig, doc: &mut DocWriter<'_>) {
         let credentials = config.credentials.as_ref();
         let source = credentials.map_or("admin", |credentials| &credentials.source);
         match &self.stage {
@@ -66,12 +77,29 @@ impl Handshake {
         }
     }
 
-    /// Takes the reply of `address` to that command. What the server says of its set goes into
-    /// `topology`.
+    /// Takes the reply of `peer` to the command `asked` off `inbox`; `None`: it is not there yet. What
+    /// the server says of its set goes into `topology`.
     ///
     /// # Errors
     /// Why this server cannot be used.
-    pub(super) fn handle_reply(
+    pub(super) fn read_reply(
+        &mut self,
+        config: &SessionConfig,
+        (peer, asked): (&Peer, i32),
+        inbox: &mut Inbox,
+        topology: &mut Topology,
+    ) -> Result<Option<Next>, SessionError> {
+        let reply = ReplyReader::whole(inbox, REPLY_BYTES_MAX);
+        let Some((header, body)) = reply.map_err(|error| peer.malformed(error))? else {
+            return Ok(None);
+        };
+        peer.check_reply(asked, header)?;
+        let next = self.handle_reply(config, &peer.address, body, topology)?;
+        ReplyReader::skip_whole(inbox, header);
+        Ok(Some(next))
+    }
+
+    fn handle_reply(
         &mut self,
         config: &SessionConfig,
         address: &Address,

@@ -5,7 +5,7 @@
 //!  session      which server, what to ask, where to resume
 //!    ├ topology   which servers there are          ├ handshake   hello, then scram
 //!    ├ quiet      is the server dead               ├ watch       the commands of a change stream
-//!    │                                             └ server_api  what every command says besides
+//!    ├ peer       the server at the other end      └ server_api  what every command says besides
 //!    └ reply      events out of a reply ── message   one OP_MSG ── bson   one document
 //! ```
 //!
@@ -22,6 +22,7 @@ pub mod error_codes;
 mod handshake;
 mod hello;
 pub mod message;
+mod peer;
 mod quiet;
 pub mod reply;
 pub mod scram;

@@ -26,11 +26,13 @@ use bytes::Bytes;
 
 use super::bson::RawDoc;
 use super::handshake::Handshake;
+use super::peer::{
+    BACKOFF_FIRST, BACKOFF_MAX, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, Peer, SEGMENT_BYTES,
+};
 use super::quiet::Quiet;
 use super::reply::ReplyReader;
 use super::scram::Credentials;
 pub use super::server_api::ServerApi;
-use super::server_api::encode_with_api;
 use super::session_error::Doing;
 pub use super::session_error::SessionError;
 use super::topology::Topology;
@@ -46,18 +48,12 @@ mod tests;
 
 use replies::Outcome;
 
-/// One read of the socket. Bytes.
-const SEGMENT_BYTES: usize = 256 * 1024;
 /// Largest reply to `aggregate`, which is taken in whole: a batch of 16 MB and its frame. Bytes.
 const OPENING_REPLY_BYTES_MAX: usize = 17 << 20;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const OPENING_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a server may need beyond the await time.
 const STREAMING_TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
-const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 /// What a session is to do.
 #[derive(Clone, Debug)]
@@ -164,15 +160,6 @@ enum State {
     Failed { error: SessionError },
 }
 
-/// The server at the other end.
-#[derive(Clone, Debug)]
-struct Peer {
-    link: LinkId,
-    address: Address,
-    /// It can go on replying unasked.
-    exhaust: bool,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Stream {
     /// [`Doing::Opening`] while the reply to `aggregate` is read, then [`Doing::Streaming`].
@@ -269,10 +256,7 @@ impl Session {
                 let peer = peer.clone();
                 let handshake = Box::new(Handshake::new(nonce));
                 let asked = self.next_request();
-                let config = &self.config;
-                let hello = encode_with_api(config.server_api, asked, false, |doc| {
-                    handshake.write_command(config, doc);
-                });
+                let hello = handshake.command(&self.config, asked);
                 self.send(link, hello, now);
                 self.state = State::Handshake { peer, handshake, asked };
             }

@@ -22,6 +22,9 @@ use crate::mongo::bson::RawDoc;
 use crate::mongo::bson_write::DocWriter;
 use crate::mongo::error_codes::ServerError;
 use crate::mongo::handshake::Handshake;
+use crate::mongo::peer::{
+    BACKOFF_FIRST, BACKOFF_MAX, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, Peer, SEGMENT_BYTES,
+};
 use crate::mongo::quiet::Quiet;
 use crate::mongo::reply::{Reply, ReplyError, ReplyReader};
 use crate::mongo::server_api::{ServerApi, encode_with_api};
@@ -30,17 +33,11 @@ use crate::mongo::session_error::{Doing, SessionError};
 use crate::mongo::topology::Topology;
 use crate::recovery::{Backoff, Recovery};
 
-/// One read of the socket. Bytes.
-const SEGMENT_BYTES: usize = 256 * 1024;
 /// Largest reply that is taken in whole, and the largest document. Bytes.
 const REPLY_BYTES_MAX: usize = 17 << 20;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A pipeline may work long before its first document; doubled with each silence.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const ANSWER_TIMEOUT_MAX: Duration = Duration::from_secs(3_600);
-const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
 mod listening;
 
@@ -113,13 +110,6 @@ enum State {
     Asked { peer: Peer, answer: Answer, asked: i32 },
 }
 
-#[derive(Clone, Debug)]
-struct Peer {
-    link: LinkId,
-    address: Address,
-    exhaust: bool,
-}
-
 impl Reader {
     /// A reader that has done nothing yet. With `is_first` it is an error to find no primary in time.
     pub(super) fn new(config: &SessionConfig, is_first: bool, now: Instant) -> Self {
@@ -179,8 +169,7 @@ impl Reader {
         let State::Connecting { peer, .. } = &self.state else { return };
         let (peer, handshake) = (peer.clone(), Box::new(Handshake::new(nonce)));
         let asked = self.next_request();
-        let hello =
-            encode_with_api(self.api, asked, false, |doc| handshake.write_command(config, doc));
+        let hello = handshake.command(config, asked);
         self.send(peer.link, hello, now);
         self.state = State::Handshake { peer, handshake, asked };
     }

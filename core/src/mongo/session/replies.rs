@@ -12,15 +12,10 @@ use super::{OPENING_REPLY_BYTES_MAX, Peer, ResumePosition, Session, State, Strea
 use crate::mongo::bson::RawValue;
 use crate::mongo::handshake::Next;
 use crate::mongo::message::Header;
+use crate::mongo::peer::EXHAUST_REFUSED_CODE;
 use crate::mongo::reply::{Progress, Reply, ReplyError, ReplyReader};
 use crate::mongo::server_api::encode_with_api;
 use crate::mongo::session_error::{Doing, SessionError};
-
-/// Largest reply of the handshake. Bytes. Small, so that a peer that speaks TLS is found out by its
-/// first bytes.
-const HANDSHAKE_REPLY_BYTES_MAX: usize = 64 * 1024;
-/// IllegalOpMsgFlag: the server does not take a request to go on unasked.
-const EXHAUST_REFUSED_CODE: i32 = 223;
 
 /// What [`Session::next_item`] is to hand out; the event still lies in the inbox.
 pub(super) enum Outcome {
@@ -69,22 +64,14 @@ impl Session {
         let State::Handshake { peer, handshake, asked } = &mut self.state else {
             return Ok(Step::Again);
         };
-        let malformed = |error| SessionError::Reply { address: peer.address.clone(), error };
-        let reply = ReplyReader::whole(&mut self.inbox, HANDSHAKE_REPLY_BYTES_MAX);
-        let Some((header, body)) = reply.map_err(malformed)? else {
-            return Ok(Step::Out(Outcome::Wait));
-        };
-        check_reply(peer, *asked, header)?;
-        let topology = &mut self.topology;
-        let next = handshake.handle_reply(&self.config, &peer.address, body, topology)?;
-        ReplyReader::skip_whole(&mut self.inbox, header);
+        let (inbox, topology) = (&mut self.inbox, &mut self.topology);
+        let next = handshake.read_reply(&self.config, (peer, *asked), inbox, topology)?;
+        let Some(next) = next else { return Ok(Step::Out(Outcome::Wait)) };
         match next {
             Next::Send => {
                 self.last_request = self.last_request.wrapping_add(1);
                 *asked = self.last_request;
-                let command = encode_with_api(self.config.server_api, *asked, false, |doc| {
-                    handshake.write_command(&self.config, doc);
-                });
+                let command = handshake.command(&self.config, *asked);
                 let link = peer.link;
                 self.send(link, command, now);
             }
@@ -101,12 +88,12 @@ impl Session {
     /// Waits for the whole reply to `aggregate`: where the stream begins stands behind its events.
     fn step_opening(&mut self) -> Result<Step, SessionError> {
         let State::Opening { peer, asked } = &self.state else { return Ok(Step::Again) };
-        let malformed = |error| SessionError::Reply { address: peer.address.clone(), error };
+        let malformed = |error| peer.malformed(error);
         let reply = ReplyReader::whole(&mut self.inbox, OPENING_REPLY_BYTES_MAX);
         let Some((header, body)) = reply.map_err(malformed)? else {
             return Ok(Step::Out(Outcome::Wait));
         };
-        check_reply(peer, *asked, header)?;
+        peer.check_reply(*asked, header)?;
         let (reply, batch_is_empty) =
             Reply::peek(body).map_err(|error| malformed(ReplyError::Bson(error)))?;
         let stream = Stream {
@@ -136,11 +123,11 @@ impl Session {
 
     fn step_streaming(&mut self, now: Instant) -> Result<Step, SessionError> {
         let State::Streaming { peer, stream } = &mut self.state else { return Ok(Step::Again) };
-        let malformed = |error| SessionError::Reply { address: peer.address.clone(), error };
+        let malformed = |error| peer.malformed(error);
         match self.reader.advance(&mut self.inbox).map_err(malformed)? {
             Progress::Wait => Ok(Step::Out(Outcome::Wait)),
             Progress::Begin(header) => {
-                check_reply(peer, stream.asked, header)?;
+                peer.check_reply(stream.asked, header)?;
                 if !peer.exhaust && stream.doing == Doing::Streaming {
                     self.ask_for_more(now);
                 }
@@ -243,12 +230,4 @@ impl Session {
         }
         self.send(link, command, now);
     }
-}
-
-fn check_reply(peer: &Peer, asked: i32, header: Header) -> Result<(), SessionError> {
-    let answered = header.response_to;
-    if asked == answered {
-        return Ok(());
-    }
-    Err(SessionError::WrongReply { address: peer.address.clone(), asked, answered })
 }

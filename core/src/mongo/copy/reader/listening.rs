@@ -13,6 +13,7 @@ use super::{Answer, Heard, Peer, REPLY_BYTES_MAX, Reader, State};
 use crate::mongo::error_codes::{CodeClass, ServerError};
 use crate::mongo::handshake::Next;
 use crate::mongo::message::Header;
+use crate::mongo::peer::EXHAUST_REFUSED_CODE;
 use crate::mongo::reply::{Progress, Reply, ReplyError, ReplyReader};
 use crate::mongo::server_api::encode_with_api;
 use crate::mongo::session::SessionConfig;
@@ -20,8 +21,6 @@ use crate::mongo::session_error::{Doing, SessionError};
 
 /// NamespaceNotFound: there is nothing to read, which whoever asked decides on.
 const NAMESPACE_NOT_FOUND_CODE: i32 = 26;
-/// IllegalOpMsgFlag: the server does not take a request to go on unasked.
-const EXHAUST_REFUSED_CODE: i32 = 223;
 
 impl Reader {
     /// The next thing that the server said.
@@ -65,19 +64,14 @@ impl Reader {
         now: Instant,
     ) -> Result<Option<Heard>, SessionError> {
         let State::Handshake { peer, handshake, asked } = &mut self.state else { return Ok(None) };
-        let malformed = |error| SessionError::Reply { address: peer.address.clone(), error };
-        let reply = ReplyReader::whole(&mut self.inbox, REPLY_BYTES_MAX).map_err(malformed)?;
-        let Some((header, body)) = reply else { return Ok(Some(Heard::Wait)) };
-        check_reply(peer, *asked, header)?;
-        let next = handshake.handle_reply(config, &peer.address, body, &mut self.topology)?;
-        ReplyReader::skip_whole(&mut self.inbox, header);
+        let (inbox, topology) = (&mut self.inbox, &mut self.topology);
+        let next = handshake.read_reply(config, (peer, *asked), inbox, topology)?;
+        let Some(next) = next else { return Ok(Some(Heard::Wait)) };
         match next {
             Next::Send => {
                 self.last_request = self.last_request.wrapping_add(1);
                 *asked = self.last_request;
-                let command = encode_with_api(self.api, *asked, false, |doc| {
-                    handshake.write_command(config, doc);
-                });
+                let command = handshake.command(config, *asked);
                 let link = peer.link;
                 self.send(link, command, now);
             }
@@ -92,11 +86,11 @@ impl Reader {
 
     fn step_asked(&mut self, now: Instant) -> Result<Option<Heard>, SessionError> {
         let State::Asked { peer, answer, asked } = &mut self.state else { return Ok(None) };
-        let malformed = |error| SessionError::Reply { address: peer.address.clone(), error };
+        let malformed = |error| peer.malformed(error);
         if matches!(answer, Answer::Whole) {
             let reply = ReplyReader::whole(&mut self.inbox, REPLY_BYTES_MAX).map_err(malformed)?;
             let Some((header, body)) = reply else { return Ok(Some(Heard::Wait)) };
-            check_reply(peer, *asked, header)?;
+            peer.check_reply(*asked, header)?;
             let (reply, _) =
                 Reply::peek(body).map_err(|error| malformed(ReplyError::Bson(error)))?;
             if reply.ok {
@@ -107,7 +101,7 @@ impl Reader {
         }
         match self.reply.advance(&mut self.inbox).map_err(malformed)? {
             Progress::Wait => Ok(Some(Heard::Wait)),
-            Progress::Begin(header) => check_reply(peer, *asked, header).map(|()| None),
+            Progress::Begin(header) => peer.check_reply(*asked, header).map(|()| None),
             Progress::Event => Ok(Some(Heard::Document)),
             Progress::End(header) => self.end_of_reply(header, now),
         }
@@ -163,12 +157,4 @@ impl Reader {
         self.rest();
         Ok(Heard::Refused(Box::new(error)))
     }
-}
-
-fn check_reply(peer: &Peer, asked: i32, header: Header) -> Result<(), SessionError> {
-    let answered = header.response_to;
-    if asked == answered {
-        return Ok(());
-    }
-    Err(SessionError::WrongReply { address: peer.address.clone(), asked, answered })
 }
