@@ -150,8 +150,10 @@ impl Process {
     /// Those of kill(2) and waitpid(2).
     pub async fn stop(&mut self, grace: Duration) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
-        // One that was paused would not see the other signal.
-        self.signal(Signal::SIGCONT)?;
+        // One that was paused sees that signal only now. One that was not may have ended by it already.
+        if self.try_wait()?.is_none() {
+            self.send(Signal::SIGCONT)?;
+        }
         let deadline = Instant::now() + grace;
         while Instant::now() < deadline {
             if let Some(status) = self.try_wait()? {
@@ -212,6 +214,11 @@ impl Process {
         if let Some(status) = self.try_wait()? {
             bail!("send {signal} to {}: it has ended with {status}", self.role);
         }
+        self.send(signal)
+    }
+
+    /// Sends `signal` to a child that was not waited for; one that ended since takes it too.
+    fn send(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.pid()).context("a pid above i32")?;
         kill(Pid::from_raw(pid), signal)
             .with_context(|| format!("send {signal} to {} (pid {pid})", self.role))
@@ -287,6 +294,17 @@ mod tests {
         child.pause().unwrap();
         assert_eq!(child.stop(Duration::from_secs(10)).await.unwrap().code(), Some(7));
         assert!(child.pause().unwrap_err().to_string().contains("it has ended"));
+    }
+
+    #[tokio::test]
+    async fn child_that_ends_at_once_is_stopped_as_any_other() {
+        use std::os::unix::process::ExitStatusExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..200 {
+            let mut child = start("exec sleep 60", folder.path());
+            let status = child.stop(Duration::from_secs(10)).await.unwrap();
+            assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+        }
     }
 
     #[tokio::test]

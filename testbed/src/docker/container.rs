@@ -164,8 +164,12 @@ impl Container {
     /// Sends SIGTERM, waits up to `grace`, then sends SIGKILL.
     pub(crate) async fn stop(&mut self, grace: Duration) -> Result<()> {
         self.signal(Signal::SIGTERM)?;
-        // One that was paused would not see the other signal.
-        self.signal(Signal::SIGCONT)?;
+        // One that was paused sees that signal only now. One that was not may have ended by it already.
+        let resumed = self.signal(Signal::SIGCONT);
+        if self.try_wait()?.is_some() {
+            return Ok(());
+        }
+        resumed?;
         let deadline = Instant::now() + grace;
         while Instant::now() < deadline {
             if self.try_wait()?.is_some() {
