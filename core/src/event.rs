@@ -13,7 +13,7 @@
 //! stream makes it, an oplog reader can make the same. What is inside the parts is not looked at.
 //! Facts: "Change Events" of the MongoDB manual.
 
-use crate::mongo::bson::{BsonError, RawDoc, RawValue, kind};
+use crate::mongo::bson::{BsonError, Elements, RawDoc, RawValue, kind};
 
 /// What happened, as `operationType` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,25 +87,60 @@ impl<'a> ChangeEvent<'a> {
             full_document: None,
         };
         let mut elements = event.iter();
+        change.take_in_order(&mut elements)?;
+        change.take_rest(&mut elements)?;
+        Ok(change)
+    }
+
+    /// The fields in the order in which servers write them: each name is one comparison. Stops taking where an
+    /// event has another one; a field that is left out stops nothing.
+    #[inline]
+    fn take_in_order(&mut self, elements: &mut Elements<'a>) -> Result<(), BsonError> {
+        if elements.take_head(b"\x03_id\0") {
+            self.token = Some(elements.take_doc()?);
+        }
+        if elements.take_head(b"\x02operationType\0") {
+            self.operation = Some(Operation::parse(elements.take_string(kind::STRING)?));
+        }
+        if elements.take_head(b"\x11clusterTime\0") {
+            self.cluster_time = Some(elements.take_timestamp(kind::TIMESTAMP)?);
+        }
+        if elements.take_head(b"\x09wallTime\0") {
+            elements.take_value(kind::DATE_TIME)?;
+        }
+        if elements.take_head(b"\x03fullDocument\0") {
+            self.full_document = Some(RawValue::Document(elements.take_doc()?));
+        }
+        if elements.take_head(b"\x03ns\0") {
+            self.note_namespace(elements.take_doc()?)?;
+        }
+        if elements.take_head(b"\x03documentKey\0") {
+            self.document_key = Some(elements.take_doc()?);
+        }
+        Ok(())
+    }
+
+    /// Whatever follows, in any order.
+    fn take_rest(&mut self, elements: &mut Elements<'a>) -> Result<(), BsonError> {
         while let Some(kind) = elements.take_kind() {
             match (elements.take_cstring()?, kind) {
                 (b"_id", kind::DOCUMENT) => {
                     let token = elements.take_doc()?;
-                    change.token.get_or_insert(token);
+                    self.token.get_or_insert(token);
                 }
                 (b"operationType", kind::STRING) => {
                     let name = elements.take_string(kind)?;
-                    change.operation.get_or_insert(Operation::parse(name));
+                    self.operation.get_or_insert(Operation::parse(name));
                 }
-                (b"ns", kind::DOCUMENT) => change.note_namespace(elements.take_doc()?)?,
+                (b"ns", kind::DOCUMENT) => self.note_namespace(elements.take_doc()?)?,
                 (b"documentKey", kind::DOCUMENT) => {
                     let key = elements.take_doc()?;
-                    change.document_key.get_or_insert(key);
+                    self.document_key.get_or_insert(key);
                 }
-                (name, kind) => change.note(name, elements.take_value(kind)?),
+                (name, kind) => self.note(name, elements.take_value(kind)?),
             }
         }
-        Ok(change)
+        Ok(())
     }
 
     fn note(&mut self, name: &[u8], value: RawValue<'a>) {
@@ -122,6 +157,12 @@ impl<'a> ChangeEvent<'a> {
 
     fn note_namespace(&mut self, namespace: RawDoc<'a>) -> Result<(), BsonError> {
         let mut elements = namespace.iter();
+        if self.database.is_none() && elements.take_head(b"\x02db\0") {
+            self.database = Some(elements.take_string(kind::STRING)?);
+        }
+        if self.collection.is_none() && elements.take_head(b"\x02coll\0") {
+            self.collection = Some(elements.take_string(kind::STRING)?);
+        }
         while let Some(kind) = elements.take_kind() {
             match (elements.take_cstring()?, kind) {
                 (b"db", kind::STRING) => {
@@ -221,6 +262,59 @@ mod tests {
         ] {
             assert_eq!(Operation::parse(name), want);
         }
+    }
+
+    /// A document of these, its frame around the elements of each.
+    fn joined(parts: &[&Document]) -> Vec<u8> {
+        let mut out = vec![0; 4];
+        for part in parts {
+            let bytes = bytes(part);
+            out.extend_from_slice(&bytes[4..bytes.len() - 1]);
+        }
+        out.push(0);
+        let length = u32::try_from(out.len()).unwrap();
+        out[..4].copy_from_slice(&length.to_le_bytes());
+        out
+    }
+
+    #[test]
+    fn fields_in_any_order_with_others_between_them_are_noted_alike() {
+        let in_order = bytes(&insert());
+        let want = parse(&in_order);
+        let fields: Vec<_> =
+            insert().into_iter().map(|(name, value)| doc! { name: value }).collect();
+        let other = doc! { "x": 1, "n": { "db": "no" }, "nsx": { "db": "no" }, "_idx": 1 };
+        for first in 0..fields.len() {
+            for second in 0..fields.len() {
+                let mut parts: Vec<_> = fields.iter().collect();
+                parts.rotate_left(first);
+                parts.swap(0, second);
+                parts.insert(second, &other);
+                assert_eq!(parse(&joined(&parts)), want, "{parts:?}");
+            }
+        }
+        let upside_down = doc! { "ns": { "x": 1, "coll": "c.e", "y": 1, "db": "d" } };
+        let upside_down = bytes(&upside_down);
+        let change = parse(&upside_down);
+        assert_eq!((change.database, change.collection), (want.database, want.collection));
+    }
+
+    #[test]
+    fn of_a_name_that_comes_twice_the_first_counts() {
+        let again = doc! {
+            "_id": { "_data": "83" }, "operationType": "delete", "ns": { "db": "e", "coll": "f" },
+            "clusterTime": Timestamp { time: 8, increment: 3 },
+            "fullDocument": { "_id": 2 }, "documentKey": { "_id": 2 },
+        };
+        let once = bytes(&insert());
+        assert_eq!(parse(&joined(&[&insert(), &again])), parse(&once));
+        let namespace = doc! { "ns": { "db": "d" } };
+        let twice = joined(&[&namespace, &again]);
+        let change = parse(&twice);
+        assert_eq!(
+            (change.database, change.collection),
+            (Some(b"d".as_slice()), Some(b"f".as_slice()))
+        );
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub const DOC_BYTES_MIN: usize = 5;
 pub(crate) mod kind {
     pub(crate) const STRING: u8 = 0x02;
     pub(crate) const DOCUMENT: u8 = 0x03;
+    pub(crate) const DATE_TIME: u8 = 0x09;
+    pub(crate) const TIMESTAMP: u8 = 0x11;
 }
 
 /// Why bytes are no BSON.
@@ -330,6 +332,15 @@ impl<'a> Elements<'a> {
         Some(kind)
     }
 
+    /// Takes type and name of the next element if they are `head`: the type byte, the name, its zero. Where the
+    /// name that comes is known this is one comparison; nothing is taken otherwise.
+    #[inline]
+    pub(crate) fn take_head(&mut self, head: &[u8]) -> bool {
+        let rest = self.rest.strip_prefix(head);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
     /// Leaves out `len` bytes that were looked at in [`Elements::rest`].
     #[inline]
     pub(crate) fn skip(&mut self, len: usize) {
@@ -366,8 +377,8 @@ impl<'a> Elements<'a> {
             0x0f => self.take_code_with_scope(kind)?,
             0x10 => RawValue::Int32(i32::from_le_bytes(*self.take_array(kind)?)),
             0x11 => {
-                let increment = u32::from_le_bytes(*self.take_array(kind)?);
-                RawValue::Timestamp { time: u32::from_le_bytes(*self.take_array(kind)?), increment }
+                let (time, increment) = self.take_timestamp(kind)?;
+                RawValue::Timestamp { time, increment }
             }
             0x12 => RawValue::Int64(i64::from_le_bytes(*self.take_array(kind)?)),
             0x13 => RawValue::Decimal128(self.take_array(kind)?),
@@ -413,6 +424,13 @@ impl<'a> Elements<'a> {
             Some(_) => Err(BsonError::Unterminated),
             None => Err(BsonError::Malformed { kind }),
         }
+    }
+
+    /// Seconds since 1970-01-01 UTC, and a counter within the second.
+    #[inline]
+    pub(crate) fn take_timestamp(&mut self, kind: u8) -> Result<(u32, u32), BsonError> {
+        let increment = u32::from_le_bytes(*self.take_array(kind)?);
+        Ok((u32::from_le_bytes(*self.take_array(kind)?), increment))
     }
 
     #[inline]
