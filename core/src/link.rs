@@ -71,6 +71,15 @@ impl LinkIds {
     }
 }
 
+/// What is spoken on a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// MongoDB's wire protocol.
+    Mongodb,
+    /// Kafka's protocol.
+    Kafka,
+}
+
 /// What a machine asks of the driver. Commands of one link are carried out in order.
 #[derive(Debug)]
 pub enum LinkCommand {
@@ -80,6 +89,8 @@ pub enum LinkCommand {
         link: LinkId,
         /// Where to.
         address: Address,
+        /// What is spoken there: each has its own settings of encryption.
+        protocol: Protocol,
     },
     /// Write all `segments`, one after the other, behind what was asked before.
     Send {

@@ -1,34 +1,30 @@
-//! TCP connections, driven by operations that own their buffers.
+//! Connections, in the clear or encrypted, driven by operations that own their buffers.
 //!
 //! A [`Socket`] is shared by the one read and the one write that may be under way; the caller keeps to one of each.
-//! Reads end as soon as there are bytes. Writes end when every segment is with the kernel; segments are gathered by
-//! `writev`, never joined by copying.
+//! Reads end as soon as there are bytes. Writes end when every segment is with the kernel; in the clear segments are
+//! gathered by `writev`, never joined by copying.
 
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
 use crate::driver::Driver;
-use crate::{epoll, uring};
+use crate::tcp::Tcp;
+use crate::tls::TlsClient;
+use crate::tls::session::Session;
 
 /// One open connection. Clones are the same connection; it closes with the last of them.
 #[derive(Clone)]
 pub struct Socket {
-    stream: Stream,
-}
-
-#[derive(Clone)]
-enum Stream {
-    Epoll(Rc<TcpStream>),
-    Uring(Rc<tokio_uring::net::TcpStream>),
+    tcp: Tcp,
+    tls: Option<Rc<Session>>,
 }
 
 impl Socket {
-    /// Connects to `host`:`port`, trying every address that the name has, within `timeout`. On a [`Runtime`] of
-    /// `driver`.
+    /// Connects to `host`:`port`, trying every address that the name has, within `timeout`; with `tls` that includes
+    /// the handshake. On a [`Runtime`] of `driver`.
     ///
     /// Sets `TCP_NODELAY`, since requests are whole when they are written, and keep-alive, so that a peer that vanished
     /// without a word is noticed.
@@ -36,64 +32,47 @@ impl Socket {
     /// [`Runtime`]: crate::driver::Runtime
     pub async fn connect(
         driver: Driver,
-        host: &str,
-        port: u16,
+        (host, port): (&str, u16),
+        tls: Option<&TlsClient>,
         timeout: Duration,
     ) -> io::Result<Self> {
-        let connecting = tokio::time::timeout(timeout, TcpStream::connect((host, port)));
+        let connecting = tokio::time::timeout(timeout, async {
+            let tcp = Tcp::connect(driver, host, port).await?;
+            let tls = match tls {
+                Some(client) => Some(Rc::new(Session::open(&tcp, client, host).await?)),
+                None => None,
+            };
+            Ok(Self { tcp, tls })
+        });
         let Ok(connected) = connecting.await else {
             let reason = format!("no connection within {} ms", timeout.as_millis());
             return Err(io::Error::new(io::ErrorKind::TimedOut, reason));
         };
-        let stream = connected?;
-        stream.set_nodelay(true)?;
-        let keep_alive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
-        socket2::SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
-        let stream = match driver {
-            Driver::Epoll => Stream::Epoll(Rc::new(stream)),
-            Driver::Uring => {
-                let stream = stream.into_std()?;
-                // Else an operation ends with EAGAIN instead of waiting in the kernel.
-                stream.set_nonblocking(false)?;
-                Stream::Uring(Rc::new(tokio_uring::net::TcpStream::from_std(stream)))
-            }
-        };
-        Ok(Self { stream })
+        connected
     }
 
     /// Ends the connection now: a read under way returns 0 bytes, a write under way fails.
     ///
-    /// The descriptor itself goes with the last clone. An error means that it was closed already.
+    /// The descriptor itself goes with the last clone.
     pub fn close(&self) {
-        let both = std::net::Shutdown::Both;
-        let _ = match &self.stream {
-            Stream::Epoll(stream) => socket2::SockRef::from(&**stream).shutdown(both),
-            Stream::Uring(stream) => stream.shutdown(both),
-        };
+        self.tcp.close();
     }
 
     /// Reads what is there into `bytes[filled..]`, waiting until there is something.
     ///
     /// The buffer comes back with the count of new bytes; 0 means that the peer has closed.
-    pub async fn read(self, mut bytes: Vec<u8>, filled: usize) -> (Vec<u8>, io::Result<usize>) {
-        let Some(free) = bytes.get_mut(filled..) else {
-            let reason = "the buffer is shorter than what it is said to hold";
-            return (bytes, Err(io::Error::new(io::ErrorKind::InvalidInput, reason)));
-        };
-        match &self.stream {
-            Stream::Epoll(stream) => {
-                let result = epoll::read(stream, free).await;
-                (bytes, result)
-            }
-            Stream::Uring(stream) => uring::read(stream, bytes, filled).await,
+    pub async fn read(self, bytes: Vec<u8>, filled: usize) -> (Vec<u8>, io::Result<usize>) {
+        match &self.tls {
+            None => self.tcp.read(bytes, filled).await,
+            Some(session) => session.read(&self.tcp, bytes, filled).await,
         }
     }
 
     /// Writes all of `segments` in order. After an error it is unknown how much the peer has got.
     pub async fn write(self, segments: Vec<Bytes>) -> io::Result<()> {
-        match &self.stream {
-            Stream::Epoll(stream) => epoll::write(stream, segments).await,
-            Stream::Uring(stream) => uring::write(stream, segments).await,
+        match &self.tls {
+            None => self.tcp.write(segments).await,
+            Some(session) => session.write(&self.tcp, segments).await,
         }
     }
 }
@@ -103,7 +82,7 @@ mod tests {
     use super::*;
     use crate::driver::{Runtime, drivers_here};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     /// Runs the same law over every driver that this machine allows.
     fn over_both<F: Future<Output = ()>>(law: impl Fn(Driver) -> F) {
@@ -115,7 +94,7 @@ mod tests {
     async fn pair(driver: Driver) -> (Socket, TcpStream) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let connect = Socket::connect(driver, "127.0.0.1", port, Duration::from_secs(5));
+        let connect = Socket::connect(driver, ("127.0.0.1", port), None, Duration::from_secs(5));
         let (socket, accepted) = tokio::join!(connect, listener.accept());
         (socket.unwrap(), accepted.unwrap().0)
     }
@@ -216,7 +195,8 @@ mod tests {
             let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
             let port = listener.local_addr().unwrap().port();
             drop(listener);
-            let connecting = Socket::connect(driver, "127.0.0.1", port, Duration::from_secs(5));
+            let connecting =
+                Socket::connect(driver, ("127.0.0.1", port), None, Duration::from_secs(5));
             let error = connecting.await.err().unwrap();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
         });

@@ -69,7 +69,9 @@ fn only_read(worker: &WorkerConfig, sources: &[SourceConfig], events: u64) -> Ex
     };
     let driver = resolve_driver(worker.io_driver.unwrap_or_default());
     let session = task::session_config(source, MemoryBudget::new(worker.memory_bytes_max));
-    let reading = task::only_read::read(session, task::first_position(source), events, driver);
+    let start = task::first_position(source);
+    let sockets = (driver, task::encryption(source));
+    let reading = task::only_read::read(session, start, events, sockets);
     match reading.and_then(|reading| Ok(serde_json::to_string(&reading)?)) {
         Ok(text) => {
             println!("{text}");
@@ -151,6 +153,7 @@ fn work(worker: &WorkerConfig, sources: &[SourceConfig]) -> anyhow::Result<Outco
                 stop: stopped.clone(),
                 stop_timeout: STOP_TIMEOUT,
                 state: state.clone(),
+                encryption: task::encryption(source),
             };
             match pipeline_config(worker, source, &stored, key, &memory) {
                 Ok(config) => task::start(config, around, &mut runtimes),
@@ -185,7 +188,7 @@ fn open_offsets(worker: &WorkerConfig) -> anyhow::Result<(StoredOffsets, Option<
             Ok((stored, Some(writers)))
         }
         OffsetStorage::Topic { name, .. } => {
-            let stored = offsets::read_topic(&worker.bootstrap, name)?;
+            let stored = offsets::read_topic(&worker.bootstrap, worker.tls.as_ref(), name)?;
             Ok((stored, None))
         }
     }

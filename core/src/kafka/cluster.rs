@@ -17,7 +17,7 @@ use crate::kafka::api::produce::{self, Head, Part};
 use crate::kafka::config::ClientConfig;
 use crate::kafka::connection::{Call, Connection, Phase, Sent};
 use crate::kafka::wire::{begin_request, finish_request};
-use crate::link::{Address, LinkCommand, LinkId, LinkIds};
+use crate::link::{Address, LinkCommand, LinkId, LinkIds, Protocol};
 use crate::recovery::Backoff;
 
 /// Place of a node in the cluster; never used for another one.
@@ -112,7 +112,11 @@ impl Cluster {
                 node.retry_at = None;
                 node.connection = Some(Connection::new(link, now));
                 let address = node.address.clone();
-                self.outgoing.push_back(LinkCommand::Connect { link, address });
+                self.outgoing.push_back(LinkCommand::Connect {
+                    link,
+                    address,
+                    protocol: Protocol::Kafka,
+                });
             }
         }
     }

@@ -83,7 +83,7 @@ impl Rig {
     fn pump(&mut self) -> Result<(), ClientError> {
         while let Some(command) = self.client.poll(&mut self.ids, self.now) {
             match command {
-                LinkCommand::Connect { link, address: to } => {
+                LinkCommand::Connect { link, address: to, .. } => {
                     self.connects += 1;
                     let broker = (0..9).find(|broker| address(*broker) == to).unwrap();
                     if self.down.contains(&broker) {

@@ -239,7 +239,7 @@ impl Simulation {
     fn command(&mut self, command: LinkCommand) {
         let delay = self.delay();
         match command {
-            LinkCommand::Connect { link, address } => {
+            LinkCommand::Connect { link, address, .. } => {
                 let broker = (0..3).find(|i| super::fake_broker::address(*i) == address).unwrap();
                 let (is_open, now) = (self.is_up[broker], self.now);
                 let event = if is_open { Event::Open(link) } else { Event::Close(link) };

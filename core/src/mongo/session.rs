@@ -38,7 +38,7 @@ pub use super::session_error::SessionError;
 use super::topology::Topology;
 pub use super::watch::{ResumePosition, WatchSpec};
 use crate::inbox::Inbox;
-use crate::link::{Address, LinkCommand, LinkId, LinkIds};
+use crate::link::{Address, LinkCommand, LinkId, LinkIds, Protocol};
 use crate::memory::MemoryBudget;
 use crate::recovery::{Backoff, Recovery};
 
@@ -215,7 +215,7 @@ impl Session {
                 let link = ids.next_id();
                 let peer = Peer { link, address: address.clone(), exhaust: false };
                 self.state = State::Connecting { peer, until: now + CONNECT_TIMEOUT };
-                Some(LinkCommand::Connect { link, address })
+                Some(LinkCommand::Connect { link, address, protocol: Protocol::Mongodb })
             }
             State::Waiting { .. }
             | State::Connecting { .. }

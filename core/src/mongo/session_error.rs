@@ -339,8 +339,8 @@ fn fmt_closed(
         Doing::Connecting => write!(f, "cannot connect to {address}: {reason}"),
         Doing::Handshaking => write!(
             f,
-            "{address} closed the connection while {doing}: {reason}; a server that requires TLS \
-             does so"
+            "{address} closed the connection while {doing}: {reason}; a server that requires TLS, \
+             or a client certificate, does so"
         ),
         Doing::Opening | Doing::Streaming | Doing::Copying => {
             write!(f, "the connection to {address} was lost while {doing}: {reason}")

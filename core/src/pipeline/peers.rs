@@ -210,7 +210,7 @@ impl Peers {
 
     fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Link(LinkCommand::Connect { link, address }) => {
+            Output::Link(LinkCommand::Connect { link, address, .. }) => {
                 match address.host.strip_prefix("broker-") {
                     Some(broker) => {
                         self.brokers.insert(link, (broker.parse().unwrap(), Vec::new()));

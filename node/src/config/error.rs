@@ -12,6 +12,7 @@ use millrace_core::route::MapError;
 use thiserror::Error;
 
 use super::extended_json::JsonError;
+use super::key_store::KeyStoreError;
 use super::mongo_uri::UriError;
 
 /// Why a configuration file cannot be used.
@@ -178,6 +179,12 @@ pub(crate) enum Reason {
     /// The pipeline is no array of stages.
     #[error("Not a valid JSON array: {0}")]
     NotAPipeline(JsonError),
+    /// A store of certificates or keys is of no use.
+    #[error("{0}")]
+    KeyStore(KeyStoreError),
+    /// What the stores hold makes no TLS client.
+    #[error("{0}")]
+    Tls(String),
     /// No document where one is wanted.
     #[error("Not a valid JSON document: {0}")]
     NotADocument(JsonError),

@@ -36,10 +36,19 @@ pub(crate) struct MongoConnection {
     pub(crate) replica_set: Option<String>,
     /// How to log in; `None`: not at all.
     pub(crate) credentials: Option<Credentials>,
+    /// Whether connections are encrypted, and how strictly; `None`: not at all.
+    pub(crate) tls: Option<UriTls>,
     /// What the server's log calls this client.
     pub(crate) app_name: Option<String>,
     /// How long to look for the primary.
     pub(crate) server_selection_timeout_ms: u64,
+}
+
+/// What a connection string says of TLS. Whom to trust stands in `connection.ssl.*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct UriTls {
+    /// Whether a certificate must be for the host that was connected to.
+    pub(crate) checks_host_name: bool,
 }
 
 /// A user of MongoDB.
@@ -100,6 +109,12 @@ pub(crate) enum UriError {
     NotAnInteger { name: &'static str, value: String },
     #[error("option {name} is not supported by this version: {why}")]
     OptionNotYet { name: String, why: &'static str },
+    #[error("Conflicting tls and ssl parameter values are not allowed")]
+    TlsConflict,
+    #[error(
+        "tlsAllowInvalidHostnames or sslInvalidHostnameAllowed set along with tlsInsecure is not allowed"
+    )]
+    InsecureConflict,
     #[error("authSource can not be an empty string")]
     EmptyAuthSource,
     #[error("authMechanism {0} is not supported by this version; use SCRAM-SHA-256")]
@@ -128,6 +143,7 @@ impl MongoConnection {
         hosts.sort_unstable();
         let selection_ms =
             timeout_ms("serverSelectionTimeoutMS", options.server_selection_timeout_ms.as_deref())?;
+        let tls = tls(&options)?;
         let credentials = match user_info {
             Some(user_info) => Some(credentials(user_info, database, &options)?),
             None => None,
@@ -137,10 +153,30 @@ impl MongoConnection {
             hosts,
             replica_set: options.replica_set,
             credentials,
+            tls,
             app_name: options.app_name,
             server_selection_timeout_ms: selection_ms.unwrap_or(SERVER_SELECTION_TIMEOUT_MS),
         })
     }
+}
+
+/// As the driver has it: `ssl` and `tls` are one option; `tlsInsecure` lets host names differ, and nothing more.
+fn tls(options: &UriOptions) -> Result<Option<UriTls>, UriError> {
+    let wanted: Vec<bool> = options.tls.iter().map(|text| is_true(text)).collect();
+    if wanted.contains(&true) && wanted.contains(&false) {
+        return Err(UriError::TlsConflict);
+    }
+    if options.any_host_name.is_some() && options.tls_insecure.is_some() {
+        return Err(UriError::InsecureConflict);
+    }
+    let lax = options.any_host_name.as_ref().or(options.tls_insecure.as_ref());
+    let checks_host_name = !lax.is_some_and(|text| is_true(text));
+    Ok(wanted.contains(&true).then_some(UriTls { checks_host_name }))
+}
+
+/// A boolean of the driver: `true` or `yes`, in any case; anything else is false.
+fn is_true(text: &str) -> bool {
+    text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("yes")
 }
 
 /// The hosts; like Java's `split`, empty ones at the end are dropped.
@@ -279,11 +315,29 @@ mod tests {
         assert!(error.to_string().ends_with("'zz' is not a valid integer"));
     }
 
+    /// As the driver reads them: `ConnectionString` of version 4.7.
+    #[test]
+    fn ssl_and_tls_are_one_option_and_must_not_differ() {
+        let tls = |options: &str| parse(&format!("mongodb://h/?{options}")).map(|uri| uri.tls);
+        let (strict, lax) = (UriTls { checks_host_name: true }, UriTls { checks_host_name: false });
+        assert_eq!(tls("w=1"), Ok(None));
+        assert_eq!(tls("tls=false"), Ok(None));
+        assert_eq!(tls("ssl=true"), Ok(Some(strict)));
+        assert_eq!(tls("tls=true&ssl=yes"), Ok(Some(strict)));
+        assert_eq!(tls("tls=true&ssl=false"), Err(UriError::TlsConflict));
+        assert_eq!(tls("tls=true&tlsAllowInvalidHostnames=true"), Ok(Some(lax)));
+        assert_eq!(tls("tls=true&sslInvalidHostNameAllowed=true"), Ok(Some(lax)));
+        assert_eq!(tls("tls=true&tlsInsecure=true"), Ok(Some(lax)));
+        assert_eq!(tls("tlsInsecure=true"), Ok(None));
+        assert_eq!(
+            tls("tls=true&tlsInsecure=true&tlsAllowInvalidHostnames=true"),
+            Err(UriError::InsecureConflict)
+        );
+    }
+
     #[test]
     fn option_that_cannot_be_honoured_is_refused_by_name() {
         for (option, name) in [
-            ("tls=true", "tls"),
-            ("ssl=true", "ssl"),
             ("readPreference=secondary", "readPreference"),
             ("readConcernLevel=local", "readConcernLevel"),
             ("loadBalanced=true", "loadBalanced"),

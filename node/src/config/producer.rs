@@ -16,7 +16,9 @@ use std::collections::BTreeMap;
 
 use millrace_core::kafka::Compression;
 use millrace_core::link::Address;
+use millrace_io::tls::TlsClient;
 
+use super::encryption::{self, TLS_PROPERTIES};
 use super::error::{Reason, Shown};
 use super::property::{Kind, Property, Values, check_all, nearest};
 use super::report::Report;
@@ -26,14 +28,15 @@ const REQUESTS_IN_FLIGHT_MAX: i64 = 5;
 /// The port of Kafka where none is given.
 pub(super) const PORT_DEFAULT: u16 = 9092;
 
-const SECURITY: &str = "TLS and SASL to Kafka come with a later version; use a PLAINTEXT listener";
+const SECURITY: &str =
+    "SASL to Kafka comes with a later version; use a PLAINTEXT or an SSL listener";
 const TRANSACTIONS: &str = "exactly-once delivery comes with a later version";
 const PARTITIONER: &str =
     "Java partitioners cannot be loaded; records go where Kafka's default partitioner puts them";
 const SOCKETS: &str = "sockets are tuned by the node itself";
 const METADATA: &str = "metadata is fetched when a broker says that it has changed";
 
-/// The settings of `ProducerConfig`, in its order. Families follow in [`is_security`].
+/// The settings of `ProducerConfig`, in its order, but for [`TLS_PROPERTIES`] and [`is_security`].
 const PRODUCER_PROPERTIES: &[Property] = &[
     Property::list("bootstrap.servers", ""),
     Property::text("client.dns.lookup", "use_all_dns_ips").accepted(SOCKETS),
@@ -82,7 +85,6 @@ const PRODUCER_PROPERTIES: &[Property] = &[
     Property::long("connections.max.idle.ms", "540000").accepted(SOCKETS),
     Property::optional("partitioner.class", Kind::Text).not_yet(PARTITIONER),
     Property::list("interceptor.classes", "").not_yet("Java interceptors cannot be loaded"),
-    Property::text("security.protocol", "PLAINTEXT").not_yet(SECURITY),
     Property::optional("security.providers", Kind::Text).not_yet(SECURITY),
     Property::boolean("enable.idempotence", "true")
         .accepted("the producer stays idempotent: it only takes duplicates away"),
@@ -125,6 +127,8 @@ pub(crate) struct ProducerSettings {
     pub(crate) retry_backoff_ms: u64,
     /// Produce requests under way per connection, 1 to 5.
     pub(crate) requests_in_flight_max: u8,
+    /// How connections to brokers are encrypted; `None`: not at all.
+    pub(crate) tls: Option<TlsClient>,
     /// What the broker's log calls this client; `None`: the node chooses.
     pub(crate) client_id: Option<String>,
 }
@@ -150,7 +154,7 @@ pub(super) fn parse_producer(
     let mut joined = worker.clone();
     joined.extend(connector.iter().map(|(name, value)| (name.clone(), value.clone())));
     let mut silent = Report::new(false, Vec::new());
-    let (values, _) = check_all(PRODUCER_PROPERTIES.iter(), &joined, OVERRIDE, &mut silent);
+    let (values, _) = check_all(table(), &joined, OVERRIDE, &mut silent);
     settings(&values, report)
 }
 
@@ -158,24 +162,28 @@ const OVERRIDE: &str = "producer.override.";
 
 /// Checks the names and values of one file; `prefix` stands before the names in that file.
 pub(super) fn check_names(given: &BTreeMap<String, String>, prefix: &str, report: &mut Report) {
-    let (_, unknown) = check_all(PRODUCER_PROPERTIES.iter(), given, prefix, report);
+    let (_, unknown) = check_all(table(), given, prefix, report);
     for name in unknown {
         let full = format!("{prefix}{name}");
         if is_security(name) {
             report.refuse(&full, Shown::Hidden, Reason::NotYet(SECURITY));
         } else {
-            let near = nearest(name, PRODUCER_PROPERTIES.iter().map(|property| property.name));
+            let near = nearest(name, table().map(|property| property.name));
             report.unknown(&full, near.map(|near| format!("{prefix}{near}")));
         }
     }
 }
 
-/// The settings of TLS and SASL.
-pub(super) fn is_security(name: &str) -> bool {
-    name.starts_with("ssl.") || name.starts_with("sasl.") || name.starts_with("security.")
+fn table() -> impl Iterator<Item = &'static Property> {
+    PRODUCER_PROPERTIES.iter().chain(TLS_PROPERTIES)
 }
 
-/// The text of a refusal of TLS or SASL.
+/// Settings of who we are to Kafka that stand in no table.
+pub(super) fn is_security(name: &str) -> bool {
+    name.starts_with("sasl.") || name.starts_with("security.")
+}
+
+/// The text of a refusal of SASL.
 pub(super) fn security_not_yet() -> Reason {
     Reason::NotYet(SECURITY)
 }
@@ -194,8 +202,10 @@ fn settings(values: &Values, report: &mut Report) -> Option<ProducerSettings> {
         [] => None,
         servers => Some(parse_addresses("producer.override.bootstrap.servers", servers, report)?),
     };
+    let tls = encryption::kafka(values, OVERRIDE, report).ok()?;
     Some(ProducerSettings {
         bootstrap,
+        tls,
         batch_bytes_max: narrow("batch.size")?,
         compression: compression(values)?,
         linger_ms: wide("linger.ms")?,
@@ -274,6 +284,7 @@ mod tests {
         assert_eq!(
             settings,
             ProducerSettings {
+                tls: None,
                 bootstrap: None,
                 batch_bytes_max: 1_048_576,
                 compression: Compression::None,
@@ -313,7 +324,6 @@ mod tests {
         for (name, value) in [
             ("security.protocol", "SASL_SSL"),
             ("sasl.jaas.config", "secret"),
-            ("ssl.truststore.location", "x"),
             ("transactional.id", "x"),
             ("partitioner.class", "x"),
             ("interceptor.classes", "x"),

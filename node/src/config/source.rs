@@ -4,6 +4,7 @@
 //! Times are in milliseconds, sizes in bytes, batch sizes in events. Defaults are Java's.
 
 use millrace_core::format::JsonFormatter;
+use millrace_io::tls::TlsClient;
 
 use super::converter::ConverterKind;
 use super::copy_existing::CopyExisting;
@@ -23,6 +24,8 @@ pub(crate) struct SourceConfig {
     pub(crate) name: String,
     /// Where MongoDB is and how to log in.
     pub(crate) mongo: MongoConnection,
+    /// How connections to MongoDB are encrypted; `None`: not at all.
+    pub(crate) mongo_tls: Option<TlsClient>,
     /// What is watched.
     pub(crate) scope: Scope,
     /// What the offsets are stored under.

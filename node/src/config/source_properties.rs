@@ -9,7 +9,6 @@
 
 use super::property::{Kind, Property};
 
-const TLS: &str = "TLS to MongoDB comes with a later version";
 const SCHEMA: &str =
     "schema output comes with a later version; use output.format.key|value json or bson";
 const COPY_QUEUE: &str =
@@ -33,10 +32,10 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
     Property::text("server.api.version", ""),
     Property::boolean("server.api.deprecation.errors", "false"),
     Property::boolean("server.api.strict", "false"),
-    Property::text("connection.ssl.truststore", "").not_yet(TLS),
-    Property::password("connection.ssl.truststorePassword", "").not_yet(TLS),
-    Property::text("connection.ssl.keystore", "").not_yet(TLS),
-    Property::password("connection.ssl.keystorePassword", "").not_yet(TLS),
+    Property::text("connection.ssl.truststore", ""),
+    Property::password("connection.ssl.truststorePassword", ""),
+    Property::text("connection.ssl.keystore", ""),
+    Property::password("connection.ssl.keystorePassword", ""),
     Property::text("pipeline", "[]"),
     Property::int("batch.size", "0").at_least(0),
     Property::boolean("publish.full.document.only", "false"),

@@ -23,7 +23,6 @@ enum Fate {
 
 const ONE_CONNECTION: &str = "the node has no connection pool";
 const NO_WRITES: &str = "the source connector does not write to MongoDB";
-const TLS: &str = "TLS to MongoDB comes with a later version";
 const SRV: &str = "mongodb+srv:// comes with a later version";
 const DIRECT: &str =
     "the primary is always looked for; direct connections come with a later version";
@@ -65,12 +64,12 @@ const OPTIONS: &[(&str, Fate)] = &[
     ("sockettimeoutms", Fate::Accepted("the node notices a silent server by itself")),
     ("srvmaxhosts", Fate::NotYet(SRV)),
     ("srvservicename", Fate::NotYet(SRV)),
-    ("ssl", Fate::Only("false", TLS)),
-    ("sslinvalidhostnameallowed", Fate::Only("false", TLS)),
+    ("ssl", Fate::Read),
+    ("sslinvalidhostnameallowed", Fate::Read),
     ("timeoutms", Fate::NotYet("remove the option; a stream is read until it is stopped")),
-    ("tls", Fate::Only("false", TLS)),
-    ("tlsallowinvalidhostnames", Fate::Only("false", TLS)),
-    ("tlsinsecure", Fate::Only("false", TLS)),
+    ("tls", Fate::Read),
+    ("tlsallowinvalidhostnames", Fate::Read),
+    ("tlsinsecure", Fate::Read),
     ("uuidrepresentation", Fate::Accepted("documents are passed on as they are")),
     ("w", Fate::Accepted(NO_WRITES)),
     ("waitqueuetimeoutms", Fate::Accepted(ONE_CONNECTION)),
@@ -86,6 +85,11 @@ pub(super) struct UriOptions {
     pub(super) auth_source: Option<String>,
     pub(super) replica_set: Option<String>,
     pub(super) server_selection_timeout_ms: Option<String>,
+    /// `ssl` and `tls`, in the order of the string.
+    pub(super) tls: Vec<String>,
+    /// `sslInvalidHostNameAllowed` and `tlsAllowInvalidHostnames`.
+    pub(super) any_host_name: Option<String>,
+    pub(super) tls_insecure: Option<String>,
 }
 
 impl UriOptions {
@@ -133,6 +137,12 @@ impl UriOptions {
                 return;
             }
             "replicaset" => &mut self.replica_set,
+            "ssl" | "tls" => {
+                self.tls.push(value);
+                return;
+            }
+            "sslinvalidhostnameallowed" | "tlsallowinvalidhostnames" => &mut self.any_host_name,
+            "tlsinsecure" => &mut self.tls_insecure,
             _ => &mut self.server_selection_timeout_ms,
         };
         if !value.is_empty() {
@@ -184,7 +194,10 @@ mod tests {
             options.server_selection_timeout_ms.as_deref(),
             Some("serverselectiontimeoutms-value")
         );
-        assert_eq!(text.len(), 5);
+        assert_eq!(options.tls, ["ssl-value", "tls-value"]);
+        assert_eq!(options.any_host_name.as_deref(), Some("tlsallowinvalidhostnames-value"));
+        assert_eq!(options.tls_insecure.as_deref(), Some("tlsinsecure-value"));
+        assert_eq!(text.len(), 10);
     }
 
     #[test]

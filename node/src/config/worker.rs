@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 
 use millrace_core::link::Address;
 use millrace_io::driver::DriverChoice;
+use millrace_io::tls::TlsClient;
 
 use super::connect_properties::{Fate, family};
 use super::connector_file::{properties_of_text, read_file};
 use super::converter::{ConverterKind, parse_converter};
+use super::encryption::{self, TLS_PROPERTIES};
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::producer::{check_names, is_security, parse_addresses, security_not_yet};
 use super::property::{Values, check_all, nearest};
@@ -47,7 +49,9 @@ pub(crate) struct WorkerConfig {
     pub(crate) compression_threads: usize,
     /// Bytes that the buffers of all pipelines may have together.
     pub(crate) memory_bytes_max: usize,
-    /// `producer.*` without the prefix, checked. May hold no secrets: those are refused.
+    /// How the worker's own connections to Kafka are encrypted; `None`: not at all.
+    pub(crate) tls: Option<TlsClient>,
+    /// `producer.*` without the prefix, checked.
     pub(super) producer: BTreeMap<String, String>,
 }
 
@@ -87,7 +91,8 @@ impl WorkerConfig {
     }
 
     fn checked(given: &BTreeMap<String, String>, report: &mut Report) -> Option<Self> {
-        let (values, unknown) = check_all(WORKER_PROPERTIES.iter(), given, "", report);
+        let table = WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES);
+        let (values, unknown) = check_all(table, given, "", report);
         for name in unknown {
             check_family(name, report);
         }
@@ -102,6 +107,7 @@ impl WorkerConfig {
         let value_converter = converter("value.converter", given, report);
         let offsets = offset_storage(&values, report);
         let bootstrap = bootstrap(&values, report);
+        let tls = encryption::of_worker(given, &values, report);
         Some(Self {
             bootstrap: bootstrap?,
             key_converter: key_converter?,
@@ -113,16 +119,14 @@ impl WorkerConfig {
             io_driver: values.text("io.driver").parse().ok(),
             compression_threads: usize::try_from(values.integer("compression.threads")?).ok()?,
             memory_bytes_max: usize::try_from(values.integer("memory.bytes.max")?).ok()?,
+            tls: tls.ok()?,
             producer,
         })
     }
 }
 
 fn check_family(name: &str, report: &mut Report) {
-    // Of the clients that do not run here only what concerns security matters: leaving it out would
-    // be a surprise.
-    let of_client = ["consumer.", "admin."].iter().find_map(|prefix| name.strip_prefix(prefix));
-    if is_security(name) || of_client.is_some_and(is_security) {
+    if is_security(name) {
         report.refuse(name, Shown::Hidden, security_not_yet());
         return;
     }
@@ -274,12 +278,9 @@ mod tests {
         for (line, name) in [
             ("exactly.once.source.support=enabled", "exactly.once.source.support"),
             ("exactly.once.source.support=Preparing", "exactly.once.source.support"),
-            ("security.protocol=SSL", "security.protocol"),
+            ("security.protocol=SASL_SSL", "security.protocol"),
             ("sasl.mechanism=PLAIN", "sasl.mechanism"),
-            ("ssl.truststore.location=x", "ssl.truststore.location"),
             ("producer.sasl.jaas.config=x", "producer.sasl.jaas.config"),
-            ("admin.ssl.keystore.location=x", "admin.ssl.keystore.location"),
-            ("consumer.security.protocol=SSL", "consumer.security.protocol"),
             ("config.providers=file", "config.providers"),
             ("config.providers.file.class=x", "config.providers.file.class"),
             ("producer.acks=0", "producer.acks"),

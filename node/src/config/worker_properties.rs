@@ -69,8 +69,6 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::optional("retry.backoff.max.ms", Kind::Long).accepted(DISTRIBUTED),
     Property::optional("request.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
     Property::optional("connections.max.idle.ms", Kind::Long).accepted(SOCKETS),
-    Property::text("security.protocol", "PLAINTEXT")
-        .not_yet("TLS and SASL to Kafka come with a later version; use a PLAINTEXT listener"),
     Property::optional("worker.sync.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
     Property::optional("worker.unsync.backoff.ms", Kind::Int).accepted(DISTRIBUTED),
     Property::optional("offset.storage.topic", Kind::Text),

@@ -21,6 +21,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use millrace_core::link::Address;
+use millrace_io::tls::TlsClient;
 
 pub(crate) use stored::{GoOn, StoredOffsets};
 pub(crate) use writer::{OffsetWriter, OffsetWriters};
@@ -32,12 +33,16 @@ pub(crate) fn open_file(path: &Path) -> anyhow::Result<(StoredOffsets, OffsetWri
 }
 
 /// Reads the offset topic `name` to its end. Blocks; not for use inside a runtime.
-pub(crate) fn read_topic(bootstrap: &[Address], name: &str) -> anyhow::Result<StoredOffsets> {
+pub(crate) fn read_topic(
+    bootstrap: &[Address],
+    tls: Option<&TlsClient>,
+    name: &str,
+) -> anyhow::Result<StoredOffsets> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("no runtime to read the offset topic with")?;
-    Ok(runtime.block_on(topic_reader::read(bootstrap, name))?)
+    Ok(runtime.block_on(topic_reader::read(bootstrap, tls, name))?)
 }
 
 pub(crate) use position::offset_key as key;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use millrace_core::link::Address;
+use millrace_io::tls::TlsClient;
 use rskafka::BackoffConfig;
 use rskafka::client::ClientBuilder;
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
@@ -50,6 +51,7 @@ pub(crate) enum TopicReaderError {
 /// Reads `topic` whole.
 pub(super) async fn read(
     bootstrap: &[Address],
+    tls: Option<&TlsClient>,
     topic: &str,
 ) -> Result<StoredOffsets, TopicReaderError> {
     let brokers: Vec<String> = bootstrap.iter().map(Address::to_string).collect();
@@ -60,8 +62,11 @@ pub(super) async fn read(
         error: Box::new(error),
     };
     let backoff = BackoffConfig { deadline: Some(BROKER_TIMEOUT), ..BackoffConfig::default() };
-    let building =
+    let mut building =
         ClientBuilder::new(brokers).client_id("millrace-offsets").backoff_config(backoff);
+    if let Some(tls) = tls {
+        building = building.tls_config(tls.config());
+    }
     let client = timeout(BROKER_TIMEOUT, building.build())
         .await
         .map_err(|_| TopicReaderError::Silent { brokers: names.clone(), after: BROKER_TIMEOUT })?;

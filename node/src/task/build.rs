@@ -13,6 +13,7 @@ use millrace_core::pipeline::{
     self, CopyConfig, DeadLetterConfig, HeartbeatConfig, OffsetTopic, PipelineConfig, RecordConfig,
 };
 
+use super::links::Encryption;
 use crate::config::{
     Acks, ConverterKind, DeadLetters, FullDocument, FullDocumentBeforeChange, Heartbeats,
     MongoConnection, OffsetStorage, Output, OutputFormat, ProducerSettings, Publish, Scope,
@@ -99,6 +100,11 @@ fn copy(source: &SourceConfig, stored: &GoOn) -> anyhow::Result<Option<CopyConfi
         threads_max: copy.threads_max,
     };
     Ok(Some(CopyConfig { spec, resumed }))
+}
+
+/// How the connections of `source` are encrypted.
+pub(crate) fn encryption(source: &SourceConfig) -> Encryption {
+    Encryption { mongodb: source.mongo_tls.clone(), kafka: source.producer.tls.clone() }
 }
 
 /// The change stream of `source`.

@@ -22,7 +22,7 @@ use millrace_io::clock;
 use millrace_io::driver::{self, Driver};
 use tokio::sync::watch;
 
-use super::links::{Completion, Links, Machine, Operations};
+use super::links::{Completion, Encryption, Links, Machine, Operations};
 use super::state::{StateCell, TaskState};
 use crate::offsets::OffsetWriter;
 
@@ -45,6 +45,7 @@ pub(crate) struct Surroundings {
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) stop_timeout: Duration,
     pub(crate) state: StateCell,
+    pub(crate) encryption: Encryption,
 }
 
 struct Drive {
@@ -84,7 +85,7 @@ impl Drive {
     fn new(pipeline: Pipeline, around: Surroundings, driver: Driver) -> Self {
         Self {
             pipeline,
-            links: Links::new(driver),
+            links: Links::new(driver, around.encryption.clone()),
             operations: Operations::new(),
             around,
             driver,

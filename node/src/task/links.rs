@@ -19,9 +19,10 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use millrace_core::inbox::Space;
 use millrace_core::kafka::{SealId, SealedJob};
-use millrace_core::link::{Address, LinkCommand, LinkId};
+use millrace_core::link::{Address, LinkCommand, LinkId, Protocol};
 use millrace_io::driver::Driver;
 use millrace_io::socket::Socket;
+use millrace_io::tls::TlsClient;
 
 /// The longest wait for a connection; a host that drops packets would hold it for minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,6 +81,22 @@ pub(crate) trait Machine {
     fn closed(&mut self, link: LinkId, reason: &str, now: Instant) -> Result<(), Self::Error>;
 }
 
+/// Which connections are encrypted, and how; the others are in the clear.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Encryption {
+    pub(crate) mongodb: Option<TlsClient>,
+    pub(crate) kafka: Option<TlsClient>,
+}
+
+impl Encryption {
+    fn of(&self, protocol: Protocol) -> Option<&TlsClient> {
+        match protocol {
+            Protocol::Mongodb => self.mongodb.as_ref(),
+            Protocol::Kafka => self.kafka.as_ref(),
+        }
+    }
+}
+
 /// Operations under way, polled by the task.
 pub(crate) type Operations = FuturesUnordered<LocalBoxFuture<'static, Completion>>;
 
@@ -95,18 +112,21 @@ struct Link {
 pub(crate) struct Links {
     links: HashMap<LinkId, Link>,
     driver: Driver,
+    encryption: Encryption,
 }
 
 impl Links {
     /// No connection yet; those to come are driven by `driver`.
-    pub(crate) fn new(driver: Driver) -> Self {
-        Self { links: HashMap::new(), driver }
+    pub(crate) fn new(driver: Driver, encryption: Encryption) -> Self {
+        Self { links: HashMap::new(), driver, encryption }
     }
 
     /// Carries out what a machine asked for.
     pub(crate) fn command(&mut self, command: LinkCommand, operations: &Operations) {
         match command {
-            LinkCommand::Connect { link, address } => self.connect(link, address, operations),
+            LinkCommand::Connect { link, address, protocol } => {
+                self.connect(link, address, protocol, operations);
+            }
             LinkCommand::Send { link, segments } => {
                 if let Some(open) = self.links.get_mut(&link) {
                     open.queue.push_back(segments);
@@ -117,7 +137,13 @@ impl Links {
         }
     }
 
-    fn connect(&mut self, link: LinkId, address: Address, operations: &Operations) {
+    fn connect(
+        &mut self,
+        link: LinkId,
+        address: Address,
+        protocol: Protocol,
+        operations: &Operations,
+    ) {
         let open = Link {
             address: address.clone(),
             socket: None,
@@ -127,9 +153,10 @@ impl Links {
         };
         self.links.insert(link, open);
         let driver = self.driver;
+        let tls = self.encryption.of(protocol).cloned();
         operations.push(Box::pin(async move {
-            let result =
-                Socket::connect(driver, &address.host, address.port, CONNECT_TIMEOUT).await;
+            let to = (address.host.as_str(), address.port);
+            let result = Socket::connect(driver, to, tls.as_ref(), CONNECT_TIMEOUT).await;
             Completion::Link(LinkCompletion::Connected { link, result })
         }));
     }

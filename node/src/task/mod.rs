@@ -18,7 +18,7 @@ pub(crate) mod only_read;
 mod runtimes;
 mod state;
 
-pub(crate) use build::{first_position, pipeline_config, session_config};
+pub(crate) use build::{encryption, first_position, pipeline_config, session_config};
 pub(crate) use drive::Surroundings;
 pub(crate) use runtimes::Runtimes;
 pub(crate) use state::{StateCell, TaskState};

@@ -14,7 +14,7 @@ use millrace_io::clock;
 use millrace_io::driver::{self, Driver, Runtime};
 use serde::Serialize;
 
-use super::links::{Completion, Links, Machine, Operations};
+use super::links::{Completion, Encryption, Links, Machine, Operations};
 
 /// Events counted before the sockets are looked at again.
 const EVENTS_PER_SLICE: usize = 128;
@@ -42,12 +42,12 @@ pub(crate) fn read(
     config: SessionConfig,
     start: ResumePosition,
     events_wanted: u64,
-    driver: Driver,
+    (driver, encryption): (Driver, Encryption),
 ) -> anyhow::Result<Reading> {
     let reader = Reader {
         session: Session::new(config, start, clock::now()),
         ids: LinkIds::default(),
-        links: Links::new(driver),
+        links: Links::new(driver, encryption),
         operations: Operations::new(),
         driver,
         events: 0,

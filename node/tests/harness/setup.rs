@@ -66,8 +66,8 @@ impl Connector {
     }
 }
 
-/// See the module.
-#[derive(Debug)]
+/// See the module. A clone has the same folder.
+#[derive(Clone, Debug)]
 pub(crate) struct Setup {
     folder: Arc<TempDir>,
     worker: BTreeMap<String, String>,

@@ -9,6 +9,7 @@
 //! | offset_topic    | offsets in a compacted topic                                                         |
 //! | topics          | topics that the node creates, partitions of keys                                     |
 //! | access          | authentication and rights                                                            |
+//! | encryption      | TLS to both servers                                                                  |
 //! | addresses       | servers that are not there, or are not what they should be                           |
 //! | files           | configuration that cannot be run                                                     |
 //! | lost_position   | positions that the server no longer knows, positions under other hosts               |
@@ -29,6 +30,7 @@ mod addresses;
 mod compression;
 mod dead_letters;
 mod drivers;
+mod encryption;
 mod events;
 mod files;
 mod large_record;

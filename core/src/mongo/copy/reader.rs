@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use super::piece::Namespace;
 use crate::inbox::Inbox;
-use crate::link::{Address, LinkCommand, LinkId, LinkIds};
+use crate::link::{Address, LinkCommand, LinkId, LinkIds, Protocol};
 use crate::mongo::bson::RawDoc;
 use crate::mongo::bson_write::DocWriter;
 use crate::mongo::error_codes::ServerError;
@@ -143,7 +143,7 @@ impl Reader {
         let link = ids.next_id();
         let peer = Peer { link, address: address.clone(), exhaust: false };
         self.state = State::Connecting { peer, until: now + CONNECT_TIMEOUT };
-        Some(LinkCommand::Connect { link, address })
+        Some(LinkCommand::Connect { link, address, protocol: Protocol::Mongodb })
     }
 
     /// When to call [`Reader::handle_timeout`], then [`Reader::poll`].

@@ -125,7 +125,7 @@ impl Rig {
         let mut connect = None;
         while let Some(command) = self.session.poll(&mut self.ids, self.now) {
             match command {
-                LinkCommand::Connect { link, address } => {
+                LinkCommand::Connect { link, address, .. } => {
                     assert_eq!(self.link.replace(link), None, "one link at a time");
                     connect = Some(address.to_string());
                 }

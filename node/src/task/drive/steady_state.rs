@@ -158,6 +158,7 @@ fn measure(config: PipelineConfig, driver: Driver) -> [Mark; 2] {
         stop,
         stop_timeout: STOP_TIMEOUT,
         state: state.clone(),
+        encryption: Encryption::default(),
     };
     let (say, heard) = mpsc::channel();
     let mut runtimes = Runtimes::start(driver, 1).expect("a thread");
