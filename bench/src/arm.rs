@@ -104,6 +104,15 @@ pub struct Usage {
     pub peak_rss_kib: u64,
 }
 
+/// The files of a node, as they are.
+#[derive(Clone, Debug)]
+pub struct NodeFiles {
+    /// The worker's.
+    pub worker: String,
+    /// Name and properties of each connector.
+    pub connectors: Vec<(String, BTreeMap<String, String>)>,
+}
+
 /// A node that runs. Dropping it kills it, and so does the end of this process.
 #[derive(Debug)]
 pub struct Node {
@@ -226,11 +235,26 @@ impl NodePlan {
         arguments: &[&str],
         lifetime: Lifetime,
     ) -> Result<Process> {
+        let files = NodeFiles { worker: self.worker_file(folder), connectors: self.connectors() };
+        let limits = Limits::default().cpus(self.cpus.iter().copied());
+        files.start(&self.binary, folder, arguments, lifetime, &limits)
+    }
+}
+
+impl NodeFiles {
+    fn start(
+        &self,
+        binary: &Path,
+        folder: &Path,
+        arguments: &[&str],
+        lifetime: Lifetime,
+        limits: &Limits,
+    ) -> Result<Process> {
         let worker = folder.join("worker.properties");
-        fs::write(&worker, self.worker_file(folder))?;
-        let mut command = Command::new(&self.binary);
+        fs::write(&worker, &self.worker)?;
+        let mut command = Command::new(binary);
         command.arg("standalone").arg(worker);
-        for (index, (name, config)) in self.connectors().into_iter().enumerate() {
+        for (index, (name, config)) in self.connectors.iter().enumerate() {
             let number = if index == 0 { String::new() } else { format!("-{}", index + 1) };
             let file = folder.join(format!("connector{number}.json"));
             fs::write(&file, json!({ "name": name, "config": config }).to_string())?;
@@ -238,8 +262,7 @@ impl NodePlan {
         }
         // Its log tells when it runs.
         command.args(arguments).env("NO_COLOR", "1").env("RUST_LOG", "info");
-        let limits = Limits::default().cpus(self.cpus.iter().copied());
-        Process::start_limited("the node", command, &folder.join("node.log"), lifetime, &limits)
+        Process::start_limited("the node", command, &folder.join("node.log"), lifetime, limits)
     }
 }
 
@@ -261,10 +284,20 @@ impl Node {
         Self::run(plan, Folder::Kept(folder.to_owned()), Lifetime::Detached).await
     }
 
+    /// Starts `binary` with these very files in `folder`, which stays, and waits until every connector runs.
+    pub async fn start_files(binary: &Path, files: &NodeFiles, folder: &Path) -> Result<Self> {
+        let names = files.connectors.iter().map(|(name, _)| name.clone()).collect();
+        let log_bytes_before = log_bytes(folder);
+        let process = files.start(binary, folder, &[], Lifetime::WithParent, &Limits::default())?;
+        let mut node = Self { process, names, folder: Folder::Kept(folder.to_owned()) };
+        node.wait_until_running(log_bytes_before as usize).await?;
+        Ok(node)
+    }
+
     async fn run(plan: &NodePlan, folder: Folder, lifetime: Lifetime) -> Result<Self> {
         let path = folder.path();
         let names = plan.connectors().into_iter().map(|(name, _)| name).collect();
-        let log_bytes_before = fs::metadata(path.join("node.log")).map_or(0, |log| log.len());
+        let log_bytes_before = log_bytes(path);
         let process = plan.start(path, &[], lifetime)?;
         let mut node = Self { process, names, folder };
         node.wait_until_running(log_bytes_before as usize).await?;
@@ -357,6 +390,11 @@ impl Folder {
             Self::Kept(path) => path,
         }
     }
+}
+
+/// How long the log in a folder is.
+fn log_bytes(folder: &Path) -> u64 {
+    fs::metadata(folder.join("node.log")).map_or(0, |log| log.len())
 }
 
 /// Whether a log line says that connector `name` runs.

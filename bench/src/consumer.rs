@@ -157,6 +157,21 @@ impl Topic {
         Ok(())
     }
 
+    /// Reads each partition from its offset in `next` to its end now, and moves the offsets on.
+    pub async fn read_on(&self, next: &mut [i64]) -> Result<Vec<Fetched>> {
+        let mut all = Vec::new();
+        for ((place, partition), next) in (0..).zip(&self.partitions).zip(next) {
+            let end = end_of(partition).await?;
+            while *next < end {
+                let fetched = fetch(place, partition, *next, LONG_POLL_MS).await?;
+                let last = fetched.records.last().map(|record| record.offset);
+                *next = last.with_context(|| format!("the log has a gap at {next} of {end}"))? + 1;
+                all.push(fetched);
+            }
+        }
+        Ok(all)
+    }
+
     /// Sends records from the end of the log on to the returned channel until that is dropped. One task per partition
     /// holds a request open at the broker, so that a record is seen as soon as it is committed.
     pub async fn follow(&self) -> Result<mpsc::UnboundedReceiver<Result<Fetched>>> {

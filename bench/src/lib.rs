@@ -20,6 +20,7 @@
 //!   │       ├ check       topic against ledger, by decode, decode_copy, decode_debezium, strict_json and relaxed_json;
 //!   │       │             content: in full or by digest
 //!   │       └ kafka_admin, usage, procfs
+//!   ├ oracle     the MongoDB connector and the node on the same changes, record for record
 //!   └ scenario   the files of bench/scenarios
 //! proxy, tamper   drops, doubles, swaps and alters records: the checker is held against it
 //! ```
@@ -53,6 +54,7 @@ pub mod node_reader;
 pub mod null_path;
 pub mod null_writer;
 pub mod open_streams;
+pub mod oracle;
 pub mod own_process;
 pub mod procfs;
 pub mod progress;

@@ -3,6 +3,7 @@
 //! ```text
 //! counts.jsonl        exact counts that were accepted, the last line counts
 //! noise.jsonl         noise floors, the last of a scenario counts
+//! oracle.jsonl        what the oracle found, the last line counts
 //! predictions.jsonl   what the planner foretold for its held-out rung, and what was measured
 //! ```
 
@@ -23,6 +24,8 @@ pub enum Kind {
     Counts,
     /// [`crate::noise::NoiseRecord`].
     Noise,
+    /// What runs of the oracle found: a type of the rig's.
+    Oracle,
     /// [`crate::plan::PredictionRecord`].
     Predictions,
 }
@@ -44,6 +47,7 @@ impl Baselines {
         self.folder.join(match kind {
             Kind::Counts => "counts.jsonl",
             Kind::Noise => "noise.jsonl",
+            Kind::Oracle => "oracle.jsonl",
             Kind::Predictions => "predictions.jsonl",
         })
     }

@@ -220,7 +220,11 @@ impl ConnectWorker {
         }
     }
 
-    async fn stop_connectors(&self) -> Result<()> {
+    /// Ends every connector, so that its offsets are stored, and goes on without them.
+    ///
+    /// # Errors
+    /// When one does not stop within 180 s.
+    pub async fn stop_connectors(&self) -> Result<()> {
         let connectors = self.ask(Method::Get, "/connectors".to_owned(), None).await?;
         let names: Vec<String> = serde_json::from_value(connectors)?;
         for name in &names {

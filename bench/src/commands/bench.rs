@@ -8,7 +8,7 @@ use millrace_results::store::Store;
 use millrace_testbed::Servers;
 use serde_json::json;
 
-use super::{Outcome, WrongUsage, judge, print, stop_on_ctrl_c};
+use super::{Outcome, WrongUsage, judge, oracle, print, stop_on_ctrl_c};
 use crate::alone::{broker, replay};
 use crate::arm;
 use crate::null_path;
@@ -26,6 +26,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   millrace bench run node-alone                         the node without mongod and Kafka in its way
   millrace bench run latency --rates 100,1000,5000 --seconds 10
   millrace bench run soak --seconds 3600
+  millrace bench run oracle                             the MongoDB connector and the node, byte for byte
   millrace bench run mine.toml                          a scenario of your own
   millrace bench compare drain --base latest~3
   millrace bench gate --counts counts.json
@@ -110,6 +111,31 @@ pub struct BenchRun {
     json: bool,
 }
 
+impl BenchRun {
+    /// What of it the oracle takes.
+    fn for_oracle(self) -> Result<oracle::Options, WrongUsage> {
+        let Self { events, seed, servers, binary, json, .. } = self;
+        for (given, option) in [
+            (self.seconds.is_some(), "--seconds"),
+            (!self.rates.is_empty(), "--rates"),
+            (self.rounds.is_some(), "--rounds"),
+            (self.warm_up_rounds.is_some(), "--warm-up-rounds"),
+            (!self.arms.is_empty(), "--arms"),
+            (self.rivals != Rivals::default(), "--rivals"),
+            (self.count_system_calls, "--count-system-calls"),
+            (self.base.is_some(), "--base"),
+        ] {
+            if given {
+                return Err(WrongUsage(format!(
+                    "the oracle takes no {option}: it compares all records of the MongoDB connector and the node; give \
+                     --events, --seed, --servers, --binary or --json"
+                )));
+            }
+        }
+        Ok(oracle::Options { events, seed, servers, binary, json })
+    }
+}
+
 fn parse_above_zero(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|number: &f64| 0.0 < *number && number.is_finite());
     number.ok_or_else(|| format!("{text:?} is no number above zero"))
@@ -168,9 +194,11 @@ fn list(json: bool) -> Result<Outcome> {
             json!({ "name": scenario.name, "question": scenario.question, "arms": arms,
                 "needs": scenario.needs, "size": scenario.size(), "rounds": scenario.rounds })
         };
-        Ok(scenarios.iter().map(row).collect())
+        let mut rows: Vec<_> = scenarios.iter().map(row).collect();
+        rows.push(oracle::row());
+        Ok(rows.into())
     };
-    print(json, rows, || present::scenarios(&scenarios))?;
+    print(json, rows, || format!("{}{}", present::scenarios(&scenarios), oracle::line()))?;
     Ok(Outcome::Done)
 }
 
@@ -193,6 +221,9 @@ fn find(name: &str) -> Result<Scenario> {
 }
 
 async fn run_scenario(options: BenchRun) -> Result<Outcome> {
+    if options.name == oracle::NAME {
+        return oracle::run(options.for_oracle()?).await;
+    }
     let mut scenario = find(&options.name)?;
     let wrong_usage = |error: anyhow::Error| WrongUsage(format!("{error:#}"));
     if !options.rates.is_empty() {

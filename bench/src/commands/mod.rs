@@ -22,6 +22,7 @@ mod bench;
 mod demo;
 mod judge;
 mod load;
+mod oracle;
 mod plan;
 mod report;
 mod testbed;
@@ -151,6 +152,7 @@ mod tests {
             "millrace demo --events 50000 --keep --json --servers native --rate 500",
             "millrace bench list --json",
             "millrace bench run drain --events 20000 --rounds 1 --seed 7 --json --servers external",
+            "millrace bench run oracle --events 20000 --seed 3 --json",
             "millrace bench compare drain --new latest --base latest~1 --force --json",
             "millrace bench gate drain --counts - --accept --pairs pairs.json --json",
             "millrace bench noise drain --keep --json",

@@ -1,46 +1,13 @@
 //! What a topic holds, read by another Kafka client than the node's.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use millrace_bench::consumer::{self, Topic};
-use tokio::sync::mpsc;
+pub(crate) use millrace_bench::oracle::record::Record;
+use millrace_bench::oracle::record::read_all;
 
 use super::{NodeProcess, PATIENCE, eventually};
-
-/// One record of a topic.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Record {
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-    pub(crate) key: Option<Vec<u8>>,
-    pub(crate) value: Option<Vec<u8>>,
-    pub(crate) headers: BTreeMap<String, Vec<u8>>,
-}
-
-impl Record {
-    pub(crate) fn key_text(&self) -> &str {
-        text(self.key.as_deref())
-    }
-
-    pub(crate) fn value_text(&self) -> &str {
-        text(self.value.as_deref())
-    }
-
-    /// The resume token (`_data` in hexadecimal) of an event in JSON.
-    pub(crate) fn token(&self) -> Result<&str> {
-        let value = self.value_text();
-        let token = value.strip_prefix(r#"{"_id": {"_data": ""#);
-        let token = token.and_then(|token| Some(token.split_once('"')?.0));
-        token.with_context(|| format!("a record does not begin with its token: {value}"))
-    }
-}
-
-fn text(bytes: Option<&[u8]>) -> &str {
-    let bytes = bytes.expect("a record without it");
-    std::str::from_utf8(bytes).expect("a record that is no text")
-}
 
 /// A topic that is there, and a connection to it.
 #[derive(Debug)]
@@ -61,25 +28,7 @@ impl Records {
 
     /// All records now, in the order of their partitions and offsets.
     pub(crate) async fn all(&self) -> Result<Vec<Record>> {
-        let (sink, mut fetched) = mpsc::channel(4);
-        let (read, mut records) = tokio::join!(self.topic.read_all(sink), async {
-            let mut records = Vec::new();
-            while let Some(batch) = fetched.recv().await {
-                for fetched in batch.records {
-                    records.push(Record {
-                        partition: batch.partition,
-                        offset: fetched.offset,
-                        key: fetched.record.key,
-                        value: fetched.record.value,
-                        headers: fetched.record.headers,
-                    });
-                }
-            }
-            records
-        });
-        read?;
-        records.sort_by_key(|record| (record.partition, record.offset));
-        Ok(records)
+        read_all(&self.topic).await
     }
 
     /// Waits until there are at least `count` records, while `node` lives.

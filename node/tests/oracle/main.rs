@@ -14,10 +14,10 @@
 //! | trial   | runs every case on both sides at once, swaps the sides twice, reads all topics back   |
 //! | pair    | a worker and a node, started and stopped together                                     |
 //! | offset_topic | positions in the offset topic, handed over and back                                |
-//! | compare | holds two sets of topics against each other, and its own tests                        |
 //!
-//! Compared are topic names, partitions, keys, values, headers and the order in each partition; timestamps are the
-//! producer's and differ. Every case runs in one trial, because starting a worker takes longer than all else.
+//! `millrace_bench::oracle` holds two sets of topics against each other. Compared are topic names, partitions, keys,
+//! values, headers and the order in each partition; timestamps are the producer's and differ. Every case runs in one
+//! trial, because starting a worker takes longer than all else.
 
 #[path = "../harness/mod.rs"]
 #[allow(dead_code, reason = "several test binaries use it, each its part")]
@@ -25,7 +25,6 @@ mod harness;
 
 mod case;
 mod cases;
-mod compare;
 mod offset_topic;
 mod pair;
 mod trial;

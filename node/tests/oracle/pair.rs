@@ -8,21 +8,18 @@
 //!
 //! Both use Kafka's own worker file `worker-standalone.properties`, addresses and places of files aside.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use bson::{Bson, doc};
-use futures_util::TryStreamExt;
+use millrace_bench::oracle::sides;
 use millrace_testbed::{ConnectPlan, ConnectWorker, Plugin, Testbed};
 use mongodb::Client;
 
-use super::harness::{Connector, NodeProcess, Setup, eventually};
+use super::harness::{Connector, NodeProcess, Setup};
 
-/// The bytes of doubles and the table of escaped characters are those of this Java; see DESIGN.md.
-const JAVA_VERSION: u32 = 17;
 const STANDALONE: &str = "worker-standalone.properties";
 /// Properties of a worker's file that are addresses or places: they are set, not taken.
 const PLACES: [&str; 3] = ["bootstrap.servers", "offset.storage.file.filename", "plugin.path"];
@@ -132,8 +129,9 @@ pub(crate) async fn reference_worker(plan: &ConnectPlan) -> Result<ConnectWorker
     let worker = ConnectWorker::start(plan).await?;
     let java = worker.java_version();
     ensure!(
-        java == JAVA_VERSION,
-        "the reference worker runs on Java {JAVA_VERSION}, but JAVA_HOME or PATH leads to Java {java}: set JAVA_HOME"
+        java == sides::JAVA_VERSION,
+        "the reference worker runs on Java {}, but JAVA_HOME or PATH leads to Java {java}: set JAVA_HOME",
+        sides::JAVA_VERSION
     );
     Ok(worker)
 }
@@ -145,24 +143,7 @@ pub(crate) async fn streams_open<'a>(
     client: &Client,
     connectors: impl Iterator<Item = &'a BTreeMap<String, String>>,
 ) -> Result<()> {
-    let mut missing: BTreeSet<String> = connectors.map(app_name).collect();
-    eventually("every stream of Java is open", async || {
-        let stages = [
-            doc! { "$currentOp": { "allUsers": true } },
-            doc! { "$match": { "cursor.originatingCommand.pipeline.$changeStream": { "$exists": true } } },
-        ];
-        let operations = client.database("admin").aggregate(stages).await?;
-        let operations: Vec<_> = operations.try_collect().await?;
-        for operation in operations {
-            if let Some(Bson::String(name)) = operation.get("appName") {
-                missing.remove(name);
-            }
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        Ok(missing.is_empty().then_some(()))
-    })
-    .await
-    .with_context(|| format!("streams of {missing:?}"))
+    sides::streams_open(client, connectors.map(app_name).collect()).await
 }
 
 fn app_name(config: &BTreeMap<String, String>) -> String {

@@ -21,6 +21,7 @@ use anyhow::{Context, Result, ensure};
 use bson::doc;
 use futures_util::future::try_join_all;
 use millrace_bench::consumer;
+use millrace_bench::oracle::compare::{Topics, differences};
 use millrace_testbed::Testbed;
 use mongodb::Client;
 use tempfile::TempDir;
@@ -28,7 +29,6 @@ use tokio::sync::OnceCell;
 
 use super::case::{Case, Lane, Place};
 use super::cases;
-use super::compare::{Topics, differences};
 use super::harness::records::{Record, Records};
 use super::harness::{POLL_INTERVAL, offsets};
 use super::pair::{Pair, Side};
@@ -113,21 +113,13 @@ fn not_shown(case: &Case, java: &Topics) -> Vec<String> {
     let mut missing: Vec<_> = case
         .shows
         .iter()
-        .filter(|text| !records().any(|record| holds(record, text)))
+        .filter(|text| !records().any(|record| record.holds(text)))
         .map(|text| format!("{}: no record of Java shows {text}", case.name))
         .collect();
     if case.shows_tombstone && !records().any(|record| record.value.is_none()) {
         missing.push(format!("{}: no record of Java is a tombstone", case.name));
     }
     missing
-}
-
-fn holds(record: &Record, text: &str) -> bool {
-    let parts = [&record.key, &record.value];
-    parts
-        .into_iter()
-        .flatten()
-        .any(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
 }
 
 async fn run() -> Result<Trial> {
@@ -322,7 +314,7 @@ impl Watched {
         }
         self.seen = end;
         let records = self.records.all().await?;
-        let found = records.iter().any(|record| texts.iter().any(|text| holds(record, text)));
+        let found = records.iter().any(|record| texts.iter().any(|text| record.holds(text)));
         Ok(if found { Look::Found } else { Look::NotYet })
     }
 }

@@ -9,16 +9,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::harness::records::Record;
+use super::record::Record;
 
 /// Topics by name, each with its records in the order of partitions and offsets.
-pub(crate) type Topics = BTreeMap<String, Vec<Record>>;
+pub type Topics = BTreeMap<String, Vec<Record>>;
 
 /// How many bytes around a difference are shown.
 const SHOWN: usize = 120;
 
 /// What differs between the lanes; empty if nothing does. One entry per topic and partition at most.
-pub(crate) fn differences(java: &Topics, node: &Topics) -> Vec<String> {
+pub fn differences(java: &Topics, node: &Topics) -> Vec<String> {
     let mut found = Vec::new();
     for name in java.keys().filter(|name| !node.contains_key(*name)) {
         found.push(format!("{name}: a topic of Java's lane alone"));

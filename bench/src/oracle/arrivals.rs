@@ -1,0 +1,138 @@
+//! Waits for fences: records behind which a lane has nothing more of a phase.
+//!
+//! ```text
+//! topics of the broker ──► those of a lane of a combination ──► new records, looked through and dropped
+//! ```
+//!
+//! A fence is known by its text, as it is or as raw BSON in base 64.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rskafka::client::Client;
+
+use crate::consumer::{self, Topic};
+
+use super::combination::{Combination, Lane};
+use super::record::{Record, records_of};
+
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What has arrived of the group that is running.
+pub(super) struct Arrivals {
+    client: Client,
+    topics: BTreeMap<String, Followed>,
+}
+
+/// Texts that are waited for in a lane of a combination.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) combination: Combination,
+    pub(super) lane: Lane,
+    pub(super) texts: BTreeSet<String>,
+}
+
+struct Followed {
+    topic: Topic,
+    /// The next offset of each partition.
+    next: Vec<i64>,
+}
+
+impl Arrivals {
+    pub(super) async fn of(bootstrap: &str) -> Result<Self> {
+        Ok(Self { client: consumer::connect(bootstrap).await?, topics: BTreeMap::new() })
+    }
+
+    /// Waits for all of them while something arrives, and longer by `stalled_max`. Returns what did not come.
+    pub(super) async fn wait_for(
+        &mut self,
+        mut wanted: Vec<Wanted>,
+        stalled_max: Duration,
+        mut alive: impl FnMut() -> Result<()>,
+    ) -> Result<Vec<Wanted>> {
+        let mut moved = Instant::now();
+        loop {
+            wanted.retain(|one| !one.texts.is_empty());
+            if wanted.is_empty() || stalled_max < moved.elapsed() {
+                return Ok(wanted);
+            }
+            alive()?;
+            for topic in self.client.list_topics().await? {
+                let is_ours =
+                    |one: &&mut Wanted| one.combination.unmarked(one.lane, &topic.name).is_some();
+                let Some(one) = wanted.iter_mut().find(is_ours) else { continue };
+                let records = self.news(&topic.name).await?;
+                if !records.is_empty() {
+                    moved = Instant::now();
+                }
+                one.texts.retain(|text| !records.iter().any(|record| shows(record, text)));
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+
+    /// What is new in a topic.
+    async fn news(&mut self, name: &str) -> Result<Vec<Record>> {
+        if !self.topics.contains_key(name) {
+            let topic = Topic::open(&self.client, name, OPEN_TIMEOUT).await?;
+            let next = vec![0; topic.partitions()];
+            self.topics.insert(name.to_owned(), Followed { topic, next });
+        }
+        let Some(Followed { topic, next }) = self.topics.get_mut(name) else {
+            return Ok(Vec::new());
+        };
+        Ok(topic.read_on(next).await?.into_iter().flat_map(records_of).collect())
+    }
+}
+
+/// Whether `text` stands in a record, as it is or in base 64.
+fn shows(record: &Record, text: &str) -> bool {
+    record.holds(text)
+        || [&record.key, &record.value].into_iter().flatten().any(|bytes| {
+            packed(bytes)
+                .is_some_and(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+        })
+}
+
+/// The bytes in base 64 between the last two quotes: all of `"AAE="`, the payload of `{"schema":…,"payload":"AAE="}`.
+fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut parts = bytes.rsplit(|byte| *byte == b'"');
+    parts.next()?;
+    STANDARD.decode(parts.next()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(value: &[u8]) -> Record {
+        Record {
+            partition: 0,
+            offset: 0,
+            key: None,
+            value: Some(value.to_vec()),
+            headers: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_fence_is_known_in_every_form() {
+        let document = b"\x10\0\0\0\x02_id\0\x06\0\0\0fence\0\0";
+        let base64 = STANDARD.encode(document);
+        let enveloped = format!(r#"{{"schema":{{"type":"bytes"}},"payload":"{base64}"}}"#);
+        for value in [
+            &document[..],
+            br#"{"_id": "fence"}"#,
+            br#""{\"_id\": \"fence\"}""#,
+            format!("\"{base64}\"").as_bytes(),
+            enveloped.as_bytes(),
+        ] {
+            assert!(shows(&record(value), "fence"), "{}", String::from_utf8_lossy(value));
+            assert!(!shows(&record(value), "other"));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What a topic holds, as it is compared: read by another Kafka client than the node's.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use tokio::sync::mpsc;
+
+use crate::consumer::{Fetched, Topic};
+
+/// One record of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its partition.
+    pub partition: i32,
+    /// Its place there.
+    pub offset: i64,
+    /// Its key; nothing is not empty.
+    pub key: Option<Vec<u8>>,
+    /// Its value; nothing is not empty.
+    pub value: Option<Vec<u8>>,
+    /// Its headers by name.
+    pub headers: BTreeMap<String, Vec<u8>>,
+}
+
+impl Record {
+    /// Its key as text.
+    ///
+    /// # Panics
+    /// When it has none, or one that is no text.
+    pub fn key_text(&self) -> &str {
+        text(self.key.as_deref())
+    }
+
+    /// Its value as text.
+    ///
+    /// # Panics
+    /// When it has none, or one that is no text.
+    pub fn value_text(&self) -> &str {
+        text(self.value.as_deref())
+    }
+
+    /// The resume token (`_data` in hexadecimal) of an event in JSON.
+    ///
+    /// # Errors
+    /// When it does not begin with one.
+    pub fn token(&self) -> Result<&str> {
+        let value = self.value_text();
+        let token = value.strip_prefix(r#"{"_id": {"_data": ""#);
+        let token = token.and_then(|token| Some(token.split_once('"')?.0));
+        token.with_context(|| format!("a record does not begin with its token: {value}"))
+    }
+
+    /// Whether `text` stands in its key or its value.
+    pub fn holds(&self, text: &str) -> bool {
+        let parts = [&self.key, &self.value].into_iter().flatten();
+        parts.into_iter().any(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+    }
+}
+
+fn text(bytes: Option<&[u8]>) -> &str {
+    let bytes = bytes.expect("a record without it");
+    std::str::from_utf8(bytes).expect("a record that is no text")
+}
+
+/// All records of a topic now, in the order of their partitions and offsets.
+///
+/// # Errors
+/// When the broker does not give them.
+pub async fn read_all(topic: &Topic) -> Result<Vec<Record>> {
+    let (sink, mut fetched) = mpsc::channel(4);
+    let (read, mut records) = tokio::join!(topic.read_all(sink), async {
+        let mut records = Vec::new();
+        while let Some(batch) = fetched.recv().await {
+            records.extend(records_of(batch));
+        }
+        records
+    });
+    read?;
+    records.sort_by_key(|record: &Record| (record.partition, record.offset));
+    Ok(records)
+}
+
+/// The records of one answer.
+pub(super) fn records_of(batch: Fetched) -> impl Iterator<Item = Record> {
+    let partition = batch.partition;
+    batch.records.into_iter().map(move |fetched| Record {
+        partition,
+        offset: fetched.offset,
+        key: fetched.record.key,
+        value: fetched.record.value,
+        headers: fetched.record.headers,
+    })
+}
