@@ -12,9 +12,10 @@ use bson::doc;
 use millrace_bench::arm::Format;
 use millrace_bench::check::{Report, check_topic};
 use millrace_loadgen::document::DocumentShape;
-use millrace_loadgen::lateness::Lateness;
+use millrace_loadgen::schedule::Schedule;
+use millrace_loadgen::stop::Stop;
 use millrace_loadgen::workload::{Collections, KeySpread, Mix, Workload};
-use millrace_loadgen::writer::{Written, write_open_loop};
+use millrace_loadgen::writer::{OpenLoop, OpenLoopReport};
 use tokio::task::JoinHandle;
 
 use super::{Connector, EVENTS, NodeProcess, Setup, Stage, eventually, offsets};
@@ -25,7 +26,8 @@ const LEAD_IN: Duration = Duration::from_millis(300);
 /// A load that is being written.
 pub(crate) struct Load {
     workload: Workload,
-    writing: JoinHandle<Result<(Written, Lateness)>>,
+    stop: Stop,
+    writing: JoinHandle<Result<OpenLoopReport>>,
 }
 
 /// A connector that watches the whole database of `stage`, so that marks beside the load are seen too.
@@ -53,10 +55,18 @@ impl Load {
             document: DocumentShape::ALL_1_KB.into(),
             key_spread: KeySpread::Skewed,
         };
-        let (uri, load) = (stage.uri(), workload.clone());
-        let start = Instant::now() + LEAD_IN;
-        let writing = async move { write_open_loop(&uri, &load, rate_per_s, start).await };
-        Self { workload, writing: tokio::spawn(writing) }
+        let (uri, load, stop) = (stage.uri(), workload.clone(), Stop::new());
+        let (start, asked) = (Instant::now() + LEAD_IN, stop.clone());
+        let writing = async move {
+            let schedule = Schedule::constant(start, rate_per_s).context("cannot pace the load")?;
+            OpenLoop::new(&load, schedule).stop(asked).run(&uri, |_| ()).await
+        };
+        Self { workload, stop, writing: tokio::spawn(writing) }
+    }
+
+    /// Lets it end here: what was written until then is the whole load.
+    pub(crate) fn end_early(&self) {
+        self.stop.request();
     }
 
     /// Fails if all is written: then what follows is no fault under load.
@@ -67,12 +77,13 @@ impl Load {
 
     /// Waits until all is written and was taken by `node`, stops that, and judges the topic.
     pub(crate) async fn judge(self, stage: &Stage, mut node: NodeProcess) -> Result<Report> {
-        let (written, _) = self.writing.await??;
+        let written = self.writing.await??.written;
+        let workload = Workload { operations: written.operations, ..self.workload };
         eprintln!("load ended: {} operations, {} sent again", written.operations, written.retries);
         goes_on(stage, &mut node, "fence").await?;
         node.stop().await?;
         let records = stage.records().await?;
-        let report = check_topic(records.topic(), &self.workload, Format::Json, |_| ()).await?;
+        let report = check_topic(records.topic(), &workload, Format::Json, |_| ()).await?;
         eprintln!("{report}");
         Ok(report)
     }

@@ -12,6 +12,7 @@
 //! | case    | one connector file, what is written for it, and what its records must show            |
 //! | cases/* | the cases and their writes, a law for each group                                      |
 //! | trial   | runs every case on both sides at once, swaps the sides twice, reads all topics back   |
+//! | handover | both take turns while a load never rests                                            |
 //! | pair    | a worker and a node, started and stopped together                                     |
 //! | offset_topic | positions in the offset topic, handed over and back                                |
 //!
@@ -25,6 +26,7 @@ mod harness;
 
 mod case;
 mod cases;
+mod handover;
 mod offset_topic;
 mod pair;
 mod trial;

@@ -17,7 +17,7 @@ use crate::harness::{Connector, PATIENCE, Stage};
 use crate::pair::{reference_worker, streams_open, worker_fixture, worker_plan};
 use crate::servers;
 
-const DISTRIBUTED: &str = "worker-distributed.properties";
+pub(crate) const DISTRIBUTED: &str = "worker-distributed.properties";
 const OFFSETS: &str = "connect-offsets";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,7 +58,7 @@ async fn positions_in_the_offset_topic_are_handed_over_and_back() -> Result<()> 
         })
         .collect();
     ensure!(keys == expected, "each once and in order, but the topic has {keys:#?}");
-    one_key_in_one_partition(&stage).await
+    one_key_in_one_partition(&stage, OFFSETS).await
 }
 
 async fn start_worker(stage: &Stage) -> Result<ConnectWorker> {
@@ -69,7 +69,7 @@ async fn start_worker(stage: &Stage) -> Result<ConnectWorker> {
 }
 
 /// The connector's file; its stream carries the name of who runs it.
-fn config(stage: &Stage, runner: &str) -> BTreeMap<String, String> {
+pub(crate) fn config(stage: &Stage, runner: &str) -> BTreeMap<String, String> {
     let uri = stage.uri();
     let separator = if uri.contains('?') { '&' } else { '?' };
     let config = [
@@ -91,9 +91,9 @@ async fn live(stage: &Stage, first: i32) -> Result<()> {
 }
 
 /// Whoever wrote another key, or to another partition, would not have been found again.
-async fn one_key_in_one_partition(stage: &Stage) -> Result<()> {
-    let stored = Records::open(&stage.bootstrap(), OFFSETS).await?;
-    ensure!(stored.topic().partitions() == 25, "partitions of {OFFSETS}");
+pub(crate) async fn one_key_in_one_partition(stage: &Stage, topic: &str) -> Result<()> {
+    let stored = Records::open(&stage.bootstrap(), topic).await?;
+    ensure!(stored.topic().partitions() == 25, "partitions of {topic}");
     let records = stored.all().await?;
     let ours = || records.iter().filter(|record| record.key_text().contains(&stage.name));
     let places: BTreeSet<_> = ours().map(|record| (record.partition, record.key_text())).collect();

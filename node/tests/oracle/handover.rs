@@ -1,0 +1,138 @@
+//! Java's connector and the node take turns while a load never rests, and nothing is lost or repeated.
+//!
+//! ```text
+//! load      ███████████████████████████████████████████████████████████████████████  one open loop, all operations
+//! who runs  ConnectDistributed ┐        ┌─ node ─┐        ┌─ ConnectDistributed ┐        ┌─ node
+//! nobody                       └────────┘        └────────┘                     └────────┘
+//! ```
+//!
+//! Each stop is an orderly one: SIGTERM, and what was read is acknowledged and its position stored in the offset topic,
+//! where the other finds it under the same key. The ledger of the load judges the topic that all of them wrote.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use millrace_testbed::ConnectWorker;
+
+use crate::harness::load::Load;
+use crate::harness::{Connector, EVENTS, NodeProcess, Records, Stage};
+use crate::offset_topic::{DISTRIBUTED, config, one_key_in_one_partition};
+use crate::pair::{reference_worker, streams_open, worker_fixture, worker_plan};
+use crate::servers;
+
+const RATE_PER_S: f64 = 150.0;
+/// More than ten minutes of it: the load is ended when the last turn has begun.
+const OPERATIONS_MAX: u64 = 100_000;
+/// What each of the turns must add before it ends.
+const TURN_RECORDS: u64 = 300;
+/// A worker that was just started has what was written meanwhile to catch up with.
+const TURN_PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_that_never_rests_is_handed_to_the_node_and_back_without_loss_or_repetition()
+-> Result<()> {
+    let turns = Turns { stage: Stage::new(servers().await?, "handover").await? };
+    let worker = turns.java().await?;
+    worker.create(&turns.stage.name, &turns.config("java")).await?;
+    streams_open(&turns.stage.client, [&turns.config("java")].into_iter()).await?;
+    let load = Load::start(&turns.stage, RATE_PER_S, OPERATIONS_MAX);
+    let records = turns.stage.records().await?;
+
+    let mut handed_over = vec![turns.end_of_java(worker, &records, 0).await?];
+    load.ensure_goes_on("the node's first turn")?;
+    let node = turns.node().await?;
+    handed_over.push(turns.end_of_node(node, &records, handed_over[0]).await?);
+    load.ensure_goes_on("Java's second turn")?;
+    // The connector itself is in the topic of configurations.
+    let worker = turns.java().await?;
+    worker.wait_running(&turns.stage.name).await?;
+    handed_over.push(turns.end_of_java(worker, &records, handed_over[1]).await?);
+    load.ensure_goes_on("the node's second turn")?;
+    let mut node = turns.node().await?;
+    turns.adds(&records, handed_over[2], || node.ensure_alive()).await?;
+    load.ensure_goes_on("the end of the last turn")?;
+    load.end_early();
+
+    let report = load.judge(&turns.stage, node).await?;
+    eprintln!("records at each hand-over: {handed_over:?}");
+    ensure!(report.is_exact(), "handed over at {handed_over:?}:\n{report}");
+    one_key_in_one_partition(&turns.stage, &turns.topic("offsets")).await
+}
+
+/// Who runs, with names that no other worker on these servers has.
+struct Turns {
+    stage: Stage,
+}
+
+impl Turns {
+    async fn java(&self) -> Result<ConnectWorker> {
+        let mut plan = worker_plan(&self.stage.testbed, DISTRIBUTED)?.heap_mb(512).distributed();
+        plan = plan.property("group.id", &self.stage.name);
+        for what in ["config", "offset", "status"] {
+            plan =
+                plan.property(&format!("{what}.storage.topic"), &self.topic(&format!("{what}s")));
+        }
+        reference_worker(&plan).await
+    }
+
+    async fn node(&self) -> Result<NodeProcess> {
+        let mut file = worker_fixture(DISTRIBUTED)?;
+        file.insert("bootstrap.servers".to_owned(), self.stage.bootstrap());
+        file.insert("offset.storage.topic".to_owned(), self.topic("offsets"));
+        let text = file.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+        let connector = Connector::with_config(&self.stage.name, &self.config("node"));
+        self.stage.worker()?.worker_file(text).connector(connector).start_running().await
+    }
+
+    /// Ends Java's turn, when it has added its part to the `before` records. Returns how many there are.
+    async fn end_of_java(
+        &self,
+        worker: ConnectWorker,
+        records: &Records,
+        before: u64,
+    ) -> Result<u64> {
+        self.adds(records, before, || worker.pid().map(drop)).await.context("Java's turn")?;
+        worker.stop().await?;
+        records.settled().await
+    }
+
+    async fn end_of_node(
+        &self,
+        mut node: NodeProcess,
+        records: &Records,
+        before: u64,
+    ) -> Result<u64> {
+        self.adds(records, before, || node.ensure_alive()).await.context("the node's turn")?;
+        node.stop().await?;
+        records.settled().await
+    }
+
+    async fn adds(
+        &self,
+        records: &Records,
+        before: u64,
+        alive: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        records.topic().wait_for(before + TURN_RECORDS, TURN_PATIENCE, alive, |_| ()).await
+    }
+
+    /// Watches the whole database, so that marks beside the load are seen too.
+    fn config(&self, runner: &str) -> BTreeMap<String, String> {
+        const STRING_CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
+        let mut config = config(&self.stage, runner);
+        for (name, value) in [
+            ("collection", ""),
+            ("key.converter", STRING_CONVERTER),
+            ("value.converter", STRING_CONVERTER),
+        ] {
+            config.insert(name.to_owned(), value.to_owned());
+        }
+        config
+    }
+
+    /// A topic that Connect keeps its own things in.
+    fn topic(&self, what: &str) -> String {
+        format!("{}-{EVENTS}-{what}", self.stage.name)
+    }
+}
