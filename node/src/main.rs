@@ -13,6 +13,8 @@ use tracing_subscriber::EnvFilter;
 #[cfg(test)]
 #[path = "../../core/src/allocations.rs"]
 mod allocations;
+#[cfg(feature = "rig")]
+mod compat;
 mod config;
 mod offsets;
 mod standalone;
@@ -33,6 +35,10 @@ enum Command {
         millrace standalone worker.properties mongodb-source.json\n  \
         millrace standalone worker.properties orders.json customers.properties --strict")]
     Standalone(StandaloneArgs),
+    /// Write the generated parts of COMPAT.md anew
+    #[cfg(feature = "rig")]
+    #[command(after_help = compat::EXAMPLES)]
+    Compat(compat::CompatArgs),
     #[cfg(feature = "rig")]
     #[command(flatten)]
     Rig(millrace_bench::commands::Rig),
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
     start_logging();
     match cli.command {
         Command::Standalone(args) => standalone::run(&args),
+        #[cfg(feature = "rig")]
+        Command::Compat(args) => compat::run(&args),
         #[cfg(feature = "rig")]
         Command::Rig(command) => millrace_bench::commands::run(command),
     }

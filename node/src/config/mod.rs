@@ -37,6 +37,8 @@ mod server_api;
 mod source;
 mod source_check;
 mod source_properties;
+#[cfg(feature = "rig")]
+pub(crate) mod state_table;
 mod topic_creation;
 mod topic_naming;
 mod uri_options;
