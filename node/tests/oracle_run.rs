@@ -1,5 +1,5 @@
-//! `millrace bench run oracle` in short: sixty combinations of properties over every kind of change, and a proof that it
-//! sees a single byte.
+//! `millrace bench run oracle` in short: sixty combinations of properties over every kind of change, and a proof that
+//! it sees a single byte.
 //!
 //! ```text
 //! mongod ─┬─► Connect ────────────────────────────────────────► broker ─┐

@@ -32,8 +32,8 @@ pub struct Choice {
 
 type Pair = (Choice, Choice);
 
-/// At least `rows_min` different rows over dimensions of these `sizes`: each has one value of every dimension, no two of
-/// which are `forbidden` together, and every pair that is not forbidden is in one of them.
+/// At least `rows_min` different rows over dimensions of these `sizes`: each has one value of every dimension, no two
+/// of which are `forbidden` together, and every pair that is not forbidden is in one of them.
 ///
 /// # Errors
 /// When a pair fits into no row, or when there are not so many rows.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::sync::mpsc;
 
 use crate::consumer::{Fetched, Topic};
@@ -52,9 +54,29 @@ impl Record {
 
     /// Whether `text` stands in its key or its value.
     pub fn holds(&self, text: &str) -> bool {
-        let parts = [&self.key, &self.value].into_iter().flatten();
-        parts.into_iter().any(|bytes| bytes.windows(text.len()).any(|part| part == text.as_bytes()))
+        self.parts().any(|bytes| contains(bytes, text))
     }
+
+    /// Whether `text` stands in its key or its value, as it is or as raw BSON in base 64.
+    pub fn shows(&self, text: &str) -> bool {
+        self.holds(text)
+            || self.parts().filter_map(|part| packed(part)).any(|bytes| contains(&bytes, text))
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Vec<u8>> {
+        [&self.key, &self.value].into_iter().flatten()
+    }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+/// The bytes in base 64 between the last two quotes: all of `"AAE="`, the payload of `{"schema":…,"payload":"AAE="}`.
+fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut parts = bytes.rsplit(|byte| *byte == b'"');
+    parts.next()?;
+    STANDARD.decode(parts.next()?).ok()
 }
 
 fn text(bytes: Option<&[u8]>) -> &str {
@@ -90,4 +112,36 @@ pub(super) fn records_of(batch: Fetched) -> impl Iterator<Item = Record> {
         value: fetched.record.value,
         headers: fetched.record.headers,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(value: &[u8]) -> Record {
+        Record {
+            partition: 0,
+            offset: 0,
+            key: None,
+            value: Some(value.to_vec()),
+            headers: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_text_is_found_in_every_form() {
+        let document = b"\x10\0\0\0\x02_id\0\x06\0\0\0fence\0\0";
+        let base64 = STANDARD.encode(document);
+        let enveloped = format!(r#"{{"schema":{{"type":"bytes"}},"payload":"{base64}"}}"#);
+        for value in [
+            &document[..],
+            br#"{"_id": "fence"}"#,
+            br#""{\"_id\": \"fence\"}""#,
+            format!("\"{base64}\"").as_bytes(),
+            enveloped.as_bytes(),
+        ] {
+            assert!(record(value).shows("fence"), "{}", String::from_utf8_lossy(value));
+            assert!(!record(value).shows("other"));
+        }
+    }
 }

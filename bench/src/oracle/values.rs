@@ -6,7 +6,8 @@
 //! wild       any name (empty, $, dots, controls, twice the same), any type, any depth, text that is no UTF-8
 //! ```
 //!
-//! Text that is no UTF-8 is as far as BSON can carry a lone surrogate: three bytes that UTF-8 forbids. mongod stores them.
+//! Text that is no UTF-8 is as far as BSON can carry a lone surrogate: three bytes that UTF-8 forbids. mongod stores
+//! them.
 
 use bson::RawDocumentBuf;
 
