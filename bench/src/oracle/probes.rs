@@ -1,7 +1,7 @@
 //! What Java's records must show before a run counts: a comparison of nothing finds no difference.
 //!
-//! Words without quotes, so that they are found in text, in JSON of text and in raw BSON alike. Names of fields that only
-//! a newer server writes (`disambiguatedPaths`, from 6.1 on) are not among them.
+//! Words without quotes, so that they are found in text, in JSON of text and in raw BSON alike. Names of fields that
+//! only a newer server writes (`disambiguatedPaths`, from 6.1 on) are not among them.
 
 use super::record::Record;
 
