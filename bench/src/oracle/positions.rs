@@ -28,12 +28,17 @@ const NEXT_EVENT_PATIENCE: Duration = Duration::from_secs(20);
 /// Positions by their key.
 pub(super) type Positions = BTreeMap<String, String>;
 
-/// What differs in the positions of one combination: keys and forms, as texts; and the tokens, if they are there.
-pub(super) fn differences(
-    combination: &Combination,
-    java: &Positions,
-    node: &Positions,
-) -> Result<Vec<String>, [String; 2]> {
+/// What comes of holding two positions against each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Compared {
+    /// Keys or forms differ.
+    Differ(String),
+    /// They are the same around these tokens, Java's and the node's: see [`next_event`].
+    Alike([String; 2]),
+}
+
+/// Compares the positions of one combination.
+pub(super) fn compare(combination: &Combination, java: &Positions, node: &Positions) -> Compared {
     let ours = |positions: &Positions| -> Positions {
         let begin = format!(r#"["{}","#, combination.name());
         let ours = positions.iter().filter(|(key, _)| key.starts_with(&begin));
@@ -43,15 +48,16 @@ pub(super) fn differences(
     let keys = |positions: &Positions| positions.keys().cloned().collect::<Vec<_>>().join(" ");
     if java.len() != 1 || keys(&java) != keys(&node) {
         let (java, node) = (keys(&java), keys(&node));
-        return Ok(vec![format!("keys of positions: {java} in Java's file, {node} in the node's")]);
+        let text = format!("keys of positions: {java} in Java's file, {node} in the node's");
+        return Compared::Differ(text);
     }
     let value = |positions: Positions| positions.into_values().next().unwrap_or_default();
     let (java, node) = (value(java), value(node));
     match (token_of(&java), token_of(&node)) {
         (Ok(theirs), Ok(ours)) if java.replace(&theirs, "") == node.replace(&ours, "") => {
-            Err([theirs, ours])
+            Compared::Alike([theirs, ours])
         }
-        _ => Ok(vec![format!("position: {java} in Java's file, {node} in the node's")]),
+        _ => Compared::Differ(format!("position: {java} in Java's file, {node} in the node's")),
     }
 }
 
@@ -104,10 +110,10 @@ mod tests {
         let one = &combinations(60, 1).unwrap()[0];
         let (key, value) = (r#"["c01",{"ns":"x"}]"#, r#"{"_id":"{\"_data\": \"82AA\"}"}"#);
         let java = positions(key, value);
-        let of_node = |key: &str, value: &str| differences(one, &java, &positions(key, value));
-        assert_eq!(of_node(key, value), Err(["82AA", "82AA"].map(str::to_owned)));
+        let of_node = |key: &str, value: &str| compare(one, &java, &positions(key, value));
+        assert_eq!(of_node(key, value), Compared::Alike(["82AA", "82AA"].map(str::to_owned)));
         let newer = r#"{"_id":"{\"_data\": \"82BB\"}"}"#;
-        assert_eq!(of_node(key, newer), Err(["82AA", "82BB"].map(str::to_owned)));
+        assert_eq!(of_node(key, newer), Compared::Alike(["82AA", "82BB"].map(str::to_owned)));
         for (key, value) in [
             (r#"["c01",{"ns":"y"}]"#, value),
             (r#"["c03",{"ns":"x"}]"#, value),
@@ -115,7 +121,7 @@ mod tests {
             (key, r#"{"_id":"{\"_data\": \"82AA\"}","HEARTBEAT":"true"}"#),
             (key, "{}"),
         ] {
-            assert_eq!(of_node(key, value).map(|found| found.len()), Ok(1), "{key} {value}");
+            assert!(matches!(of_node(key, value), Compared::Differ(_)), "{key} {value}");
         }
     }
 }
