@@ -187,6 +187,7 @@ impl Backlog {
         self.wild_id().await?;
         self.transaction().await?;
         self.large_or_deep().await?;
+        self.edges().await?;
         for drops in [false, true] {
             self.index(drops).await?;
         }
@@ -343,6 +344,17 @@ impl Backlog {
             session.abort_transaction().await?;
         }
         Ok(())
+    }
+
+    /// All fixed edges in one document.
+    async fn edges(&mut self) -> Result<()> {
+        let id = self.new_id();
+        let random = &mut self.random;
+        let document = Bytes::whole(|bytes| {
+            bytes.int32("_id", id);
+            bytes.edges(random);
+        });
+        self.run(Place::Events, rawdoc! { "insert": EVENTS, "documents": array([document]) }).await
     }
 
     async fn large_or_deep(&mut self) -> Result<()> {

@@ -15,8 +15,50 @@ use super::random::Random;
 
 /// The deepest nesting: the server takes 180 levels, and an event adds some of its own.
 const DEPTH_MAX: usize = 90;
+/// Kinds of wild values, and how many of them have no others inside.
+const KINDS: usize = 22;
+const FLAT_KINDS: usize = 19;
 /// Most fields of a wild document.
 const FIELDS_MAX: usize = 9;
+
+/// Doubles whose text is decided by a rule of its own.
+const DOUBLES: &[f64] = &[
+    0.0,
+    -0.0,
+    f64::NAN,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::MIN_POSITIVE,
+    f64::MAX,
+    f64::MIN,
+    5e-324,
+    1e7,
+    1e-3,
+    9_999_999.0,
+    0.000_999,
+    1e21,
+    1e22,
+    2e23,
+    9_007_199_254_740_993.0,
+    0.1,
+];
+/// Milliseconds at the edges of calendars and of their texts.
+const DATES: &[i64] = &[
+    0,
+    -1,
+    1,
+    100,
+    -62_135_596_800_000,
+    -62_135_596_800_001,
+    -62_167_219_200_001,
+    253_402_300_799_999,
+    253_402_300_800_000,
+    1_582_934_400_000,
+    31_556_889_864_403_199,
+    -31_557_014_167_219_200,
+    i64::MAX,
+    i64::MIN,
+];
 
 /// Writes one document.
 #[derive(Debug, Default)]
@@ -88,7 +130,32 @@ impl Bytes {
 
     /// A wild value under `name`; documents and arrays in it go at most `depth` deeper.
     pub fn wild(&mut self, name: &[u8], random: &mut Random, depth: usize) {
-        match random.below(if depth == 0 { 19 } else { 22 }) {
+        let kind = random.below(if depth == 0 { FLAT_KINDS } else { KINDS });
+        self.of_kind(kind, name, random, depth);
+    }
+
+    /// Every edge that is fixed, and a wild value of each of the [`KINDS`].
+    pub fn edges(&mut self, random: &mut Random) {
+        for value in DOUBLES {
+            self.element(0x01, b"double").put(&value.to_le_bytes());
+        }
+        for value in DATES {
+            self.element(0x09, b"date").put(&value.to_le_bytes());
+        }
+        for value in [0, -1, i64::MAX, i64::MIN] {
+            self.element(0x12, b"long").put(&value.to_le_bytes());
+        }
+        for (name, kind) in [("__proto__", 0xff), ("ー\u{200d}💧", 0x7f)] {
+            self.empty(kind, name.as_bytes());
+        }
+        self.element(0x02, b"lone").string(b"\xed\xa0\x80");
+        for kind in 0..KINDS {
+            self.of_kind(kind, b"kind", random, 1);
+        }
+    }
+
+    fn of_kind(&mut self, kind: usize, name: &[u8], random: &mut Random, depth: usize) {
+        match kind {
             0 | 1 => self.element(0x01, name).put(&double(random).to_le_bytes()),
             2 | 3 => self.element(0x02, name).string(&text(random)),
             4 => self.binary(name, random),
@@ -305,28 +372,8 @@ fn push(text: &mut Vec<u8>, character: char) {
 }
 
 fn double(random: &mut Random) -> f64 {
-    const NAMED: &[f64] = &[
-        0.0,
-        -0.0,
-        f64::NAN,
-        f64::INFINITY,
-        f64::NEG_INFINITY,
-        f64::MIN_POSITIVE,
-        f64::MAX,
-        f64::MIN,
-        5e-324,
-        1e7,
-        1e-3,
-        9_999_999.0,
-        0.000_999,
-        1e21,
-        1e22,
-        2e23,
-        9_007_199_254_740_993.0,
-        0.1,
-    ];
     match random.below(4) {
-        0 => *random.one_of(NAMED),
+        0 => *random.one_of(DOUBLES),
         1 => f64::from_bits(random.bits()),
         // As people write them: few digits, small exponents.
         2 => random.below(1_000_000) as f64 * 10_f64.powi(random.below(40) as i32 - 20),
@@ -346,24 +393,8 @@ fn int64(random: &mut Random) -> i64 {
 
 /// Milliseconds: also before 1970, after 9999, and beyond what a calendar has.
 fn date(random: &mut Random) -> i64 {
-    const EDGES: &[i64] = &[
-        0,
-        -1,
-        1,
-        100,
-        -62_135_596_800_000,
-        -62_135_596_800_001,
-        -62_167_219_200_001,
-        253_402_300_799_999,
-        253_402_300_800_000,
-        1_582_934_400_000,
-        31_556_889_864_403_199,
-        -31_557_014_167_219_200,
-        i64::MAX,
-        i64::MIN,
-    ];
     match random.below(3) {
-        0 => *random.one_of(EDGES),
+        0 => *random.one_of(DATES),
         1 => random.bits().cast_signed() >> random.below(64),
         _ => 1_600_000_000_000 + random.below(100_000_000_000) as i64,
     }
