@@ -31,6 +31,8 @@ mod copied;
 mod dead_letters;
 mod error;
 mod heartbeat;
+#[cfg(test)]
+mod large_events;
 mod outbound;
 #[cfg(test)]
 mod peers;

@@ -29,6 +29,7 @@ fn config() -> SessionConfig {
             await_time_ms: 1_000,
             show_expanded_events: false,
             collation: None,
+            split_large_events: true,
         },
         server_selection_timeout: Duration::from_secs(30),
         read_ahead_bytes_max: 0,

@@ -6,6 +6,7 @@
 //!    ├ topology   which servers there are          ├ handshake   hello, then scram
 //!    ├ quiet      is the server dead               ├ watch       the commands of a change stream
 //!    ├ peer       the server at the other end      └ server_api  what every command says besides
+//!    ├ fragments  events that the server has split
 //!    └ reply      events out of a reply ── message   one OP_MSG ── bson   one document
 //! ```
 //!
@@ -19,6 +20,7 @@ mod bson_partial;
 pub mod bson_write;
 pub mod copy;
 pub mod error_codes;
+pub mod fragments;
 mod handshake;
 mod hello;
 pub mod message;

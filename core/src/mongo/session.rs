@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::bson::RawDoc;
+use super::fragments::Fragments;
 use super::handshake::Handshake;
 use super::peer::{
     BACKOFF_FIRST, BACKOFF_MAX, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, Peer, SEGMENT_BYTES,
@@ -130,6 +131,8 @@ pub struct Session {
     topology: Topology,
     inbox: Inbox,
     reader: ReplyReader,
+    /// `None`: no event comes in fragments.
+    fragments: Option<Box<Fragments>>,
     quiet: Quiet,
     /// Silences in a row that ended a connection.
     silences: u32,
@@ -186,6 +189,10 @@ impl Session {
         Self {
             topology: Topology::new(&config.seeds),
             inbox: Inbox::new(SEGMENT_BYTES, read_ahead_bytes_max).within(config.memory.loan(0)),
+            fragments: config
+                .watch
+                .fragments()
+                .map(|fate| Box::new(Fragments::new(fate, &config.memory))),
             config,
             position: start,
             state,
@@ -341,6 +348,9 @@ impl Session {
             Outcome::Opened => Some(Item::Opened),
             // Its frame was checked when its token was read.
             Outcome::Event => self.reader.event(&self.inbox).ok().map(Item::Event),
+            Outcome::Joined => {
+                self.fragments.as_ref().and_then(|joined| joined.event().ok()).map(Item::Event)
+            }
             Outcome::BatchEnd => Some(Item::BatchEnd),
             Outcome::Interrupted { reason } => {
                 Some(Item::Interrupted { reason, attempt: self.backoff.attempts() })
@@ -348,7 +358,8 @@ impl Session {
         })
     }
 
-    /// Behind the last event handed out, or at the end of the batch if all its events were.
+    /// Behind the last event handed out, or at the end of the batch if all its events were. Never
+    /// between the fragments of an event, even where these are handed out one by one.
     pub fn position(&self) -> &ResumePosition {
         &self.position
     }
@@ -439,10 +450,18 @@ impl Session {
         Err(error)
     }
 
+    /// Forgets the event that was begun: its fragments come again.
+    fn forget_fragments(&mut self) {
+        if let Some(fragments) = &mut self.fragments {
+            fragments.reset();
+        }
+    }
+
     /// Drops everything that belongs to the connection, what is yet to be sent included.
     fn drop_link(&mut self, link: LinkId, is_open: bool) {
         self.inbox.clear();
         self.reader.reset();
+        self.forget_fragments();
         self.commands.retain(|command| matches!(command, LinkCommand::Close { .. }));
         if is_open {
             self.commands.push_back(LinkCommand::Close { link });

@@ -11,9 +11,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::error_codes::{CodeClass, ServerError};
+use super::fragments::{FragmentError, FragmentNumber};
 use super::reply::ReplyError;
 use super::scram::ScramError;
-use super::watch::{ResumePosition, Scope};
+use super::watch::{ResumePosition, SPLIT_STAGE, Scope};
 use crate::link::Address;
 use crate::recovery::Recovery;
 
@@ -178,6 +179,31 @@ pub enum SessionError {
         /// What is watched.
         scope: Scope,
     },
+    /// Fragments of an event in another order than they were cut.
+    FragmentOrder {
+        /// From whom.
+        address: Address,
+        /// What should have come; `None`: a first fragment, or an event that is not split.
+        due: Option<FragmentNumber>,
+        /// What came; `None`: an event that is not split.
+        found: Option<FragmentNumber>,
+    },
+    /// The stream began with a later fragment: the stored position lies inside an event.
+    InsideEvent {
+        /// What is watched.
+        scope: Scope,
+        /// What came first.
+        found: FragmentNumber,
+    },
+    /// An event in fragments has more bytes than the process may hold.
+    EventOverMemory {
+        /// What is watched.
+        scope: Scope,
+        /// Bytes of the fragments so far.
+        bytes: usize,
+        /// `memory.bytes.max`.
+        bytes_max: usize,
+    },
 }
 
 impl SessionError {
@@ -193,6 +219,25 @@ impl SessionError {
         Self::Command { address, doing, error, scope: scope.clone(), cluster_time }
     }
 
+    pub(super) fn fragments(
+        address: &Address,
+        scope: &Scope,
+        error: FragmentError,
+        is_first: bool,
+    ) -> Self {
+        let (address, scope) = (address.clone(), scope.clone());
+        match error {
+            FragmentError::Bson(error) => Self::Reply { address, error: ReplyError::Bson(error) },
+            FragmentError::Order { due: None, found: Some(found) } if is_first => {
+                Self::InsideEvent { scope, found }
+            }
+            FragmentError::Order { due, found } => Self::FragmentOrder { address, due, found },
+            FragmentError::TooLarge { bytes, bytes_max } => {
+                Self::EventOverMemory { scope, bytes, bytes_max }
+            }
+        }
+    }
+
     /// What the session does next. Every variant is listed, so a new one must choose.
     pub fn recovery(&self) -> Recovery {
         match self {
@@ -204,6 +249,7 @@ impl SessionError {
             | Self::NotPrimary { .. }
             | Self::NotInitiated { .. }
             | Self::OtherReplicaSet { .. }
+            | Self::FragmentOrder { .. }
             | Self::CursorClosed { .. } => Recovery::Retry,
             Self::Unreachable { .. }
             | Self::Standalone { .. }
@@ -211,6 +257,8 @@ impl SessionError {
             | Self::Mechanism { .. }
             | Self::Scram { .. }
             | Self::Authentication { .. }
+            | Self::InsideEvent { .. }
+            | Self::EventOverMemory { .. }
             | Self::NoToken { .. } => Recovery::Stop,
             Self::Command { doing, error, .. } => match error.class(*doing == Doing::Opening) {
                 CodeClass::Retry => Recovery::Retry,
@@ -241,8 +289,13 @@ impl SessionError {
             | Self::TooOld { address, .. }
             | Self::Scram { address, .. }
             | Self::Authentication { address, .. }
+            | Self::FragmentOrder { address, .. }
             | Self::Command { address, .. } => Some(address),
-            Self::Unreachable { .. } | Self::Mechanism { .. } | Self::NoToken { .. } => None,
+            Self::Unreachable { .. }
+            | Self::Mechanism { .. }
+            | Self::InsideEvent { .. }
+            | Self::EventOverMemory { .. }
+            | Self::NoToken { .. } => None,
         }
     }
 
@@ -319,13 +372,41 @@ impl fmt::Display for SessionError {
                          against what this version of the server knows",
                     );
                 }
+                if class == CodeClass::BadRequest && error.message.contains(SPLIT_STAGE) {
+                    return f.write_str("; split.large.events needs MongoDB 6.0.9, 7.0 or later");
+                }
                 fmt_remedy(f, class, scope, *cluster_time)
             }
             Self::NoToken { scope } => write!(
                 f,
                 "an event of {scope} has no _id: the pipeline must keep _id, it is the resume token"
             ),
+            Self::FragmentOrder { address, due, found } => {
+                write!(f, "{address} sent ")?;
+                fmt_part(f, *found)?;
+                f.write_str(" of a change stream where ")?;
+                fmt_part(f, *due)?;
+                f.write_str(" was due")
+            }
+            Self::InsideEvent { scope, found } => write!(
+                f,
+                "the stored position of {scope} lies inside a split event: {found} came first, and those before it \
+                 were published by themselves; let the pipeline end with $changeStreamSplitLargeEvent instead of \
+                 split.large.events until this event is behind, or store an earlier offset"
+            ),
+            Self::EventOverMemory { scope, bytes, bytes_max } => write!(
+                f,
+                "a split event of {scope} has {bytes} bytes or more and memory.bytes.max is {bytes_max}: raise it \
+                 in the worker's file; nothing was skipped"
+            ),
         }
+    }
+}
+
+fn fmt_part(f: &mut fmt::Formatter<'_>, part: Option<FragmentNumber>) -> fmt::Result {
+    match part {
+        Some(number) => write!(f, "{number}"),
+        None => f.write_str("a whole event"),
     }
 }
 
@@ -382,8 +463,8 @@ fn fmt_remedy(
             )
         }
         CodeClass::EventTooLarge => f.write_str(
-            "; a change event is larger than 16 MB: leave out large fields with a $project stage \
-             in pipeline, or set change.stream.full.document and \
+            "; a change event is larger than 16 MB: set split.large.events=true, leave out large \
+             fields with a $project stage in pipeline, or set change.stream.full.document and \
              change.stream.full.document.before.change so that less comes with it",
         ),
         CodeClass::AuthenticationFailed => {

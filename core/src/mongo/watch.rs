@@ -13,6 +13,10 @@ use std::fmt;
 
 use super::bson::{RawDoc, RawValue};
 use super::bson_write::DocWriter;
+use super::fragments::Fate;
+
+/// Must be the last stage of a pipeline.
+pub(super) const SPLIT_STAGE: &str = "$changeStreamSplitLargeEvent";
 
 /// A longer wait saves nothing, and a dead connection would be found out as much later.
 const AWAIT_TIME_MS_MAX: u64 = 3_600_000;
@@ -148,6 +152,8 @@ pub struct WatchSpec {
     pub show_expanded_events: bool,
     /// How the stages compare texts: one whole BSON document; `None` compares bytes.
     pub collation: Option<Vec<u8>>,
+    /// Events above 16 MB are split by the server and joined here; servers from 6.0.9 and 7.0.
+    pub split_large_events: bool,
 }
 
 /// Where a stream goes on.
@@ -198,6 +204,21 @@ impl ResumePosition {
 }
 
 impl WatchSpec {
+    /// Whether the last of `stages` is the one that splits large events.
+    pub fn ends_with_split(stages: &[Vec<u8>]) -> bool {
+        let last = stages.last().and_then(|stage| RawDoc::new(stage).ok()?.iter().next()?.ok());
+        last.is_some_and(|stage| stage.name == SPLIT_STAGE.as_bytes())
+    }
+
+    /// What becomes of the fragments of an event; `None`: there are none.
+    pub(super) fn fragments(&self) -> Option<Fate> {
+        if self.split_large_events {
+            Some(Fate::Joined)
+        } else {
+            Self::ends_with_split(&self.pipeline).then_some(Fate::PassedOn)
+        }
+    }
+
     /// The `aggregate` command that opens the stream at `position`.
     ///
     /// For [`ResumePosition::Now`] the first batch is asked to be empty: its post-batch token is
@@ -213,6 +234,10 @@ impl WatchSpec {
             });
             for (index, stage) in self.pipeline.iter().enumerate() {
                 stages.raw_document(&(index + 1).to_string(), stage);
+            }
+            if self.split_large_events {
+                let index = self.pipeline.len() + 1;
+                stages.document(&index.to_string(), |stage| stage.document(SPLIT_STAGE, |_| {}));
             }
         });
         doc.document("cursor", |cursor| match position {
@@ -288,6 +313,7 @@ pub(crate) mod tests {
             await_time_ms: 5_000,
             show_expanded_events: false,
             collation: None,
+            split_large_events: false,
         }
     }
 
@@ -344,6 +370,25 @@ pub(crate) mod tests {
         assert_eq!(got.get("pipeline"), Some(&want));
         assert_eq!(got.get("cursor"), Some(&doc! { "batchSize": 10 }.into()));
         assert_eq!(got.get("collation"), Some(&doc! { "locale": "de" }.into()));
+    }
+
+    #[test]
+    fn the_stage_that_splits_comes_last_and_is_known_in_a_pipeline_of_others() {
+        let [stage, split] =
+            [doc! { "$match": {} }, doc! { SPLIT_STAGE: {} }].map(|stage| stage.to_vec().unwrap());
+        let spec = |pipeline: &[&Vec<u8>], split_large_events| WatchSpec {
+            pipeline: pipeline.iter().copied().cloned().collect(),
+            split_large_events,
+            ..spec(collection())
+        };
+        let joined = spec(&[&stage], true);
+        let got = read(|doc| joined.write_aggregate(&ResumePosition::Now, doc));
+        let stages = got.get_array("pipeline").unwrap();
+        assert_eq!(stages[1..], [doc! { "$match": {} }.into(), doc! { SPLIT_STAGE: {} }.into()]);
+        assert_eq!(joined.fragments(), Some(Fate::Joined));
+        assert_eq!(spec(&[&stage, &split], false).fragments(), Some(Fate::PassedOn));
+        assert_eq!(spec(&[&split, &stage], false).fragments(), None);
+        assert_eq!(spec(&[], false).fragments(), None);
     }
 
     #[test]

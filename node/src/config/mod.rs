@@ -28,6 +28,7 @@ mod json_lexer;
 mod key_store;
 mod mongo_uri;
 mod operation_time;
+mod own_properties;
 mod producer;
 mod properties;
 mod property;

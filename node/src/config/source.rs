@@ -44,6 +44,8 @@ pub(crate) struct SourceConfig {
     pub(crate) show_expanded_events: bool,
     /// How the stages compare texts, as BSON; `None` compares bytes.
     pub(crate) collation: Option<Vec<u8>>,
+    /// Events above 16 MB come in fragments and are joined.
+    pub(crate) split_large_events: bool,
     /// The Stable API that every command asks for.
     pub(crate) server_api: Option<ServerApi>,
     /// What of an event becomes the value.

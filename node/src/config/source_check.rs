@@ -25,6 +25,7 @@ use super::heartbeats::Heartbeats;
 use super::json_formatter::parse_formatter;
 use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
+use super::own_properties::{OWN_PROPERTIES, split_large_events};
 use super::producer::parse_producer;
 use super::property::{Values, check_all, nearest};
 use super::report::{Notice, Report};
@@ -62,7 +63,7 @@ impl SourceConfig {
 
     fn checked(file: &ConnectorFile, worker: &WorkerConfig, report: &mut Report) -> Option<Self> {
         let given = &file.properties;
-        let table = SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES);
+        let table = SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES).chain(OWN_PROPERTIES);
         let (values, unknown) = check_all(table, given, "", report);
         for name in unknown {
             check_family(name, report);
@@ -71,6 +72,7 @@ impl SourceConfig {
         let scope = scope(&values, report);
         let mongo = connection(values.text("connection.uri"), report);
         let pipeline = pipeline(values.text("pipeline"), report);
+        let split_large_events = split_large_events(&values, pipeline.as_deref(), report);
         let startup = startup(given, &values, report);
         let formatter = parse_formatter(values.text("output.json.formatter"), report);
         let key = output("key", &values, formatter, file, worker.key_converter, report);
@@ -111,6 +113,7 @@ impl SourceConfig {
             ),
             show_expanded_events: values.boolean("change.stream.show.expanded.events"),
             collation: collation.ok()?,
+            split_large_events,
             server_api,
             publish,
             document_key_as_key: values.boolean("change.stream.document.key.as.key"),
@@ -151,7 +154,7 @@ fn check_family(name: &str, report: &mut Report) {
         Some(Fate::Accepted(meaning)) => report.info(format!("{name}: {meaning}")),
         Some(Fate::NotYet(what)) => report.refuse(name, Shown::Hidden, Reason::NotYet(what)),
         None => {
-            let known = SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES);
+            let known = SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES).chain(OWN_PROPERTIES);
             let near = nearest(name, known.map(|property| property.name));
             report.unknown(name, near.map(str::to_owned));
         }

@@ -134,6 +134,7 @@ pub(crate) fn session_config(source: &SourceConfig, memory: MemoryBudget) -> Ses
             await_time_ms: u64::from(source.await_time_ms),
             show_expanded_events: source.show_expanded_events,
             collation: source.collation.clone(),
+            split_large_events: source.split_large_events,
         },
         server_selection_timeout: Duration::from_millis(mongo.server_selection_timeout_ms),
         read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,

@@ -13,6 +13,7 @@
 //! | addresses       | servers that are not there, or are not what they should be                           |
 //! | files           | configuration that cannot be run                                                     |
 //! | lost_position   | positions that the server no longer knows, positions under other hosts               |
+//! | large_events    | events that the server has to split                                                  |
 //! | large_record    | records that the broker does not take                                                |
 //! | dead_letters    | changes that cannot be written                                                       |
 //! | compression     | batches of every codec                                                               |
@@ -33,6 +34,7 @@ mod drivers;
 mod encryption;
 mod events;
 mod files;
+mod large_events;
 mod large_record;
 mod lost_position;
 mod many_connectors;

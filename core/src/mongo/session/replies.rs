@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use super::{OPENING_REPLY_BYTES_MAX, Peer, ResumePosition, Session, State, Stream};
 use crate::mongo::bson::RawValue;
+use crate::mongo::fragments::Taken;
 use crate::mongo::handshake::Next;
 use crate::mongo::message::Header;
 use crate::mongo::peer::EXHAUST_REFUSED_CODE;
@@ -17,11 +18,14 @@ use crate::mongo::reply::{Progress, Reply, ReplyError, ReplyReader};
 use crate::mongo::server_api::encode_with_api;
 use crate::mongo::session_error::{Doing, SessionError};
 
-/// What [`Session::next_item`] is to hand out; the event still lies in the inbox.
+/// What [`Session::next_item`] is to hand out.
 pub(super) enum Outcome {
     Wait,
     Opened,
+    /// It lies in the inbox.
     Event,
+    /// It lies where it was put together.
+    Joined,
     BatchEnd,
     Interrupted { reason: String },
 }
@@ -125,7 +129,12 @@ impl Session {
         let State::Streaming { peer, stream } = &mut self.state else { return Ok(Step::Again) };
         let malformed = |error| peer.malformed(error);
         match self.reader.advance(&mut self.inbox).map_err(malformed)? {
-            Progress::Wait => Ok(Step::Out(Outcome::Wait)),
+            Progress::Wait => {
+                if let Some(fragments) = &mut self.fragments {
+                    fragments.release();
+                }
+                Ok(Step::Out(Outcome::Wait))
+            }
             Progress::Begin(header) => {
                 peer.check_reply(stream.asked, header)?;
                 if !peer.exhaust && stream.doing == Doing::Streaming {
@@ -134,16 +143,29 @@ impl Session {
                 Ok(Step::Again)
             }
             Progress::Event => {
-                stream.had_event = true;
-                let event = self.reader.event(&self.inbox);
-                let id = event.and_then(|event| event.get(b"_id"));
-                match id.map_err(|error| malformed(ReplyError::Bson(error)))? {
-                    Some(RawValue::Document(token)) => {
-                        self.position.move_after(token.as_bytes());
-                        Ok(Step::Out(Outcome::Event))
+                let is_first = !std::mem::replace(&mut stream.had_event, true);
+                let malformed = |error| malformed(ReplyError::Bson(error));
+                let event = self.reader.event(&self.inbox).map_err(malformed)?;
+                let Some(RawValue::Document(token)) = event.get(b"_id").map_err(malformed)? else {
+                    return Err(SessionError::NoToken { scope: self.config.watch.scope.clone() });
+                };
+                let outcome = match &mut self.fragments {
+                    None => Outcome::Event,
+                    Some(fragments) => {
+                        let taken = fragments.take(event).map_err(|error| {
+                            let scope = &self.config.watch.scope;
+                            SessionError::fragments(&peer.address, scope, error, is_first)
+                        })?;
+                        match taken {
+                            Taken::Whole => Outcome::Event,
+                            Taken::Joined => Outcome::Joined,
+                            Taken::PassedOn => return Ok(Step::Out(Outcome::Event)),
+                            Taken::Kept => return Ok(Step::Again),
+                        }
                     }
-                    _ => Err(SessionError::NoToken { scope: self.config.watch.scope.clone() }),
-                }
+                };
+                self.position.move_after(token.as_bytes());
+                Ok(Step::Out(outcome))
             }
             Progress::End(header) => self.end_of_reply(header, now),
         }
@@ -165,7 +187,12 @@ impl Session {
                 &self.position,
             ));
         }
-        if !reply.post_batch_token.is_empty() {
+        if let Some(fragments) = &mut self.fragments {
+            fragments.release();
+        }
+        // Between two fragments the token is that of the first.
+        let is_inside = self.fragments.as_ref().is_some_and(|parts| parts.is_inside_event());
+        if !is_inside && !reply.post_batch_token.is_empty() {
             self.position.move_after(&reply.post_batch_token);
         }
         if stream.doing == Doing::Streaming {
@@ -191,6 +218,7 @@ impl Session {
 /// Asking.
 impl Session {
     fn open(&mut self, peer: Peer, now: Instant) {
+        self.forget_fragments();
         let asked = self.next_request();
         let (watch, position) = (&self.config.watch, &self.position);
         let command = encode_with_api(self.config.server_api, asked, false, |doc| {

@@ -10,6 +10,7 @@ use crate::mongo::message::tests::encode_reply;
 use crate::mongo::watch::{Scope, tests::spec};
 
 mod faults;
+mod fragments;
 mod opening;
 mod streaming;
 
