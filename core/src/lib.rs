@@ -22,6 +22,7 @@
 
 #[cfg(test)]
 mod allocations;
+pub mod gaps;
 pub mod inbox;
 pub mod link;
 pub mod memory;

@@ -24,7 +24,7 @@ use crate::kafka::{
 };
 use crate::link::{LinkCommand, LinkId, LinkIds};
 use crate::mongo::session::{Item, ResumePosition, SessionConfig};
-use crate::progress::SafeToken;
+use crate::progress::{Progress, SafeToken};
 
 #[cfg(test)]
 mod copied;
@@ -33,6 +33,8 @@ mod error;
 mod heartbeat;
 #[cfg(test)]
 mod large_events;
+#[cfg(test)]
+mod lost_position;
 mod outbound;
 #[cfg(test)]
 mod peers;
@@ -46,7 +48,7 @@ pub use dead_letters::DeadLetterConfig;
 pub use error::PipelineError;
 pub use heartbeat::HeartbeatConfig;
 pub use records::{Publish, RecordConfig};
-pub use source::CopyConfig;
+pub use source::{CopyConfig, LostPositionPolicy};
 pub use storing::OffsetTopic;
 
 use heartbeat::Heartbeats;
@@ -69,6 +71,10 @@ pub struct PipelineConfig {
     pub start: ResumePosition,
     /// What is copied before the stream, which then begins where the copy was begun; `None`: nothing.
     pub copy: Option<CopyConfig>,
+    /// What follows when the server no longer knows the position.
+    pub lost_position: LostPositionPolicy,
+    /// The record of gaps that was stored with the position.
+    pub gaps: Option<String>,
     /// The Kafka side.
     pub client: ClientConfig,
     /// How events become records.
@@ -174,10 +180,18 @@ impl Pipeline {
             (None, ResumePosition::AtOperationTime { .. } | ResumePosition::After(_)) => true,
         };
         let maker = RecordMaker::new(config.records);
+        let mut outbound = Outbound::new(client, maker, config.create_topics, config.dead_letters);
+        outbound.progress = Progress::with_gaps(config.gaps);
         Self {
             ids: LinkIds::default(),
-            source: Source::new(config.session, config.start, config.copy, now),
-            outbound: Outbound::new(client, maker, config.create_topics, config.dead_letters),
+            source: Source::new(
+                config.session,
+                config.start,
+                config.copy,
+                config.lost_position,
+                now,
+            ),
+            outbound,
             heartbeats: config.heartbeats.map(Heartbeats::new),
             storing: Storing::new(offset_topic, config.store_interval, now),
             phase: Phase::Opening { opened: false },
@@ -215,7 +229,14 @@ impl Pipeline {
                 self.outbound.client.set_starving(true);
                 return Ok(false);
             }
-            match self.source.next_item(now)? {
+            let item = match self.source.next_item(now) {
+                Ok(item) => item,
+                Err(error) => {
+                    self.source.restart(error, now)?;
+                    continue;
+                }
+            };
+            match item {
                 Some(Item::Event(event)) => match self.outbound.take(event, unix_ms)? {
                     Taken::Done => self.mark_sometimes(self.source.events_per_mark(false)),
                     Taken::TopicNotReady => break,
@@ -418,6 +439,13 @@ impl Pipeline {
     }
 
     fn opened(&mut self) {
+        if let Some(gap) = self.source.take_gap() {
+            self.outbound.progress.gap(&gap);
+            self.said.push_back(Output::Warning(gap.told()));
+            // Whoever were killed now would skip more, or other things, when he begins again.
+            self.start_is_kept = false;
+            self.mark();
+        }
         if let Phase::Opening { opened } = &mut self.phase {
             *opened = true;
             self.mark();

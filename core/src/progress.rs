@@ -15,7 +15,12 @@
 //! Events that make no record (filtered, no topic) need nothing but their number.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use crate::format::token::{
+    TokenError, write_heartbeat_offset_value, write_offset_gaps, write_offset_value,
+};
+use crate::gaps::Gap;
 use crate::kafka::BatchId;
 
 /// A position that may be stored, a resume token or how far a copy is: every event up to it is acknowledged by Kafka
@@ -26,6 +31,7 @@ use crate::kafka::BatchId;
 pub struct SafeToken {
     token: Vec<u8>,
     by_heartbeat: bool,
+    gaps: Option<Arc<str>>,
 }
 
 impl SafeToken {
@@ -37,6 +43,21 @@ impl SafeToken {
     /// Whether a heartbeat carried it to Kafka, which its position says.
     pub fn is_by_heartbeat(&self) -> bool {
         self.by_heartbeat
+    }
+
+    /// The value of Kafka Connect's offset that says all this.
+    ///
+    /// # Errors
+    /// [`TokenError`] if the position is not one that can be stored.
+    pub fn offset_value(&self) -> Result<Vec<u8>, TokenError> {
+        let mut value = Vec::new();
+        let write =
+            if self.by_heartbeat { write_heartbeat_offset_value } else { write_offset_value };
+        write(&self.token, &mut value)?;
+        if let Some(gaps) = &self.gaps {
+            write_offset_gaps(gaps, &mut value);
+        }
+        Ok(value)
     }
 }
 
@@ -53,6 +74,8 @@ struct Mark {
     event: u64,
     token: Vec<u8>,
     by_heartbeat: bool,
+    /// What was skipped before it.
+    gaps: Option<Arc<str>>,
 }
 
 /// See the module.
@@ -68,9 +91,22 @@ pub struct Progress {
     spare: Vec<Vec<u8>>,
     /// Number and token of the last heartbeat; number 0: none.
     heartbeat: (u64, Vec<u8>),
+    /// The record of gaps that every mark carries from now on.
+    gaps: Option<Arc<str>>,
 }
 
 impl Progress {
+    /// Goes on with the record of gaps that was stored.
+    pub fn with_gaps(gaps: Option<String>) -> Self {
+        Self { gaps: gaps.map(Arc::from), ..Self::default() }
+    }
+
+    /// Notes that something was skipped behind the event taken last. Positions marked later say so.
+    pub fn gap(&mut self, gap: &Gap) {
+        let record = gap.added_to(self.gaps.as_deref().unwrap_or_default());
+        self.gaps = Some(Arc::from(record));
+    }
+
     /// Counts one event taken from the stream.
     pub fn event_taken(&mut self) {
         self.event += 1;
@@ -108,6 +144,7 @@ impl Progress {
         let mut buffer = match self.marks.back_mut() {
             Some(last) if last.event == self.event => {
                 last.by_heartbeat = by_heartbeat;
+                last.gaps.clone_from(&self.gaps);
                 last.token.clear();
                 last.token.extend_from_slice(token);
                 return;
@@ -116,7 +153,8 @@ impl Progress {
         };
         buffer.clear();
         buffer.extend_from_slice(token);
-        self.marks.push_back(Mark { event: self.event, token: buffer, by_heartbeat });
+        let gaps = self.gaps.clone();
+        self.marks.push_back(Mark { event: self.event, token: buffer, by_heartbeat, gaps });
     }
 
     /// Notes that every record of `batch` is acknowledged. `false` if it is none of ours.
@@ -151,7 +189,7 @@ impl Progress {
         }
         let mark = newest?;
         let by_heartbeat = mark.by_heartbeat;
-        let token = SafeToken { token: mark.token.clone(), by_heartbeat };
+        let token = SafeToken { token: mark.token.clone(), by_heartbeat, gaps: mark.gaps };
         self.spare.push(mark.token);
         Some(token)
     }
@@ -229,6 +267,29 @@ mod tests {
         progress.event_taken();
         progress.mark(&token(1));
         assert!(progress.take_safe_token().is_some_and(|token| !token.is_by_heartbeat()));
+    }
+
+    #[test]
+    fn a_gap_is_carried_by_the_positions_behind_it_and_no_other() {
+        let gap = |from| Gap { from: Some(from), to: None, policy: "now", reason: String::new() };
+        let mut progress = Progress::with_gaps(Some("1..2 now".to_owned()));
+        let position = |n: u8| bson::doc! { "_data": n.to_string() }.to_vec().unwrap();
+        let value = |progress: &mut Progress| {
+            String::from_utf8(progress.take_safe_token().unwrap().offset_value().unwrap()).unwrap()
+        };
+        progress.mark(&position(1));
+        let before = r#"{"_id":"{\"_data\": \"1\"}","millrace.gaps":"1..2 now"}"#;
+        assert_eq!(value(&mut progress), before);
+        progress.event_taken();
+        progress.batch_opened(BatchId(1));
+        progress.mark(&position(2));
+        progress.gap(&gap(7));
+        progress.event_taken();
+        progress.mark_heartbeat(&position(3));
+        assert!(progress.take_safe_token().is_none(), "the gap waits for what is before it");
+        progress.acknowledged(BatchId(1));
+        let behind = r#"{"_id":"{\"_data\": \"3\"}","HEARTBEAT":"true","millrace.gaps":"1..2 now, 7..? now"}"#;
+        assert_eq!(value(&mut progress), behind);
     }
 
     #[test]

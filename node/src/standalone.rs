@@ -215,5 +215,6 @@ fn pipeline_config(
     memory: &MemoryBudget,
 ) -> anyhow::Result<PipelineConfig> {
     let position = stored.position(&source.name, &source.partition)?;
-    task::pipeline_config(worker, source, position, key, memory)
+    let gaps = stored.gaps(&key);
+    task::pipeline_config(worker, source, (position, gaps), key, memory)
 }

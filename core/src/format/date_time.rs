@@ -19,7 +19,7 @@ const DAYS_PER_4_YEARS: i64 = 1_461;
 const EPOCH_FROM_MARCH_0: i64 = 719_468;
 
 /// Appends the text of `unix_ms`.
-pub(super) fn write(unix_ms: i64, out: &mut Vec<u8>) {
+pub(crate) fn write(unix_ms: i64, out: &mut Vec<u8>) {
     let (year, month, day) = civil(unix_ms.div_euclid(MS_PER_DAY));
     let ms_of_day = unix_ms.rem_euclid(MS_PER_DAY);
     let seconds = ms_of_day / 1_000;

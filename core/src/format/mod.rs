@@ -24,7 +24,7 @@ use crate::mongo::bson::BsonError;
 mod binary;
 mod block;
 pub mod converter;
-mod date_time;
+pub(crate) mod date_time;
 mod decimal128;
 mod double;
 mod escape;

@@ -7,6 +7,7 @@
 //!         {"_id":"{\"_data\": \"8264F0…\"}","HEARTBEAT":"true"}         heartbeat: means the same
 //!         {"_id":"{\"_id\": 5, \"copyingData\": true}","copy":"true"}   inside a copy: no token
 //!         {"_id":"{\"_id\": 5, \"copyingData\": true}","copy":"true","millrace.copy":"dQAAA…"}   ours
+//!         {"_id":"{\"_data\": \"8264F0…\"}","millrace.gaps":"…"}      ours: what was skipped before
 //! ```
 //!
 //! To Java the position inside a copy says only that the copy begins again. Ours has one more entry, which Java
@@ -32,6 +33,8 @@ pub use text::{TokenError, read_token, write_token};
 
 /// The entry that says how far a copy is. Values of an offset are strings, and Java asks for its own by name.
 const COPY_POSITION: &str = "millrace.copy";
+/// The entry that says what was skipped, for [`crate::gaps`].
+const GAPS: &str = "millrace.gaps";
 
 /// Whose position a stored offset is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -137,6 +140,34 @@ pub fn write_heartbeat_offset_value(
     out.pop();
     out.extend_from_slice(br#","HEARTBEAT":"true"}"#);
     Ok(())
+}
+
+/// Adds a record of gaps to a value that was written just now.
+pub fn write_offset_gaps(gaps: &str, out: &mut Vec<u8>) {
+    out.pop();
+    out.extend_from_slice(br#",""#);
+    out.extend_from_slice(GAPS.as_bytes());
+    out.extend_from_slice(br#"":"#);
+    write_jackson_string(gaps, out);
+    out.push(b'}');
+}
+
+/// The record of gaps in a value, if it has one.
+///
+/// # Errors
+/// [`OffsetError::Json`].
+pub fn read_offset_gaps(json: &[u8]) -> Result<Option<String>, OffsetError> {
+    let mut gaps = None;
+    let mut reader = JsonReader::new(json);
+    reader.object(|name, reader| {
+        if name != GAPS {
+            return reader.skip_scalar();
+        }
+        gaps = Some(reader.string()?);
+        Ok(())
+    })?;
+    reader.end()?;
+    Ok(gaps)
 }
 
 /// Appends `{"_id": X, "copyingData": true}`, quoted. Numbers and dates within documents keep their type, where the
@@ -283,6 +314,22 @@ mod tests {
         for bad in ["", "null", r#"{"_id":5}"#, r#"{"_id":"x"}"#, r#"{"_id":"{}"}"#] {
             assert!(read_offset_value(bad.as_bytes()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_record_of_gaps_comes_back_and_changes_no_position() {
+        let token = doc! { "_data": "82" };
+        let copy = doc! { "copyingData": true, "stream": &token, "left": [] };
+        for position in [token, copy] {
+            let plain = value_of(&position);
+            assert_eq!(read_offset_gaps(&plain), Ok(None));
+            let mut value = plain.clone();
+            write_offset_gaps("1..? \"now\"", &mut value);
+            assert!(value.ends_with(br#"","millrace.gaps":"1..? \"now\""}"#));
+            assert_eq!(read_offset_gaps(&value), Ok(Some("1..? \"now\"".to_owned())));
+            assert_eq!(read_offset_value(&value), read_offset_value(&plain));
+        }
+        assert!(read_offset_gaps(b"{").is_err());
     }
 
     #[test]

@@ -31,7 +31,7 @@ const WIRE_VERSION_MIN: i64 = 9;
 /// MongoDB 7.1: the first mongos that goes on replying unasked.
 const EXHAUST_MONGOS_WIRE_VERSION_MIN: i64 = 22;
 /// Largest reply. Bytes. Small, so that a peer that speaks TLS is found out by its first bytes.
-const REPLY_BYTES_MAX: usize = 64 * 1024;
+pub(super) const REPLY_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Handshake {

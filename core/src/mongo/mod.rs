@@ -6,7 +6,7 @@
 //!    ├ topology   which servers there are          ├ handshake   hello, then scram
 //!    ├ quiet      is the server dead               ├ watch       the commands of a change stream
 //!    ├ peer       the server at the other end      └ server_api  what every command says besides
-//!    ├ fragments  events that the server has split
+//!    ├ fragments  events that the server has split   ├ lost_position   how large a gap would be
 //!    └ reply      events out of a reply ── message   one OP_MSG ── bson   one document
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod error_codes;
 pub mod fragments;
 mod handshake;
 mod hello;
+pub mod lost_position;
 pub mod message;
 mod peer;
 mod quiet;

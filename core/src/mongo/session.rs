@@ -5,8 +5,9 @@
 //!            ▼                                                          │
 //!  Waiting ──► Connecting ──► Handshake ──► Opening ──► Streaming ──────┤
 //!                                              ▲            │           │ Stop
-//!                                              └────────────┘           └──► Failed
-//!                                         cursor closed: startAfter
+//!                                              └────────────┘           ├──► Failed
+//!                                         cursor closed: startAfter     └──► Measuring ──► Failed
+//!                                                                    position lost
 //! ```
 //!
 //! `aggregate` opens the stream, one `getMore` with exhaust makes the server reply unasked from
@@ -43,6 +44,7 @@ use crate::link::{Address, LinkCommand, LinkId, LinkIds, Protocol};
 use crate::memory::MemoryBudget;
 use crate::recovery::{Backoff, Recovery};
 
+mod measuring;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -159,6 +161,8 @@ enum State {
     Opening { peer: Peer, asked: i32 },
     /// The reply to `aggregate` or to `getMore` is read or awaited.
     Streaming { peer: Peer, stream: Stream },
+    /// The position is lost; the server is asked where its oplog begins.
+    Measuring { peer: Peer, asked: i32, lost: Box<SessionError> },
     /// For good.
     Failed { error: SessionError },
 }
@@ -229,6 +233,7 @@ impl Session {
             | State::Handshake { .. }
             | State::Opening { .. }
             | State::Streaming { .. }
+            | State::Measuring { .. }
             | State::Failed { .. } => None,
         }
     }
@@ -238,7 +243,7 @@ impl Session {
         let (own, selecting) = match &self.state {
             State::Waiting { until } | State::Connecting { until, .. } => (Some(*until), true),
             State::Handshake { .. } => (self.quiet.deadline(self.silence_max()), true),
-            State::Opening { .. } | State::Streaming { .. } => {
+            State::Opening { .. } | State::Streaming { .. } | State::Measuring { .. } => {
                 (self.quiet.deadline(self.silence_max()), false)
             }
             State::Failed { .. } => (None, false),
@@ -272,6 +277,7 @@ impl Session {
             | State::Handshake { .. }
             | State::Opening { .. }
             | State::Streaming { .. }
+            | State::Measuring { .. }
             | State::Failed { .. } => {}
         }
         Ok(())
@@ -304,10 +310,13 @@ impl Session {
         let silence_max = self.silence_max();
         let waited = match &self.state {
             State::Connecting { until, .. } if *until <= now => CONNECT_TIMEOUT,
-            State::Handshake { .. } | State::Opening { .. } | State::Streaming { .. }
+            State::Handshake { .. }
+            | State::Opening { .. }
+            | State::Streaming { .. }
+            | State::Measuring { .. }
                 if self.quiet.is_over(self.inbox.unread_bytes(), silence_max, now) =>
             {
-                if !matches!(self.state, State::Handshake { .. }) {
+                if matches!(self.state, State::Opening { .. } | State::Streaming { .. }) {
                     self.silences = self.silences.saturating_add(1);
                 }
                 silence_max
@@ -317,6 +326,7 @@ impl Session {
             | State::Handshake { .. }
             | State::Opening { .. }
             | State::Streaming { .. }
+            | State::Measuring { .. }
             | State::Failed { .. } => return Ok(()),
         };
         let Some((peer, doing)) = self.peer() else { return Ok(()) };
@@ -372,13 +382,19 @@ impl Session {
         }
     }
 
+    /// What a session that has failed still wants of its driver: it closes its connection.
+    pub(crate) fn into_commands(self) -> impl Iterator<Item = LinkCommand> {
+        self.commands.into_iter()
+    }
+
     /// What it does.
     pub fn state(&self) -> SessionState<'_> {
         match &self.state {
             State::Waiting { .. }
             | State::Connecting { .. }
             | State::Handshake { .. }
-            | State::Opening { .. } => SessionState::Connecting {
+            | State::Opening { .. }
+            | State::Measuring { .. } => SessionState::Connecting {
                 attempts: self.backoff.attempts(),
                 last_error: self.last_error.as_deref(),
             },
@@ -402,10 +418,12 @@ impl Session {
 
     /// Gives up the connection and decides what follows. `Err`: the session has failed for good.
     fn fail(&mut self, error: SessionError, now: Instant) -> Result<(), SessionError> {
+        let is_closed = matches!(error, SessionError::Closed { .. });
+        let Some(error) = self.measure(error, now) else { return Ok(()) };
         let peer = self.peer().map(|(peer, _)| (peer.link, peer.address.clone()));
         let was_ready = matches!(self.state, State::Opening { .. } | State::Streaming { .. });
         if let Some((link, _)) = &peer {
-            self.drop_link(*link, !matches!(error, SessionError::Closed { .. }));
+            self.drop_link(*link, !is_closed);
         }
         // One member may be restarted alone for maintenance while the others serve.
         let elsewhere = matches!(error, SessionError::Standalone { .. })
@@ -436,7 +454,10 @@ impl Session {
         let timeout = self.config.server_selection_timeout;
         let selecting = match self.state {
             State::Waiting { .. } | State::Connecting { .. } | State::Handshake { .. } => true,
-            State::Opening { .. } | State::Streaming { .. } | State::Failed { .. } => false,
+            State::Opening { .. }
+            | State::Streaming { .. }
+            | State::Measuring { .. }
+            | State::Failed { .. } => false,
         };
         if self.was_open || !selecting || now < self.selecting_since + timeout {
             return Ok(());
@@ -474,6 +495,7 @@ impl Session {
             State::Handshake { peer, .. } => Some((peer, Doing::Handshaking)),
             State::Opening { peer, .. } => Some((peer, Doing::Opening)),
             State::Streaming { peer, stream } => Some((peer, stream.doing)),
+            State::Measuring { peer, .. } => Some((peer, Doing::Measuring)),
             State::Waiting { .. } | State::Failed { .. } => None,
         }
     }
@@ -488,6 +510,7 @@ impl Session {
             State::Waiting { .. }
             | State::Connecting { .. }
             | State::Handshake { .. }
+            | State::Measuring { .. }
             | State::Failed { .. } => HANDSHAKE_TIMEOUT,
             State::Opening { .. } => patience(OPENING_TIMEOUT),
             State::Streaming { .. } => patience(await_time + STREAMING_TIMEOUT),

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::error_codes::{CodeClass, ServerError};
 use super::fragments::{FragmentError, FragmentNumber};
+use super::lost_position::{LostPosition, OplogBegin};
 use super::reply::ReplyError;
 use super::scram::ScramError;
 use super::watch::{ResumePosition, SPLIT_STAGE, Scope};
@@ -31,6 +32,8 @@ pub enum Doing {
     Streaming,
     /// Reading documents that were there before the stream.
     Copying,
+    /// Asking where the oplog begins.
+    Measuring,
 }
 
 impl fmt::Display for Doing {
@@ -41,6 +44,7 @@ impl fmt::Display for Doing {
             Self::Opening => "opening the change stream",
             Self::Streaming => "reading the change stream",
             Self::Copying => "copying existing documents",
+            Self::Measuring => "asking where the oplog begins",
         })
     }
 }
@@ -171,8 +175,21 @@ pub enum SessionError {
         error: Box<ServerError>,
         /// What is watched.
         scope: Scope,
-        /// Seconds since 1970 of the position behind the last event handed out, if known.
-        cluster_time: Option<u32>,
+        /// Of the position behind the last event handed out, if known: seconds since 1970 and counter.
+        cluster_time: Option<(u32, u32)>,
+    },
+    /// The server no longer knows the position: going on would be a gap.
+    PositionLost {
+        /// Who.
+        address: Address,
+        /// [`Doing::Opening`] or [`Doing::Streaming`].
+        doing: Doing,
+        /// Its words.
+        error: Box<ServerError>,
+        /// What is watched.
+        scope: Scope,
+        /// How large the gap would be.
+        lost: Box<LostPosition>,
     },
     /// An event without a document `_id`, which is its resume token.
     NoToken {
@@ -219,6 +236,40 @@ impl SessionError {
         Self::Command { address, doing, error, scope: scope.clone(), cluster_time }
     }
 
+    /// A lost position, if it is one, with what `measure` says of one of this time; else itself.
+    pub(super) fn into_lost(
+        self,
+        measure: impl FnOnce(Option<(u32, u32)>) -> LostPosition,
+    ) -> Result<Self, Self> {
+        let is_lost = self.is_position_lost();
+        if let (true, Self::Command { address, doing, error, scope, cluster_time }) =
+            (is_lost, &self)
+        {
+            let (address, doing) = (address.clone(), *doing);
+            let (error, scope) = (error.clone(), scope.clone());
+            let lost = Box::new(measure(*cluster_time));
+            return Ok(Self::PositionLost { address, doing, error, scope, lost });
+        }
+        Err(self)
+    }
+
+    /// The same lost position, and where the oplog begins.
+    pub(super) fn with_oplog(mut self, begin: OplogBegin) -> Self {
+        if let Self::PositionLost { lost, .. } = &mut self {
+            lost.oplog = begin;
+        }
+        self
+    }
+
+    /// How far a lost position lies back, and what happened, without a remedy.
+    pub fn lost_position(&self) -> Option<(&LostPosition, String)> {
+        if let Self::PositionLost { address, doing, error, scope, lost } = self {
+            Some((lost, loss(address, *doing, error, scope, lost)))
+        } else {
+            None
+        }
+    }
+
     pub(super) fn fragments(
         address: &Address,
         scope: &Scope,
@@ -259,6 +310,7 @@ impl SessionError {
             | Self::Authentication { .. }
             | Self::InsideEvent { .. }
             | Self::EventOverMemory { .. }
+            | Self::PositionLost { .. }
             | Self::NoToken { .. } => Recovery::Stop,
             Self::Command { doing, error, .. } => match error.class(*doing == Doing::Opening) {
                 CodeClass::Retry => Recovery::Retry,
@@ -290,6 +342,7 @@ impl SessionError {
             | Self::Scram { address, .. }
             | Self::Authentication { address, .. }
             | Self::FragmentOrder { address, .. }
+            | Self::PositionLost { address, .. }
             | Self::Command { address, .. } => Some(address),
             Self::Unreachable { .. }
             | Self::Mechanism { .. }
@@ -301,8 +354,9 @@ impl SessionError {
 
     /// Whether the server no longer knows the resume position: going on would be a gap.
     pub fn is_position_lost(&self) -> bool {
-        matches!(self, Self::Command { doing, error, .. }
-            if error.class(*doing == Doing::Opening) == CodeClass::PositionLost)
+        matches!(self, Self::PositionLost { .. })
+            || matches!(self, Self::Command { doing, error, .. }
+                if error.class(*doing == Doing::Opening) == CodeClass::PositionLost)
     }
 }
 
@@ -377,6 +431,13 @@ impl fmt::Display for SessionError {
                 }
                 fmt_remedy(f, class, scope, *cluster_time)
             }
+            Self::PositionLost { address, doing, error, scope, lost } => write!(
+                f,
+                "{}; the position can no longer be resumed, the stream is stopped and nothing was \
+                 skipped: store an offset that is still in the oplog, or accept the gap with \
+                 resume.policy.lost.position=oldest, now or copy, or with a new offset.partition.name",
+                loss(address, *doing, error, scope, lost)
+            ),
             Self::NoToken { scope } => write!(
                 f,
                 "an event of {scope} has no _id: the pipeline must keep _id, it is the resume token"
@@ -403,6 +464,16 @@ impl fmt::Display for SessionError {
     }
 }
 
+fn loss(
+    address: &Address,
+    doing: Doing,
+    error: &ServerError,
+    scope: &Scope,
+    lost: &LostPosition,
+) -> String {
+    format!("{address} failed while {doing} on {scope}: {error}; {lost}")
+}
+
 fn fmt_part(f: &mut fmt::Formatter<'_>, part: Option<FragmentNumber>) -> fmt::Result {
     match part {
         Some(number) => write!(f, "{number}"),
@@ -423,7 +494,7 @@ fn fmt_closed(
             "{address} closed the connection while {doing}: {reason}; a server that requires TLS, \
              or a client certificate, does so"
         ),
-        Doing::Opening | Doing::Streaming | Doing::Copying => {
+        Doing::Opening | Doing::Streaming | Doing::Copying | Doing::Measuring => {
             write!(f, "the connection to {address} was lost while {doing}: {reason}")
         }
     }
@@ -447,13 +518,13 @@ fn fmt_remedy(
     f: &mut fmt::Formatter<'_>,
     class: CodeClass,
     scope: &Scope,
-    cluster_time: Option<u32>,
+    cluster_time: Option<(u32, u32)>,
 ) -> fmt::Result {
     match class {
         CodeClass::Retry | CodeClass::Unknown => Ok(()),
         CodeClass::PositionLost => {
             f.write_str("; this position")?;
-            if let Some(seconds) = cluster_time {
+            if let Some((seconds, _)) = cluster_time {
                 write!(f, " (cluster time {seconds} s)")?;
             }
             f.write_str(

@@ -174,20 +174,24 @@ pub enum ResumePosition {
 }
 
 impl ResumePosition {
-    /// The cluster time of the position in seconds since 1970, if it has one and the token tells
-    /// it.
+    /// The cluster time of the position, if it has one and the token tells it: seconds since 1970 and the
+    /// counter within the second, 0 if that is not told.
     ///
-    /// Tokens begin with the KeyString of a timestamp: `82`, then the seconds, all in hexadecimal.
-    pub fn cluster_time(&self) -> Option<u32> {
+    /// Tokens begin with the KeyString of a timestamp: `82`, then seconds and counter, all in
+    /// hexadecimal.
+    pub fn cluster_time(&self) -> Option<(u32, u32)> {
         match self {
             Self::Now => None,
-            Self::AtOperationTime { time, .. } => Some(*time),
+            Self::AtOperationTime { time, increment } => Some((*time, *increment)),
             Self::After(token) => {
                 let RawValue::String(data) = RawDoc::new(token).ok()?.get(b"_data").ok()?? else {
                     return None;
                 };
-                let seconds = data.strip_prefix(b"82")?.first_chunk::<8>()?;
-                u32::from_str_radix(std::str::from_utf8(seconds).ok()?, 16).ok()
+                let (seconds, rest) = data.strip_prefix(b"82")?.split_first_chunk::<8>()?;
+                let number = |digits: &[u8; 8]| {
+                    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+                };
+                Some((number(seconds)?, rest.first_chunk().and_then(number).unwrap_or(0)))
             }
         }
     }
@@ -396,7 +400,8 @@ pub(crate) mod tests {
         let after = |data: &str| {
             ResumePosition::After(doc! { "_data": data }.to_vec().unwrap()).cluster_time()
         };
-        assert_eq!(after("8263A1B2C3000000012B0229296E04"), Some(0x63A1_B2C3));
+        assert_eq!(after("8263A1B2C3000000022B0229296E04"), Some((0x63A1_B2C3, 2)));
+        assert_eq!(after("8263A1B2C3000000"), Some((0x63A1_B2C3, 0)));
         assert_eq!(after("8263A1B2"), None);
         assert_eq!(after("+263A1B2C300"), None);
         assert_eq!(ResumePosition::After(vec![1]).cluster_time(), None);

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use bson::{Document, doc};
 
-use super::{Output, Pipeline, PipelineConfig, PipelineError, Publish, RecordConfig};
+use super::{
+    LostPositionPolicy, Output, Pipeline, PipelineConfig, PipelineError, Publish, RecordConfig,
+};
 use crate::allocations::count;
 use crate::format::{Converter, Encoder, OutputFormat};
 use crate::kafka::ClientConfig;
@@ -41,6 +43,11 @@ pub(super) struct Peers {
     /// Whether the brokers' answers stay on the way until [`Peers::release`].
     pub(super) withholds: bool,
     withheld: Vec<(LinkId, Vec<u8>)>,
+    /// How many streams the server refuses because the position is lost, and where its oplog begins; none: it has none.
+    pub(super) refuses: u32,
+    pub(super) oplog_begin: Option<u32>,
+    /// The options of every `$changeStream` that was asked for.
+    pub(super) streams: Vec<Document>,
     server: Option<LinkId>,
     brokers: BTreeMap<LinkId, (usize, Vec<u8>)>,
     /// What is on its way to the pipeline.
@@ -74,6 +81,8 @@ pub(super) fn config(format: OutputFormat, brokers: usize) -> PipelineConfig {
         },
         start: ResumePosition::Now,
         copy: None,
+        lost_position: LostPositionPolicy::Fail,
+        gaps: None,
         client: ClientConfig::new((0..brokers).map(address).collect()),
         records: RecordConfig {
             key: encoder(),
@@ -120,6 +129,9 @@ impl Peers {
             stored: None,
             withholds: false,
             withheld: Vec::new(),
+            refuses: 0,
+            oplog_begin: None,
+            streams: Vec::new(),
             server: None,
             brokers: BTreeMap::new(),
             arriving: VecDeque::new(),
@@ -267,6 +279,10 @@ impl Peers {
         let asked = i32::from_le_bytes(message[4..8].try_into().unwrap());
         let body = Document::from_reader(&message[21..]).unwrap();
         let name = body.keys().next().unwrap().as_str();
+        if body.to_string().contains("$changeStream") {
+            let stage = body.get_array("pipeline").unwrap()[0].as_document().unwrap();
+            self.streams.push(stage.get_document("$changeStream").unwrap().clone());
+        }
         let answer = match name {
             "hello" | "isMaster" => doc! {
                 "isWritablePrimary": true, "setName": "rs0", "hosts": ["server:27017"],
@@ -275,6 +291,20 @@ impl Peers {
             "aggregate" if body.to_string().contains("$collStats") => doc! {
                 "cursor": { "firstBatch": [{ "count": 1, "size": 1 }], "id": 0_i64 }, "ok": 1.0,
             },
+            "aggregate" if self.refuses != 0 => {
+                self.refuses -= 1;
+                doc! {
+                    "ok": 0.0, "errmsg": "no longer in the oplog", "code": 286,
+                    "operationTime": bson::Timestamp { time: 900, increment: 1 },
+                }
+            }
+            "find" if body.get_str("$db").is_ok_and(|name| name == "local") => {
+                let entry = self
+                    .oplog_begin
+                    .map(|time| doc! { "ts": bson::Timestamp { time, increment: 2 } }.into());
+                let batch: Vec<bson::Bson> = entry.into_iter().collect();
+                doc! { "cursor": { "firstBatch": batch, "id": 0_i64 }, "ok": 1.0 }
+            }
             "killCursors" => doc! { "ok": 1.0 },
             "find" => doc! { "cursor": { "firstBatch": [], "id": CURSOR }, "ok": 1.0 },
             "aggregate" => doc! {

@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::format::token::{write_heartbeat_offset_value, write_offset_value};
 use crate::kafka::{BatchId, NewTopic, TopicId};
 use crate::pipeline::PipelineError;
 use crate::progress::SafeToken;
@@ -101,9 +100,5 @@ impl Storing {
 
 /// The offset record's value for `token`. Allocates: a store is rare beside events.
 pub(super) fn offset_value(token: &SafeToken) -> Result<Vec<u8>, PipelineError> {
-    let mut value = Vec::new();
-    let write =
-        if token.is_by_heartbeat() { write_heartbeat_offset_value } else { write_offset_value };
-    write(token.as_bytes(), &mut value).map_err(|error| PipelineError::Store(error.to_string()))?;
-    Ok(value)
+    token.offset_value().map_err(|error| PipelineError::Store(error.to_string()))
 }

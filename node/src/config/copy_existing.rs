@@ -38,6 +38,23 @@ pub(crate) struct CopyExisting {
     pub(crate) threads_max: usize,
 }
 
+impl CopyExisting {
+    /// All documents that are watched, as the properties' defaults say.
+    pub(super) fn everything() -> Self {
+        Self {
+            pipeline: Vec::new(),
+            namespace_regex: None,
+            allow_disk_use: true,
+            threads_max: processors(),
+        }
+    }
+}
+
+/// Java's default of `max.threads`.
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
 /// Whether existing documents are to be copied.
 pub(super) fn is_wanted(values: &Values) -> bool {
     match values.text("startup.mode") {
@@ -74,10 +91,9 @@ pub(super) fn parse(
         pipeline: stages,
         namespace_regex: (!regex.is_empty()).then(|| regex.to_owned()),
         allow_disk_use: values.boolean(&name("allow.disk.use")),
-        threads_max: threads.and_then(|threads| usize::try_from(threads).ok()).unwrap_or_else(
-            // Java's default, the number of processors.
-            || thread::available_parallelism().map_or(1, NonZero::get),
-        ),
+        threads_max: threads
+            .and_then(|threads| usize::try_from(threads).ok())
+            .unwrap_or_else(processors),
     })
 }
 

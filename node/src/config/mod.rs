@@ -48,14 +48,15 @@ mod worker_properties;
 
 pub(crate) use connector_file::ConnectorFile;
 pub(crate) use converter::ConverterKind;
+pub(crate) use copy_existing::CopyExisting;
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use heartbeats::Heartbeats;
 pub(crate) use mongo_uri::MongoConnection;
 pub(crate) use producer::{Acks, ProducerSettings};
 pub(crate) use report::{Notice, Severity};
 pub(crate) use source::{
-    FullDocument, FullDocumentBeforeChange, Output, OutputFormat, Publish, Scope, SourceConfig,
-    SourcePartition, Startup,
+    FullDocument, FullDocumentBeforeChange, LostPosition, Output, OutputFormat, Publish, Scope,
+    SourceConfig, SourcePartition, Startup,
 };
 pub(crate) use topic_creation::TopicCreation;
 pub(crate) use worker::{OffsetStorage, WorkerConfig};

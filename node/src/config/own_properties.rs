@@ -4,15 +4,36 @@
 
 use millrace_core::mongo::watch::WatchSpec;
 
+use super::copy_existing::CopyExisting;
 use super::error::{Reason, Shown};
 use super::property::{Property, Values};
 use super::report::Report;
+use super::source::{LostPosition, Startup};
 
 /// Joins events that the server has split, since they are larger than 16 MB.
 const SPLIT_LARGE_EVENTS: &str = "split.large.events";
 
+/// What follows when the server no longer knows the stored position.
+const LOST_POSITION: &str = "resume.policy.lost.position";
+
 /// One line each: type, name, default, check.
-pub(super) const OWN_PROPERTIES: &[Property] = &[Property::boolean(SPLIT_LARGE_EVENTS, "false")];
+pub(super) const OWN_PROPERTIES: &[Property] = &[
+    Property::boolean(SPLIT_LARGE_EVENTS, "false"),
+    Property::text(LOST_POSITION, "fail").one_of(&["fail", "oldest", "now", "copy"]),
+];
+
+/// `resume.policy.lost.position`; the copy is that of `startup` if there is one.
+pub(super) fn lost_position(values: &Values, startup: Option<&Startup>) -> LostPosition {
+    match values.text(LOST_POSITION) {
+        "oldest" => LostPosition::Oldest,
+        "now" => LostPosition::Now,
+        "copy" => LostPosition::Copy(match startup {
+            Some(Startup::CopyExisting(copy)) => copy.clone(),
+            Some(Startup::Latest | Startup::Timestamp(_)) | None => CopyExisting::everything(),
+        }),
+        _ => LostPosition::Fail,
+    }
+}
 
 /// Whether events above 16 MB are split and joined. The stage may stand in a pipeline only once.
 pub(super) fn split_large_events(
@@ -59,6 +80,26 @@ mod tests {
         let split = "pipeline=[{$changeStreamSplitLargeEvent: {}}]";
         assert!(!source_of(split).split_large_events);
         let error = error(&format!("split.large.events=true\n{split}"));
-        assert!(error.contains("for configuration split.large.events: the pipeline ends"), "{error}");
+        assert!(
+            error.contains("for configuration split.large.events: the pipeline ends"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_lost_position_fails_unless_another_policy_is_named() {
+        let policy = |lines: &str| source_of(lines).lost_position;
+        assert_eq!(policy(""), LostPosition::Fail);
+        assert_eq!(policy("errors.tolerance=all"), LostPosition::Fail, "no tolerance skips events");
+        assert_eq!(policy("resume.policy.lost.position=oldest"), LostPosition::Oldest);
+        assert_eq!(policy("resume.policy.lost.position=now"), LostPosition::Now);
+        let copy = policy("resume.policy.lost.position=copy");
+        assert_eq!(copy, LostPosition::Copy(CopyExisting::everything()));
+        let lines = "resume.policy.lost.position=copy\nstartup.mode=copy_existing\n\
+                     startup.mode.copy.existing.namespace.regex=a";
+        let LostPosition::Copy(copy) = policy(lines) else { panic!("{lines}") };
+        assert_eq!(copy.namespace_regex.as_deref(), Some("a"));
+        let error = error("resume.policy.lost.position=skip");
+        assert!(error.contains("[fail, oldest, now, copy]"), "{error}");
     }
 }

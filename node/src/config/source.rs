@@ -56,6 +56,8 @@ pub(crate) struct SourceConfig {
     pub(crate) topic: TopicNaming,
     /// Where to begin without a stored position.
     pub(crate) startup: Startup,
+    /// Where to begin if the stored position is lost.
+    pub(crate) lost_position: LostPosition,
     /// How keys are written.
     pub(crate) key: Output,
     /// How values are written.
@@ -162,6 +164,19 @@ pub(crate) enum Startup {
     Timestamp(OperationTime),
     /// With what is there, then with the first event after the start.
     CopyExisting(CopyExisting),
+}
+
+/// What follows when the server no longer knows the stored position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LostPosition {
+    /// The task fails.
+    Fail,
+    /// With what the oplog still has.
+    Oldest,
+    /// With the first event from then on.
+    Now,
+    /// With what is there, then with the first event from then on.
+    Copy(CopyExisting),
 }
 
 /// How keys or values are written.

@@ -17,8 +17,7 @@
 use std::fmt;
 
 use millrace_core::format::token::{
-    OffsetError, StoredOffset, TokenError, read_offset_key, read_offset_value,
-    write_heartbeat_offset_value, write_offset_key, write_offset_value,
+    OffsetError, StoredOffset, read_offset_key, read_offset_value, write_offset_key,
 };
 use thiserror::Error;
 
@@ -62,15 +61,6 @@ pub(crate) fn offset_key(connector: &str, partition: &str) -> Vec<u8> {
     let mut key = Vec::new();
     write_offset_key(connector, partition, &mut key);
     key
-}
-
-/// The value for a resume token in BSON, which a heartbeat may have brought to Kafka, byte for byte as
-/// Connect writes it.
-pub(super) fn offset_value(token: &[u8], by_heartbeat: bool) -> Result<Vec<u8>, TokenError> {
-    let mut value = Vec::new();
-    let write = if by_heartbeat { write_heartbeat_offset_value } else { write_offset_value };
-    write(token, &mut value)?;
-    Ok(value)
 }
 
 /// Looks for the position of `connector`.
@@ -182,15 +172,10 @@ mod tests {
 
     /// Printed by the internal JsonConverter of Connect 4.1.0.
     #[test]
-    fn key_and_value_are_the_bytes_of_connect() {
+    fn key_is_the_bytes_of_connect() {
         assert_eq!(
             offset_key("c-é\u{7f}", "mongodb://h:27017/db.coll"),
             "[\"c-é\u{7f}\",{\"ns\":\"mongodb://h:27017/db.coll\"}]".as_bytes()
-        );
-        assert_eq!(offset_value(&token("82"), false).unwrap(), br#"{"_id":"{\"_data\": \"82\"}"}"#);
-        assert_eq!(
-            offset_value(&token("82"), true).unwrap(),
-            br#"{"_id":"{\"_data\": \"82\"}","HEARTBEAT":"true"}"#
         );
     }
 

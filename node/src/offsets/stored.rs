@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use millrace_core::format::token::read_offset_gaps;
+
 use crate::config::SourcePartition;
 
 use super::position::{self, PositionError, StoredPosition};
@@ -40,6 +42,11 @@ impl StoredOffsets {
     /// Number of pairs.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// What was skipped before the position under `key`, as its own record says.
+    pub(crate) fn gaps(&self, key: &[u8]) -> Option<String> {
+        read_offset_gaps(self.entries.get(key)?.as_deref()?).ok()?
     }
 
     /// Where a connector goes on. What is remarkable about it goes to the log.

@@ -11,7 +11,6 @@ use millrace_core::progress::SafeToken;
 use tokio::sync::oneshot;
 
 use super::file_store::FileStore;
-use super::position;
 
 struct Write {
     key: Vec<u8>,
@@ -60,8 +59,7 @@ impl OffsetWriters {
 impl OffsetWriter {
     /// Ends when `token` is on the disk.
     pub(crate) async fn store(&self, token: &SafeToken) -> Result<(), String> {
-        let value = position::offset_value(token.as_bytes(), token.is_by_heartbeat())
-            .map_err(|error| error.to_string())?;
+        let value = token.offset_value().map_err(|error| error.to_string())?;
         let (done, ended) = oneshot::channel();
         let write = Write { key: self.key.clone(), value, done };
         let gone = || format!("the thread that writes {} has ended", self.path.display());

@@ -10,14 +10,15 @@ use millrace_core::mongo::scram;
 use millrace_core::mongo::session::{ResumePosition, ServerApi, SessionConfig};
 use millrace_core::mongo::watch::{self, WatchSpec};
 use millrace_core::pipeline::{
-    self, CopyConfig, DeadLetterConfig, HeartbeatConfig, OffsetTopic, PipelineConfig, RecordConfig,
+    self, CopyConfig, DeadLetterConfig, HeartbeatConfig, LostPositionPolicy, OffsetTopic,
+    PipelineConfig, RecordConfig,
 };
 
 use super::links::Encryption;
 use crate::config::{
-    Acks, ConverterKind, DeadLetters, FullDocument, FullDocumentBeforeChange, Heartbeats,
-    MongoConnection, OffsetStorage, Output, OutputFormat, ProducerSettings, Publish, Scope,
-    SourceConfig, Startup, TopicCreation, WorkerConfig,
+    Acks, ConverterKind, CopyExisting, DeadLetters, FullDocument, FullDocumentBeforeChange,
+    Heartbeats, LostPosition, MongoConnection, OffsetStorage, Output, OutputFormat,
+    ProducerSettings, Publish, Scope, SourceConfig, Startup, TopicCreation, WorkerConfig,
 };
 use crate::offsets::GoOn;
 
@@ -32,11 +33,11 @@ const STORE_INTERVAL_MAX: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts (`retry.backoff.max.ms` of Java's producer).
 const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// The pipeline of `source` in a worker, going on where `stored` says.
+/// The pipeline of `source` in a worker, going on where `stored` says; `gaps` is what was skipped before.
 pub(crate) fn pipeline_config(
     worker: &WorkerConfig,
     source: &SourceConfig,
-    stored: GoOn,
+    (stored, gaps): (GoOn, Option<String>),
     offset_key: Vec<u8>,
     memory: &MemoryBudget,
 ) -> anyhow::Result<PipelineConfig> {
@@ -48,6 +49,13 @@ pub(crate) fn pipeline_config(
             GoOn::After { token } => ResumePosition::After(token),
             GoOn::Begin | GoOn::Copy { .. } => first_position(source),
         },
+        lost_position: match &source.lost_position {
+            LostPosition::Fail => LostPositionPolicy::Fail,
+            LostPosition::Oldest => LostPositionPolicy::Oldest,
+            LostPosition::Now => LostPositionPolicy::Now,
+            LostPosition::Copy(copy) => LostPositionPolicy::Copy(copy_spec(copy)),
+        },
+        gaps,
         client: client(worker, &source.name, &source.producer, memory.clone()),
         records: records(source)?,
         create_topics: create_topics(&source.topic_creation),
@@ -76,7 +84,11 @@ fn copy(source: &SourceConfig, stored: &GoOn) -> anyhow::Result<Option<CopyConfi
         GoOn::Begin => None,
         GoOn::Copy { position } => Some(position),
     };
-    let Startup::CopyExisting(copy) = &source.startup else {
+    let copy = match (&source.startup, &source.lost_position, unfinished) {
+        (Startup::CopyExisting(copy), _, _) | (_, LostPosition::Copy(copy), Some(_)) => Some(copy),
+        (Startup::Latest | Startup::Timestamp(_), _, _) => None,
+    };
+    let Some(copy) = copy else {
         if unfinished.is_some() {
             tracing::warn!(
                 "connector {connector}: a copy of existing data had not ended when it was stopped; \
@@ -93,13 +105,16 @@ fn copy(source: &SourceConfig, stored: &GoOn) -> anyhow::Result<Option<CopyConfi
         }
         None => None,
     };
-    let spec = CopySpec {
+    Ok(Some(CopyConfig { spec: copy_spec(copy), resumed }))
+}
+
+fn copy_spec(copy: &CopyExisting) -> CopySpec {
+    CopySpec {
         pipeline: copy.pipeline.clone(),
         namespace_regex: copy.namespace_regex.clone(),
         allow_disk_use: copy.allow_disk_use,
         threads_max: copy.threads_max,
-    };
-    Ok(Some(CopyConfig { spec, resumed }))
+    }
 }
 
 /// How the connections of `source` are encrypted.

@@ -14,6 +14,7 @@
 //! | files           | configuration that cannot be run                                                     |
 //! | lost_position   | positions that the server no longer knows, positions under other hosts               |
 //! | large_events    | events that the server has to split                                                  |
+//! | resume_policy   | what follows when the oplog has passed the position by                              |
 //! | large_record    | records that the broker does not take                                                |
 //! | dead_letters    | changes that cannot be written                                                       |
 //! | compression     | batches of every codec                                                               |
@@ -40,6 +41,7 @@ mod lost_position;
 mod many_connectors;
 mod offset_topic;
 mod positions;
+mod resume_policy;
 mod scopes;
 mod stock_files;
 mod topics;

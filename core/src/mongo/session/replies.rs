@@ -27,13 +27,21 @@ pub(super) enum Outcome {
     /// It lies where it was put together.
     Joined,
     BatchEnd,
-    Interrupted { reason: String },
+    Interrupted {
+        reason: String,
+    },
 }
 
 /// What a look at the inbox came to.
-enum Step {
+pub(super) enum Step {
     Again,
     Out(Outcome),
+}
+
+impl Step {
+    pub(super) fn wait() -> Self {
+        Self::Out(Outcome::Wait)
+    }
 }
 
 impl Session {
@@ -47,6 +55,7 @@ impl Session {
                 State::Handshake { .. } => self.step_handshake(now),
                 State::Opening { .. } => self.step_opening(),
                 State::Streaming { .. } => self.step_streaming(now),
+                State::Measuring { .. } => self.step_measuring(),
                 State::Failed { error } => return Err(error.clone()),
             };
             match step {

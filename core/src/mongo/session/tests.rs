@@ -11,6 +11,7 @@ use crate::mongo::watch::{Scope, tests::spec};
 
 mod faults;
 mod fragments;
+mod lost_position;
 mod opening;
 mod streaming;
 
@@ -214,7 +215,7 @@ impl Rig {
         let error = loop {
             match self.session.next_item(self.now) {
                 Ok(Some(_)) => {}
-                Ok(None) => panic!("no failure"),
+                Ok(None) => self.refuse_to_measure(),
                 Err(error) => break error,
             }
         };
@@ -223,6 +224,12 @@ impl Rig {
         assert_eq!(self.drain(), None);
         assert_eq!(self.link, None, "the connection is given up");
         error
+    }
+
+    /// Whoever has lost his position asks how far the oplog reaches back.
+    fn refuse_to_measure(&mut self) {
+        let find = self.expect("find");
+        self.give(&encode_reply(2, find.request_id, false, &error(13)));
     }
 
     fn closed(&mut self) -> Vec<Seen> {

@@ -125,7 +125,7 @@ fn config(peers: &InProcess, format: &str, compressed: Compressed) -> PipelineCo
     let source = SourceConfig::new(&file.expect("a connector file"), &worker, true);
     let (source, _) = source.expect("a connector");
     let memory = MemoryBudget::new(worker.memory_bytes_max);
-    pipeline_config(&worker, &source, GoOn::Begin, b"key".to_vec(), &memory)
+    pipeline_config(&worker, &source, (GoOn::Begin, None), b"key".to_vec(), &memory)
         .expect("a pair that goes")
 }
 

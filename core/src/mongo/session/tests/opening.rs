@@ -217,7 +217,11 @@ fn errors_that_a_person_must_decide_stop_and_say_what_to_do() {
         assert!(text.starts_with("a:1 failed while opening the change stream on database 'd'"));
         assert_eq!(failure.is_position_lost(), [260, 280, 286].contains(&code), "{code}");
         assert_eq!(text.contains("cluster time 7 s"), failure.is_position_lost());
-        let SessionError::Command { error, .. } = failure else { panic!("{text}") };
+        let (SessionError::Command { error, .. } | SessionError::PositionLost { error, .. }) =
+            failure
+        else {
+            panic!("{text}");
+        };
         assert_ne!(error.class(true), CodeClass::Retry);
     }
 }
