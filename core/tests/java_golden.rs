@@ -1,4 +1,5 @@
-//! Holds the formatters against what the Java connector 2.0.1 wrote in Connect 4.1.0 on JDK 17.
+//! Holds the formatters against what the Java connector 2.0.1 wrote in Connect 4.1.0 on JDK 17, and on JDK 25 where
+//! that writes something else.
 //!
 //! The files under `golden/` and how they were made: `golden/README.md`. Here only the public
 //! interface is used.
@@ -7,7 +8,7 @@ use millrace_core::format::token::{
     OffsetKey, StoredOffset, read_offset_key, read_offset_value, read_token, write_offset_key,
     write_offset_value, write_token,
 };
-use millrace_core::format::{Converter, Encoder, JsonFormatter, OutputFormat};
+use millrace_core::format::{Converter, Encoder, JavaVersion, JsonFormatter, OutputFormat};
 use millrace_core::mongo::bson::RawDoc;
 use millrace_core::route::Router;
 use sha2::{Digest, Sha256};
@@ -41,7 +42,14 @@ fn encode(format: OutputFormat, converter: Converter, document: &[u8]) -> String
 }
 
 fn text(document: &[u8]) -> String {
-    encode(JSON, Converter::String, document)
+    text_by(JavaVersion::V17, document)
+}
+
+fn text_by(java: JavaVersion, document: &[u8]) -> String {
+    let encoder = Encoder::new(JSON, Converter::String).expect("they go together").by(java);
+    let mut out = Vec::new();
+    encoder.encode(RawDoc::new(document).expect("a frame"), &mut out).expect("valid BSON");
+    String::from_utf8(out).expect("UTF-8")
 }
 
 /// A document with the one element `a`.
@@ -55,8 +63,8 @@ fn string_document(string: &[u8]) -> Vec<u8> {
     document(0x02, &[&len.to_le_bytes(), string, &[0]].concat())
 }
 
-fn double_text(value: f64) -> String {
-    let text = text(&document(0x01, &value.to_le_bytes()));
+fn double_text(java: JavaVersion, value: f64) -> String {
+    let text = text_by(java, &document(0x01, &value.to_le_bytes()));
     text[6..text.len() - 1].to_owned()
 }
 
@@ -83,10 +91,50 @@ fn json_converter_makes_the_records_of_java() {
 }
 
 #[test]
-fn doubles_have_the_digits_of_jdk_17() {
-    for [bits, expected] in cases(include_str!("golden/doubles.tsv")) {
-        let value = f64::from_bits(u64::from_str_radix(bits, 16).expect("hexadecimal"));
-        assert_eq!(double_text(value), expected, "{bits}");
+fn doubles_have_the_digits_of_each_jdk() {
+    for (java, file) in [
+        (JavaVersion::V17, include_str!("golden/doubles.tsv")),
+        (JavaVersion::V25, include_str!("golden/doubles_25.tsv")),
+    ] {
+        for [bits, expected] in cases(file) {
+            let value = f64::from_bits(u64::from_str_radix(bits, 16).expect("hexadecimal"));
+            assert_eq!(double_text(java, value), expected, "{bits} {java:?}");
+        }
+    }
+}
+
+/// What stands inside another JSON string, and by the other formatters, goes by the same JDK.
+#[test]
+fn every_shape_of_a_record_goes_by_the_jdk() {
+    // 2.0E23 and U+20C0, which Unicode has since 14.0.
+    let double = document(0x01, &2e23_f64.to_le_bytes());
+    let string = string_document("\u{20c0}".as_bytes());
+    for converter in [
+        Converter::String,
+        Converter::Json { schemas_enable: false },
+        Converter::Json { schemas_enable: true },
+    ] {
+        for formatter in [
+            JsonFormatter::Default,
+            JsonFormatter::Extended,
+            JsonFormatter::Simplified,
+            JsonFormatter::Relaxed,
+        ] {
+            let encoder = Encoder::new(OutputFormat::Json(formatter), converter).expect("a pair");
+            for (java, digits, character) in [
+                (JavaVersion::V17, "1.9999999999999998E23", "\\u20c0"),
+                (JavaVersion::V25, "2.0E23", "\u{20c0}"),
+            ] {
+                let text = |document: &[u8]| {
+                    let mut out = Vec::new();
+                    let document = RawDoc::new(document).expect("a frame");
+                    encoder.by(java).encode(document, &mut out).expect("valid BSON");
+                    String::from_utf8(out).expect("UTF-8")
+                };
+                assert!(text(&double).contains(digits), "{java:?} {}", text(&double));
+                assert!(text(&string).contains(character), "{java:?} {}", text(&string));
+            }
+        }
     }
 }
 
@@ -107,24 +155,35 @@ fn malformed_strings_are_read_as_by_java() {
 }
 
 fn hash(name: &str) -> Vec<u8> {
-    let cases = cases(include_str!("golden/hashes.tsv"));
+    hash_by(JavaVersion::V17, name)
+}
+
+fn hash_by(java: JavaVersion, name: &str) -> Vec<u8> {
+    let cases = cases(match java {
+        JavaVersion::V17 => include_str!("golden/hashes.tsv"),
+        JavaVersion::V25 => include_str!("golden/hashes_25.tsv"),
+    });
     let [_, hash] = cases.into_iter().find(|case| case[0] == name).expect("a hash of this name");
     bytes(hash)
 }
 
 #[test]
 fn every_character_is_escaped_as_by_java() {
-    let hash_of = |scalars: &mut dyn Iterator<Item = char>| {
+    let hash_of = |java: JavaVersion, scalars: &mut dyn Iterator<Item = char>| {
         let mut digest = Sha256::new();
         for scalar in scalars {
             let mut buffer = [0; 4];
-            digest.update(text(&string_document(scalar.encode_utf8(&mut buffer).as_bytes())));
+            let string = string_document(scalar.encode_utf8(&mut buffer).as_bytes());
+            digest.update(text_by(java, &string));
         }
         digest.finalize().to_vec()
     };
-    assert_eq!(hash_of(&mut ('\0'..='\u{ffff}')), hash("basic-plane"));
+    for java in [JavaVersion::V17, JavaVersion::V25] {
+        let found = hash_of(java, &mut ('\0'..='\u{ffff}'));
+        assert_eq!(found, hash_by(java, "basic-plane"), "{java:?}");
+    }
     let mut beyond = ('\u{1_0000}'..='\u{10_ffff}').step_by(7);
-    assert_eq!(hash_of(&mut beyond), hash("every-7th-beyond"));
+    assert_eq!(hash_of(JavaVersion::V17, &mut beyond), hash("every-7th-beyond"));
 }
 
 /// Vigna's SplitMix64, which the Java program has as well.
@@ -136,25 +195,31 @@ fn split_mix_64(state: &mut u64) -> u64 {
 }
 
 #[test]
-fn a_million_seeded_doubles_have_the_digits_of_jdk_17() {
+fn a_million_seeded_doubles_have_the_digits_of_each_jdk() {
+    for java in [JavaVersion::V17, JavaVersion::V25] {
+        hold_seeded_doubles(java);
+    }
+}
+
+fn hold_seeded_doubles(java: JavaVersion) {
     let hash_of = |next: &mut dyn FnMut() -> f64| {
         let mut digest = Sha256::new();
         for _ in 0..500_000 {
-            digest.update(double_text(next()));
+            digest.update(double_text(java, next()));
             digest.update(b"\n");
         }
         digest.finalize().to_vec()
     };
     let mut state = 1;
     let mut random_bits = || f64::from_bits(split_mix_64(&mut state));
-    assert_eq!(hash_of(&mut random_bits), hash("doubles-of-random-bits"));
+    assert_eq!(hash_of(&mut random_bits), hash_by(java, "doubles-of-random-bits"));
     let mut state = 2;
     let mut short_decimals = || {
         let x = split_mix_64(&mut state);
         let exponent = i64::try_from(x >> 32).expect("32 bits").rem_euclid(40) - 20;
         format!("{}e{exponent}", (x >> 1) % 100_000).parse().expect("a number")
     };
-    assert_eq!(hash_of(&mut short_decimals), hash("doubles-of-short-decimals"));
+    assert_eq!(hash_of(&mut short_decimals), hash_by(java, "doubles-of-short-decimals"));
 }
 
 #[test]

@@ -17,7 +17,7 @@
 use std::fmt;
 
 use crate::format::binary::{base64_len, write_base64};
-use crate::format::{FormatError, JsonFormatter, json};
+use crate::format::{FormatError, JavaVersion, JsonFormatter, json};
 use crate::mongo::bson::RawDoc;
 
 /// What the connector hands to the converter: `output.format.key`, `output.format.value`.
@@ -88,6 +88,7 @@ impl std::error::Error for EncoderError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Encoder {
     shape: Shape,
+    java: JavaVersion,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,12 +124,17 @@ impl Encoder {
             }
             (OutputFormat::Bson, Converter::String) => return Err(EncoderError::BsonAsString),
         };
-        Ok(Self { shape })
+        Ok(Self { shape, java: JavaVersion::default() })
+    }
+
+    /// The same where another Java runs the connector than [`JavaVersion::V17`].
+    pub fn by(self, java: JavaVersion) -> Self {
+        Self { java, ..self }
     }
 
     /// The encoder of text as it is.
     pub(crate) fn text(formatter: JsonFormatter) -> Self {
-        Self { shape: Shape::JsonText(formatter) }
+        Self { shape: Shape::JsonText(formatter), java: JavaVersion::default() }
     }
 
     /// Appends the record bytes of `document`. Allocates only where `out` grows.
@@ -137,13 +143,15 @@ impl Encoder {
     /// looked into, so malformed elements are an error for JSON only.
     pub fn encode(&self, document: RawDoc<'_>, out: &mut Vec<u8>) -> Result<(), FormatError> {
         match self.shape {
-            Shape::JsonText(formatter) => json::write::<false>(formatter, document, out)?,
+            Shape::JsonText(formatter) => {
+                json::write_as::<false>(formatter, self.java, document, out)?;
+            }
             Shape::JsonLiteral { formatter, schemas_enable } => {
                 if schemas_enable {
                     out.extend_from_slice(STRING_ENVELOPE);
                 }
                 out.push(b'"');
-                json::write::<true>(formatter, document, out)?;
+                json::write_as::<true>(formatter, self.java, document, out)?;
                 out.extend_from_slice(if schemas_enable { b"\"}" } else { b"\"" });
             }
             Shape::BsonRaw => out.extend_from_slice(document.as_bytes()),

@@ -18,11 +18,16 @@
 //!   `>=`;
 //! * where an exponent is written, the first digit never ends the number.
 //!
+//! JDK 19 and later write the fewest digits that read back as the number, and of these the nearest;
+//! where one digit would do, the nearest number of two digits. With `FEWEST` this is written instead.
+//!
 //! All this is needed seldom. [`is_shortest`] says for which doubles the fewest digits are the
 //! same, and `zmij` finds those without a division. Held against JDK 17 by `tests/golden`. Nothing
 //! is allocated: B and S lie on the stack.
 
 mod wide;
+
+use std::fmt::{self, Write as _};
 
 use crate::format::block::push_short;
 use wide::{Big, Magnitude};
@@ -37,7 +42,7 @@ const PLAIN_NUMBERS: std::ops::Range<f64> = 1e-3..1e7;
 const DIGITS_MAX: usize = 24;
 
 /// Appends `value` as `Double.toString` writes it: `1.0`, `1.0E10`, `-0.0`, `NaN`, `Infinity`.
-pub(super) fn write(value: f64, out: &mut Vec<u8>) {
+pub(super) fn write<const FEWEST: bool>(value: f64, out: &mut Vec<u8>) {
     if value.is_nan() {
         return out.extend_from_slice(b"NaN");
     }
@@ -48,8 +53,56 @@ pub(super) fn write(value: f64, out: &mut Vec<u8>) {
         out.extend_from_slice(b"Infinity");
     } else if value == 0.0 {
         out.extend_from_slice(b"0.0");
+    } else if FEWEST {
+        write_fewest(value.abs(), out);
     } else {
         write_finite(value.abs(), out);
+    }
+}
+
+/// Appends a positive number as JDK 19 and later do.
+fn write_fewest(value: f64, out: &mut Vec<u8>) {
+    let parts = Parts::new(value);
+    let fraction_bits = FRACTION_BITS - parts.fraction.trailing_zeros() as i32;
+    // Below 2^53 no shorter number is as near as a whole one.
+    if parts.exponent < FRACTION_BITS && fraction_bits <= parts.exponent + 1 {
+        return digits_of_integer(&parts).write(out);
+    }
+    let mut buffer = zmij::Buffer::new();
+    let text = buffer.format_finite(value);
+    if PLAIN_NUMBERS.contains(&value) {
+        return push_short(text.as_bytes(), out);
+    }
+    let mut digits = shortest_digits(text);
+    digits.trim();
+    if digits.len == 1 && value < f64::MIN_POSITIVE {
+        digits = two_digits(value);
+    }
+    digits.write(out);
+}
+
+/// The nearest number of two digits: below the normal doubles it may be nearer than one of one digit.
+#[cold]
+fn two_digits(value: f64) -> Digits {
+    let mut text = Text { bytes: [0; DIGITS_MAX], len: 0 };
+    // It has eight characters at most.
+    let _ = write!(text, "{value:.1e}");
+    let text = text.bytes.get(..text.len).unwrap_or_default();
+    shortest_digits(std::str::from_utf8(text).unwrap_or_default())
+}
+
+/// A short text on the stack.
+struct Text {
+    bytes: [u8; DIGITS_MAX],
+    len: usize,
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
     }
 }
 
@@ -136,6 +189,13 @@ impl Digits {
 
     fn last_is_odd(&self) -> bool {
         self.as_slice().last().is_some_and(|digit| digit & 1 == 1)
+    }
+
+    /// Drops zeros at the end.
+    fn trim(&mut self) {
+        while self.len > 1 && self.as_slice().last() == Some(&b'0') {
+            self.len -= 1;
+        }
     }
 
     /// Adds one to the last digit. Nines become zeros, which stay.
@@ -232,9 +292,7 @@ fn digits_of_integer(parts: &Parts) -> Digits {
     let mut digits = Digits::new();
     digits.extend(text);
     digits.exponent = i32::try_from(text.len()).unwrap_or(0) + dropped;
-    while digits.len > 1 && digits.as_slice().last() == Some(&b'0') {
-        digits.len -= 1;
-    }
+    digits.trim();
     digits
 }
 
@@ -363,8 +421,30 @@ mod tests {
 
     fn text(value: f64) -> String {
         let mut out = Vec::new();
-        write(value, &mut out);
+        write::<false>(value, &mut out);
         String::from_utf8(out).expect("ASCII")
+    }
+
+    fn fewest(value: f64) -> String {
+        let mut out = Vec::new();
+        write::<true>(value, &mut out);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn later_jdks_write_the_fewest_digits_and_two_at_least() {
+        for (value, expected) in [
+            (2e23, "2.0E23"),
+            (2e-3, "0.002"),
+            (5e-324, "4.9E-324"),
+            (1e-323, "9.9E-324"),
+            (2.0_f64.powi(63), "9.223372036854776E18"),
+            (9_007_199_254_740_991.0, "9.007199254740991E15"),
+            (1e7, "1.0E7"),
+            (-0.0, "-0.0"),
+        ] {
+            assert_eq!(fewest(value), expected);
+        }
     }
 
     #[test]
@@ -407,6 +487,14 @@ mod tests {
             // there.
             prop_assume!(!(9e18..1e41).contains(&value.abs()));
             let read: f64 = text(value).parse().expect("a number");
+            prop_assert_eq!(read.to_bits(), bits);
+        }
+
+        #[test]
+        fn the_fewest_digits_read_back_as_the_same(bits in any::<u64>()) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            let read: f64 = fewest(value).parse().expect("a number");
             prop_assert_eq!(read.to_bits(), bits);
         }
     }

@@ -12,15 +12,15 @@
 //! `StrictCharacterStreamJsonWriter.writeStringHelper` of BSON library 4.7.2.
 
 use super::block::{self, BLOCK_BYTES, Room, is_plain, plain_len, push_front};
-use super::unicode::is_printable;
+use super::jdk::Jdk;
 use super::utf8::{self, Decoded, decode};
 
 /// Appends `text` escaped, without quotes around it. Malformed UTF-8 becomes U+FFFD as in Java.
 #[inline]
-pub(super) fn write_escaped<const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_escaped<J: Jdk, const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) {
     let plain = push_plain(text, out);
     match text.get(plain..) {
-        Some(rest) if !rest.is_empty() => write_escaped_rest::<QUOTED>(rest, out),
+        Some(rest) if !rest.is_empty() => write_escaped_rest::<J, QUOTED>(rest, out),
         Some(_) | None => {}
     }
 }
@@ -28,7 +28,7 @@ pub(super) fn write_escaped<const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) 
 /// The same for text of `len` bytes at the front of `window`, which goes on with the zero that ends
 /// the text: so blocks may be read past its end, which for short text saves the most.
 #[inline]
-pub(super) fn write_escaped_within<const QUOTED: bool>(
+pub(super) fn write_escaped_within<J: Jdk, const QUOTED: bool>(
     window: &[u8],
     len: usize,
     out: &mut Vec<u8>,
@@ -37,7 +37,7 @@ pub(super) fn write_escaped_within<const QUOTED: bool>(
     // The zero is not plain, so this ends with the text at the latest.
     let plain = block::push_plain(window, len, out);
     match window.get(plain..len) {
-        Some(rest) if !rest.is_empty() => write_escaped_rest::<QUOTED>(rest, out),
+        Some(rest) if !rest.is_empty() => write_escaped_rest::<J, QUOTED>(rest, out),
         Some(_) | None => {}
     }
 }
@@ -60,14 +60,14 @@ fn push_plain_short(text: &[u8], out: &mut Vec<u8>) -> usize {
 }
 
 /// The same for text of which the first byte needs a look.
-fn write_escaped_rest<const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) {
+fn write_escaped_rest<J: Jdk, const QUOTED: bool>(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while !rest.is_empty() {
         // Only so much of the text as certainly fits: a vector that is nearly full need not grow for
         // what the longest escapes might take.
         let taken = block::with_room(out, const { room_bytes(BYTES_MIN) }, |room| {
             let bytes_max = (room.free() - SLACK_BYTES) / ESCAPE_BYTES_MAX;
-            write_characters::<QUOTED>(rest, bytes_max.min(BYTES_MAX), room)
+            write_characters::<J, QUOTED>(rest, bytes_max.min(BYTES_MAX), room)
         });
         rest = rest.get(taken..).unwrap_or_default();
     }
@@ -88,7 +88,7 @@ const fn room_bytes(text_bytes: usize) -> usize {
 /// Appends the characters that begin within the first `bytes_max` bytes of `text`, and says how many
 /// bytes they are.
 #[inline(always)]
-fn write_characters<const QUOTED: bool>(
+fn write_characters<J: Jdk, const QUOTED: bool>(
     text: &[u8],
     bytes_max: usize,
     room: &mut Room<'_>,
@@ -99,7 +99,7 @@ fn write_characters<const QUOTED: bool>(
         && let Some(&first) = rest.first()
     {
         taken += if !first.is_ascii() {
-            write_beyond_ascii::<QUOTED>(rest, room)
+            write_beyond_ascii::<J, QUOTED>(rest, room)
         } else if is_plain(first) {
             write_plain(rest, room)
         } else {
@@ -130,14 +130,14 @@ fn write_ascii<const QUOTED: bool>(byte: u8, room: &mut Room<'_>) -> usize {
 
 /// Appends the character at the front of `text`, which is not ASCII.
 #[inline(always)]
-fn write_beyond_ascii<const QUOTED: bool>(text: &[u8], room: &mut Room<'_>) -> usize {
+fn write_beyond_ascii<J: Jdk, const QUOTED: bool>(text: &[u8], room: &mut Room<'_>) -> usize {
     if let Some(four) = text.first_chunk() {
         if let Some(unit) = utf8::of_three(*four) {
-            write_basic::<QUOTED>(unit, *four, 3, room);
+            write_basic::<J, QUOTED>(unit, *four, 3, room);
             return 3;
         }
         if let Some(unit) = utf8::of_two(*four) {
-            write_basic::<QUOTED>(unit, *four, 2, room);
+            write_basic::<J, QUOTED>(unit, *four, 2, room);
             return 2;
         }
         if let Some((high, low)) = utf8::of_four(*four) {
@@ -145,15 +145,20 @@ fn write_beyond_ascii<const QUOTED: bool>(text: &[u8], room: &mut Room<'_>) -> u
             return 4;
         }
     }
-    let (text, len, taken) = rare_text(text, QUOTED);
+    let (text, len, taken) = rare_text::<J>(text, QUOTED);
     room.put(text.to_le_bytes(), len);
     taken
 }
 
 /// Appends a character of the basic plane, which is the first `len` of four bytes.
 #[inline(always)]
-fn write_basic<const QUOTED: bool>(unit: u16, four: [u8; 4], len: usize, room: &mut Room<'_>) {
-    if is_printable(unit) {
+fn write_basic<J: Jdk, const QUOTED: bool>(
+    unit: u16,
+    four: [u8; 4],
+    len: usize,
+    room: &mut Room<'_>,
+) {
+    if J::is_printable(unit) {
         room.put(four, len);
     } else {
         room.put(unit_text(unit, QUOTED).to_le_bytes(), unit_bytes(QUOTED));
@@ -163,10 +168,10 @@ fn write_basic<const QUOTED: bool>(unit: u16, four: [u8; 4], len: usize, room: &
 /// What becomes of a character that is malformed, or too near to the end to be looked at four bytes at
 /// a time: the bytes of a number, how many of them count, and how many bytes of `text` it took.
 #[cold]
-fn rare_text(text: &[u8], quoted: bool) -> (u64, usize, usize) {
+fn rare_text<J: Jdk>(text: &[u8], quoted: bool) -> (u64, usize, usize) {
     let (decoded, taken) = decode(text);
     let (text, len) = match decoded {
-        Decoded::Basic(unit) if is_printable(unit) => {
+        Decoded::Basic(unit) if J::is_printable(unit) => {
             let bytes = text.iter().take(taken).rev();
             (bytes.fold(0, |text, byte| text << 8 | u64::from(*byte)), taken)
         }
@@ -237,11 +242,12 @@ const fn backslash_and(letter: u8, quoted: bool) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::jdk::Jdk17;
     use proptest::prelude::*;
 
     fn escaped<const QUOTED: bool>(text: &[u8]) -> String {
         let mut out = Vec::new();
-        write_escaped::<QUOTED>(text, &mut out);
+        write_escaped::<Jdk17, QUOTED>(text, &mut out);
         String::from_utf8(out).expect("escaped text is UTF-8")
     }
 
@@ -257,7 +263,7 @@ mod tests {
                 0x0a => out.push_str(r"\n"),
                 0x0c => out.push_str(r"\f"),
                 0x0d => out.push_str(r"\r"),
-                _ if is_printable(unit) => out.extend(char::from_u32(unit.into())),
+                _ if Jdk17::is_printable(unit) => out.extend(char::from_u32(unit.into())),
                 _ => out.push_str(&format!("\\u{unit:04x}")),
             }
         }
@@ -316,8 +322,8 @@ mod tests {
         let quoted = expected.replace('\\', r"\\").replace('"', "\\\"");
         for room in 0..400 {
             let (mut once, mut twice) = (Vec::with_capacity(room), Vec::with_capacity(room));
-            write_escaped::<false>(&malformed, &mut once);
-            write_escaped::<true>(&malformed, &mut twice);
+            write_escaped::<Jdk17, false>(&malformed, &mut once);
+            write_escaped::<Jdk17, true>(&malformed, &mut twice);
             assert!(once == expected.as_bytes() && twice == quoted.as_bytes(), "{room}");
         }
     }

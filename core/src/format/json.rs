@@ -17,10 +17,11 @@ use crate::format::fragment::{
     CODE, CODE_SCOPE, FIRST_NAME, MAX_KEY, MIN_KEY, NAME_END, NAME_END_QUOTE, NEXT_NAME, QUOTE,
     STRING_END_1, TIMESTAMP, TIMESTAMP_INCREMENT, UNDEFINED,
 };
+use crate::format::jdk::JavaVersion;
 use crate::format::notation::{
-    DefaultJson, ExtendedJson, JsonFormatter, Notation, RelaxedJson, SimplifiedJson, write_binary,
-    write_date, write_db_pointer, write_decimal, write_double, write_int32, write_int64,
-    write_integer, write_oid, write_regex, write_symbol, write_tagged,
+    ByJdk25, DefaultJson, ExtendedJson, JsonFormatter, Notation, RelaxedJson, SimplifiedJson,
+    write_binary, write_date, write_db_pointer, write_decimal, write_double, write_int32,
+    write_int64, write_integer, write_oid, write_regex, write_symbol, write_tagged,
 };
 use crate::format::{DEPTH_MAX, FormatError};
 use crate::mongo::bson::{Elements, RawDoc, RawValue, kind};
@@ -37,14 +38,38 @@ pub fn write<const QUOTED: bool>(
     document: RawDoc<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
-    match formatter {
-        JsonFormatter::Default => write_document::<DefaultJson, QUOTED>(document, DEPTH_MAX, out),
-        JsonFormatter::Extended => write_document::<ExtendedJson, QUOTED>(document, DEPTH_MAX, out),
-        JsonFormatter::Simplified => {
-            write_document::<SimplifiedJson, QUOTED>(document, DEPTH_MAX, out)
+    write_as::<QUOTED>(formatter, JavaVersion::V17, document, out)
+}
+
+/// Appends the text that `formatter` has for `document` where this Java runs it.
+///
+/// # Errors
+/// As [`write`].
+pub fn write_as<const QUOTED: bool>(
+    formatter: JsonFormatter,
+    java: JavaVersion,
+    document: RawDoc<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), FormatError> {
+    let write = match (java, formatter) {
+        (JavaVersion::V17, JsonFormatter::Default) => write_document::<DefaultJson, QUOTED>,
+        (JavaVersion::V17, JsonFormatter::Extended) => write_document::<ExtendedJson, QUOTED>,
+        (JavaVersion::V17, JsonFormatter::Simplified) => write_document::<SimplifiedJson, QUOTED>,
+        (JavaVersion::V17, JsonFormatter::Relaxed) => write_document::<RelaxedJson, QUOTED>,
+        (JavaVersion::V25, JsonFormatter::Default) => {
+            write_document::<ByJdk25<DefaultJson>, QUOTED>
         }
-        JsonFormatter::Relaxed => write_document::<RelaxedJson, QUOTED>(document, DEPTH_MAX, out),
-    }
+        (JavaVersion::V25, JsonFormatter::Extended) => {
+            write_document::<ByJdk25<ExtendedJson>, QUOTED>
+        }
+        (JavaVersion::V25, JsonFormatter::Simplified) => {
+            write_document::<ByJdk25<SimplifiedJson>, QUOTED>
+        }
+        (JavaVersion::V25, JsonFormatter::Relaxed) => {
+            write_document::<ByJdk25<RelaxedJson>, QUOTED>
+        }
+    };
+    write(document, DEPTH_MAX, out)
 }
 
 /// `depth_left` counts this document.
@@ -61,9 +86,9 @@ fn write_document<N: Notation, const QUOTED: bool>(
     };
     FIRST_NAME.write::<QUOTED>(out);
     loop {
-        write_name::<QUOTED>(&mut elements, out)?;
+        write_name::<N, QUOTED>(&mut elements, out)?;
         if kind == kind::STRING {
-            write_text::<QUOTED>(&mut elements, out)?;
+            write_text::<N, QUOTED>(&mut elements, out)?;
         } else {
             NAME_END.write::<QUOTED>(out);
             write_value::<N, QUOTED>(elements.take_value(kind)?, depth_left, out)?;
@@ -79,7 +104,7 @@ fn write_document<N: Notation, const QUOTED: bool>(
 /// Takes a name and appends it. Names are short: most are measured, checked and copied at once.
 /// Inlined always, as the module [`super::notation`] explains.
 #[inline(always)]
-fn write_name<const QUOTED: bool>(
+fn write_name<N: Notation, const QUOTED: bool>(
     elements: &mut Elements<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
@@ -93,7 +118,7 @@ fn write_name<const QUOTED: bool>(
         }
     }
     let name = elements.take_cstring()?;
-    write_escaped_within::<QUOTED>(window, name.len(), out);
+    write_escaped_within::<N::Jdk, QUOTED>(window, name.len(), out);
     Ok(())
 }
 
@@ -121,14 +146,14 @@ fn write_array<N: Notation, const QUOTED: bool>(
 /// Takes a string and appends it, with what stands between it and its name: by far the most frequent
 /// value, and the one place that knows what lies behind it.
 #[inline(always)]
-fn write_text<const QUOTED: bool>(
+fn write_text<N: Notation, const QUOTED: bool>(
     elements: &mut Elements<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), FormatError> {
     let window = elements.rest().get(4..).unwrap_or_default();
     let text = elements.take_string(kind::STRING)?;
     NAME_END_QUOTE.write::<QUOTED>(out);
-    write_escaped_within::<QUOTED>(window, text.len(), out);
+    write_escaped_within::<N::Jdk, QUOTED>(window, text.len(), out);
     QUOTE.write::<QUOTED>(out);
     Ok(())
 }
@@ -144,7 +169,7 @@ fn write_value<N: Notation, const QUOTED: bool>(
         RawValue::Double(number) => write_double::<N, QUOTED>(number, out),
         RawValue::String(text) => {
             QUOTE.write::<QUOTED>(out);
-            write_escaped::<QUOTED>(text, out);
+            write_escaped::<N::Jdk, QUOTED>(text, out);
             QUOTE.write::<QUOTED>(out);
         }
         RawValue::Document(document) => write_document::<N, QUOTED>(document, depth_left, out)?,
@@ -158,10 +183,10 @@ fn write_value<N: Notation, const QUOTED: bool>(
         RawValue::Null => out.extend_from_slice(b"null"),
         RawValue::Regex { pattern, options } => write_regex::<N, QUOTED>(pattern, options, out),
         RawValue::DbPointer { namespace, id } => write_db_pointer::<N, QUOTED>(namespace, id, out),
-        RawValue::JavaScript(code) => write_tagged::<QUOTED>(CODE, code, STRING_END_1, out),
+        RawValue::JavaScript(code) => write_tagged::<N, QUOTED>(CODE, code, STRING_END_1, out),
         RawValue::Symbol(name) => write_symbol::<N, QUOTED>(name, out),
         RawValue::JavaScriptWithScope { code, scope } => {
-            write_tagged::<QUOTED>(CODE, code, CODE_SCOPE, out);
+            write_tagged::<N, QUOTED>(CODE, code, CODE_SCOPE, out);
             write_document::<N, QUOTED>(scope, depth_left, out)?;
             out.push(b'}');
         }

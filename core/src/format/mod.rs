@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!                 ┌ json ──── escape ── unicode, utf8       text of the connector's formatters
-//!                 │    └───── notation                      what each formatter writes its way
+//!                 │    ├───── notation                      what each formatter writes its way
+//!                 │    └───── jdk                           what each Java writes its way
 //!  RawDoc ─ converter   ├──── double, decimal128, binary, date_time    values inside that text
 //!                 └ raw bytes, base64
 //!  resume token ─ token ── token/text, json_reader          what Connect stores as a position
@@ -14,8 +15,8 @@
 //! the length that it had.
 //!
 //! The reference is `mongo-kafka-connect` 2.0.1, which carries BSON library 4.7.2, in Connect 4.1.0
-//! on JDK 17. Later BSON libraries write doubles with a `+` in the exponent, later JDKs with fewer
-//! digits; neither is done here.
+//! on JDK 17 or, where that is asked for, on JDK 25 ([`JavaVersion`]). Later BSON libraries write decimals with
+//! a `+` in the exponent, which is not done here.
 
 use std::fmt;
 
@@ -29,6 +30,7 @@ mod decimal128;
 mod double;
 mod escape;
 mod fragment;
+mod jdk;
 pub mod json;
 mod json_reader;
 mod notation;
@@ -37,6 +39,7 @@ mod unicode;
 mod utf8;
 
 pub use converter::{Converter, Encoder, EncoderError, OutputFormat};
+pub use jdk::JavaVersion;
 pub use notation::JsonFormatter;
 
 /// Levels of documents and arrays in one document, itself counted. MongoDB stores none deeper

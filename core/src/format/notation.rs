@@ -22,6 +22,8 @@
 //! Source: `DefaultJson`, `ExtendedJson` and `SimplifiedJson` of mongo-kafka-connect 2.0.1, the
 //! converters of `JsonMode.STRICT`, `EXTENDED` and `RELAXED` in `org.bson.json` 4.7.2.
 
+use std::marker::PhantomData;
+
 use crate::format::binary::{write_base64, write_object_id, write_subtype};
 use crate::format::block::push_short;
 use crate::format::escape::write_escaped;
@@ -31,7 +33,8 @@ use crate::format::fragment::{
     INT64, OBJECT_ID, QUOTE, REGEX, REGEX_EXTENDED, REGEX_EXTENDED_OPTIONS, REGEX_OPTIONS,
     STRING_END_1, STRING_END_2, STRING_END_3, SYMBOL,
 };
-use crate::format::{date_time, decimal128, double};
+use crate::format::jdk::{Jdk, Jdk17, Jdk25};
+use crate::format::{date_time, decimal128};
 
 /// Which of the connector's formatters writes JSON text (`output.json.formatter`), or the driver.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub enum JsonFormatter {
 pub(super) trait Notation {
     /// The one that it stands for.
     const FORMATTER: JsonFormatter;
+    /// The Java that writes it.
+    type Jdk: Jdk;
 }
 
 /// [`JsonFormatter::Default`]
@@ -64,21 +69,32 @@ pub(super) enum ExtendedJson {}
 pub(super) enum SimplifiedJson {}
 /// [`JsonFormatter::Relaxed`]
 pub(super) enum RelaxedJson {}
+/// The notation `N` as JDK 25 writes it.
+pub(super) struct ByJdk25<N>(PhantomData<N>);
+
+impl<N: Notation> Notation for ByJdk25<N> {
+    const FORMATTER: JsonFormatter = N::FORMATTER;
+    type Jdk = Jdk25;
+}
 
 impl Notation for DefaultJson {
     const FORMATTER: JsonFormatter = JsonFormatter::Default;
+    type Jdk = Jdk17;
 }
 
 impl Notation for ExtendedJson {
     const FORMATTER: JsonFormatter = JsonFormatter::Extended;
+    type Jdk = Jdk17;
 }
 
 impl Notation for SimplifiedJson {
     const FORMATTER: JsonFormatter = JsonFormatter::Simplified;
+    type Jdk = Jdk17;
 }
 
 impl Notation for RelaxedJson {
     const FORMATTER: JsonFormatter = JsonFormatter::Relaxed;
+    type Jdk = Jdk17;
 }
 
 /// The last millisecond of the year 9999.
@@ -93,10 +109,10 @@ pub(super) fn write_double<N: Notation, const QUOTED: bool>(number: f64, out: &m
     };
     if is_wrapped {
         DOUBLE.write::<QUOTED>(out);
-        double::write(number, out);
+        N::Jdk::write_double(number, out);
         STRING_END_1.write::<QUOTED>(out);
     } else {
-        double::write(number, out);
+        N::Jdk::write_double(number, out);
     }
 }
 
@@ -197,7 +213,7 @@ pub(super) fn write_decimal<N: Notation, const QUOTED: bool>(bytes: &[u8; 16], o
 #[inline(never)]
 pub(super) fn write_symbol<N: Notation, const QUOTED: bool>(name: &[u8], out: &mut Vec<u8>) {
     let (before, after) = wrapping::<N>(SYMBOL);
-    write_tagged::<QUOTED>(before, name, after, out);
+    write_tagged::<N, QUOTED>(before, name, after, out);
 }
 
 /// What stands around the text of a type that `SimplifiedJson` makes a plain string of.
@@ -223,7 +239,7 @@ pub(super) fn write_db_pointer<N: Notation, const QUOTED: bool>(
         JsonFormatter::Extended => (DB_POINTER_EXTENDED, DB_POINTER_ID, STRING_END_3),
         JsonFormatter::Simplified => (DB_POINTER, DB_POINTER_TEXT_ID, STRING_END_1),
     };
-    write_tagged::<QUOTED>(before, namespace, between, out);
+    write_tagged::<N, QUOTED>(before, namespace, between, out);
     write_object_id(id, out);
     after.write::<QUOTED>(out);
 }
@@ -242,15 +258,15 @@ pub(super) fn write_regex<N: Notation, const QUOTED: bool>(
             (REGEX_EXTENDED, REGEX_EXTENDED_OPTIONS, STRING_END_2)
         }
     };
-    write_tagged::<QUOTED>(before, pattern, between, out);
+    write_tagged::<N, QUOTED>(before, pattern, between, out);
     if options.is_ascii() && !options.is_sorted() {
         for option in 1..=0x7f_u8 {
             for _ in 0..memchr::memchr_iter(option, options).count() {
-                write_escaped::<QUOTED>(&[option], out);
+                write_escaped::<N::Jdk, QUOTED>(&[option], out);
             }
         }
     } else {
-        write_escaped::<QUOTED>(options, out);
+        write_escaped::<N::Jdk, QUOTED>(options, out);
     }
     after.write::<QUOTED>(out);
 }
@@ -262,14 +278,14 @@ pub(super) fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {
 }
 
 /// Appends `before`, escaped `text` and `after`.
-pub(super) fn write_tagged<const QUOTED: bool>(
+pub(super) fn write_tagged<N: Notation, const QUOTED: bool>(
     before: Fragment,
     text: &[u8],
     after: Fragment,
     out: &mut Vec<u8>,
 ) {
     before.write::<QUOTED>(out);
-    write_escaped::<QUOTED>(text, out);
+    write_escaped::<N::Jdk, QUOTED>(text, out);
     after.write::<QUOTED>(out);
 }
 

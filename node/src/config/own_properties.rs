@@ -2,6 +2,7 @@
 //!
 //! A worker of Java's passes them over with a warning, so a file with them still runs there.
 
+use millrace_core::format::JavaVersion;
 use millrace_core::mongo::watch::WatchSpec;
 
 use super::copy_existing::CopyExisting;
@@ -16,11 +17,20 @@ const SPLIT_LARGE_EVENTS: &str = "split.large.events";
 /// What follows when the server no longer knows the stored position.
 const LOST_POSITION: &str = "resume.policy.lost.position";
 
+/// The Java whose text is written.
+const JAVA_VERSION: &str = "java.version.compatible";
+
 /// One line each: type, name, default, check.
 pub(super) const OWN_PROPERTIES: &[Property] = &[
     Property::boolean(SPLIT_LARGE_EVENTS, "false"),
     Property::text(LOST_POSITION, "fail").one_of(&["fail", "oldest", "now", "copy"]),
+    Property::text(JAVA_VERSION, "17").one_of(&["17", "25"]),
 ];
+
+/// `java.version.compatible`: versions that no JVM has judged are refused.
+pub(super) fn java_version(values: &Values) -> JavaVersion {
+    if values.text(JAVA_VERSION) == "25" { JavaVersion::V25 } else { JavaVersion::V17 }
+}
 
 /// `resume.policy.lost.position`; the copy is that of `startup` if there is one.
 pub(super) fn lost_position(values: &Values, startup: Option<&Startup>) -> LostPosition {
@@ -84,6 +94,15 @@ mod tests {
             error.contains("for configuration split.large.events: the pipeline ends"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn text_is_that_of_jdk_17_unless_25_is_named() {
+        assert_eq!(source_of("").java, JavaVersion::V17);
+        assert_eq!(source_of("java.version.compatible=17").java, JavaVersion::V17);
+        assert_eq!(source_of("java.version.compatible=25").java, JavaVersion::V25);
+        let error = error("java.version.compatible=21");
+        assert!(error.contains("[17, 25]"), "{error}");
     }
 
     #[test]

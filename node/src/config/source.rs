@@ -3,7 +3,7 @@
 //! Holding a [`SourceConfig`] means that every rule was checked; [`super::source_check`] makes one.
 //! Times are in milliseconds, sizes in bytes, batch sizes in events. Defaults are Java's.
 
-use millrace_core::format::JsonFormatter;
+use millrace_core::format::{JavaVersion, JsonFormatter};
 use millrace_io::tls::TlsClient;
 
 use super::converter::ConverterKind;
@@ -58,6 +58,8 @@ pub(crate) struct SourceConfig {
     pub(crate) startup: Startup,
     /// Where to begin if the stored position is lost.
     pub(crate) lost_position: LostPosition,
+    /// The Java whose text is written.
+    pub(crate) java: JavaVersion,
     /// How keys are written.
     pub(crate) key: Output,
     /// How values are written.

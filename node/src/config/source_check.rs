@@ -25,7 +25,7 @@ use super::heartbeats::Heartbeats;
 use super::json_formatter::parse_formatter;
 use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
-use super::own_properties::{OWN_PROPERTIES, lost_position, split_large_events};
+use super::own_properties::{OWN_PROPERTIES, java_version, lost_position, split_large_events};
 use super::producer::parse_producer;
 use super::property::{Values, check_all, nearest};
 use super::report::{Notice, Report};
@@ -120,6 +120,7 @@ impl SourceConfig {
             topic: topic?,
             lost_position: lost_position(&values, startup.as_ref()),
             startup: startup?,
+            java: java_version(&values),
             key,
             value,
             dead_letters,

@@ -221,8 +221,8 @@ fn client(
 
 fn records(source: &SourceConfig) -> Result<RecordConfig, format::EncoderError> {
     Ok(RecordConfig {
-        key: encoder(source.key)?,
-        value: encoder(source.value)?,
+        key: encoder(source.key)?.by(source.java),
+        value: encoder(source.value)?.by(source.java),
         publish: match source.publish {
             Publish::Event => pipeline::Publish::Event,
             Publish::FullDocument { tombstone_on_delete } => {
@@ -258,7 +258,8 @@ fn converter(kind: ConverterKind) -> format::Converter {
 
 fn dead_letters(source: &SourceConfig) -> Result<Option<DeadLetterConfig>, format::EncoderError> {
     let Some(DeadLetters { topic, log }) = source.dead_letters.clone() else { return Ok(None) };
-    let (key, value) = (text_encoder(source.key)?, text_encoder(source.value)?);
+    let (key, value) =
+        (text_encoder(source.key)?.by(source.java), text_encoder(source.value)?.by(source.java));
     Ok(Some(DeadLetterConfig { topic, key, value, log }))
 }
 
@@ -269,7 +270,7 @@ fn heartbeats(source: &SourceConfig) -> Result<Option<HeartbeatConfig>, format::
     Ok(Some(HeartbeatConfig {
         topic,
         interval: Duration::from_millis(interval_ms),
-        key: text_encoder(source.key)?,
+        key: text_encoder(source.key)?.by(source.java),
         value: converter(source.value.converter).optional_bytes_null(),
     }))
 }

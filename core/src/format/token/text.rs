@@ -19,6 +19,7 @@ use crate::format::escape::write_escaped;
 use crate::format::fragment::{
     BINARY_RELAXED, BINARY_SUB_TYPE, FIRST_NAME, NAME_END, NEXT_NAME, QUOTE, STRING_END_2,
 };
+use crate::format::jdk::Jdk17;
 use crate::format::json_reader::{JsonError, JsonReader};
 use crate::mongo::bson::{BsonError, DOC_BYTES_MIN, RawDoc, RawValue};
 
@@ -87,13 +88,13 @@ pub(super) fn write<const QUOTED: bool>(
         let element = element?;
         before.write::<QUOTED>(out);
         before = NEXT_NAME;
-        write_escaped::<QUOTED>(element.name, out);
+        write_escaped::<Jdk17, QUOTED>(element.name, out);
         NAME_END.write::<QUOTED>(out);
         #[allow(clippy::wildcard_enum_match_arm, reason = "servers make tokens of two types")]
         match element.value {
             RawValue::String(text) => {
                 QUOTE.write::<QUOTED>(out);
-                write_escaped::<QUOTED>(text, out);
+                write_escaped::<Jdk17, QUOTED>(text, out);
                 QUOTE.write::<QUOTED>(out);
             }
             RawValue::Binary { subtype, bytes } => {
