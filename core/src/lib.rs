@@ -30,6 +30,7 @@ pub mod recovery;
 
 pub mod mongo;
 
+pub mod connect;
 pub mod event;
 pub mod format;
 pub mod route;

@@ -47,7 +47,7 @@ mod storing;
 pub use dead_letters::DeadLetterConfig;
 pub use error::PipelineError;
 pub use heartbeat::HeartbeatConfig;
-pub use records::{Publish, RecordConfig};
+pub use records::{KeyDocument, Publish, RecordConfig};
 pub use source::{CopyConfig, LostPositionPolicy};
 pub use storing::OffsetTopic;
 

@@ -128,7 +128,7 @@ fn every_shape_of_a_record_goes_by_the_jdk() {
                 let text = |document: &[u8]| {
                     let mut out = Vec::new();
                     let document = RawDoc::new(document).expect("a frame");
-                    encoder.by(java).encode(document, &mut out).expect("valid BSON");
+                    encoder.clone().by(java).encode(document, &mut out).expect("valid BSON");
                     String::from_utf8(out).expect("UTF-8")
                 };
                 assert!(text(&double).contains(digits), "{java:?} {}", text(&double));

@@ -23,7 +23,6 @@ pub(crate) struct Part {
     batch: Option<BatchBuilder>,
 }
 
-#[derive(Clone, Copy)]
 enum Work {
     /// Walks the event's top-level fields.
     Event,
@@ -89,13 +88,13 @@ impl Part {
 
     pub(crate) fn run(&mut self, event: &[u8]) {
         let document = RawDoc::new(event).expect("an event of the corpus");
-        match self.work {
+        match &self.work {
             Work::Event => {
                 black_box(ChangeEvent::parse(document).expect("an event of the corpus"));
             }
             Work::Route => {
                 let change = ChangeEvent::parse(document).expect("an event of the corpus");
-                black_box(self.route(&change));
+                black_box(route(&mut self.router, &change));
             }
             Work::Crc32c => {
                 black_box(checksum(event));
@@ -107,37 +106,43 @@ impl Part {
             }
             Work::Batch(encoder) => {
                 let change = ChangeEvent::parse(document).expect("an event of the corpus");
-                self.append(encoder, document, &change);
+                append(&mut self.out, &mut self.batch, encoder, document, &change);
             }
             Work::Path(encoder) => {
                 let change = ChangeEvent::parse(document).expect("an event of the corpus");
-                black_box(self.route(&change));
-                self.append(encoder, document, &change);
+                black_box(route(&mut self.router, &change));
+                append(&mut self.out, &mut self.batch, encoder, document, &change);
                 black_box(partition_for_key(&self.out, PARTITIONS));
             }
         }
     }
+}
 
-    fn route(&mut self, change: &ChangeEvent<'_>) -> usize {
-        let database = change.database.expect("a namespace of the corpus");
-        let topic = self.router.route(database, change.collection);
-        topic.ok().flatten().expect("a topic of the corpus").index()
+fn route(router: &mut Router, change: &ChangeEvent<'_>) -> usize {
+    let database = change.database.expect("a namespace of the corpus");
+    let topic = router.route(database, change.collection);
+    topic.ok().flatten().expect("a topic of the corpus").index()
+}
+
+fn append(
+    key: &mut Vec<u8>,
+    open: &mut Option<BatchBuilder>,
+    encoder: &Encoder,
+    document: RawDoc<'_>,
+    change: &ChangeEvent<'_>,
+) {
+    key.clear();
+    if let Some(document_key) = change.document_key {
+        encoder.encode(document_key, key).expect("a key of the corpus");
     }
-
-    fn append(&mut self, encoder: Encoder, document: RawDoc<'_>, change: &ChangeEvent<'_>) {
-        self.out.clear();
-        if let Some(key) = change.document_key {
-            encoder.encode(key, &mut self.out).expect("a key of the corpus");
-        }
-        let batch = self.batch.get_or_insert_with(|| BatchBuilder::new(Vec::new()));
-        batch.append(Some(&self.out), 0, encoder.size_hint(document), |out| {
-            encoder.encode(document, out).expect("an event of the corpus");
-        });
-        if BATCH_BYTES_MAX <= batch.size_bytes()
-            && let Some(batch) = self.batch.take()
-        {
-            let sealed = black_box(batch.seal(Stamp::NONE));
-            self.batch = sealed.recycle().map(BatchBuilder::new);
-        }
+    let batch = open.get_or_insert_with(|| BatchBuilder::new(Vec::new()));
+    batch.append(Some(key), 0, encoder.size_hint(document), |out| {
+        encoder.encode(document, out).expect("an event of the corpus");
+    });
+    if BATCH_BYTES_MAX <= batch.size_bytes()
+        && let Some(batch) = open.take()
+    {
+        let sealed = black_box(batch.seal(Stamp::NONE));
+        *open = sealed.recycle().map(BatchBuilder::new);
     }
 }

@@ -13,7 +13,7 @@ pub(super) const fn base64_len(len: usize) -> usize {
 }
 
 /// Appends `bytes` in standard base64 with padding, without a line break.
-pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start.saturating_add(base64_len(bytes.len())), 0);
     if let Some(space) = out.get_mut(start..) {

@@ -8,14 +8,17 @@
 //!  bson    ByteArrayConverter the raw bytes
 //!  bson    JsonConverter      "DAAAABBhAAEAAAAA"
 //!            with schemas     {"schema":{"type":"bytes","optional":false},"payload":"DAAA…"}
+//!  schema  …                  a struct, see [`crate::connect`]
 //! ```
 //!
-//! The two other pairs are refused before anything runs: ByteArrayConverter fails on text in Java,
-//! too, and StringConverter would write the name and hash of a Java array. A tombstone has no
+//! The other pairs are refused before anything runs: ByteArrayConverter fails on text and structs in
+//! Java, too, and StringConverter would write the name and hash of a Java array. A tombstone has no
 //! document and no encoder.
 
 use std::fmt;
+use std::sync::Arc;
 
+use crate::connect::{ConversionError, SchemaEncoder, SchemaOutput};
 use crate::format::binary::{base64_len, write_base64};
 use crate::format::{FormatError, JavaVersion, JsonFormatter, json};
 use crate::mongo::bson::RawDoc;
@@ -64,6 +67,8 @@ pub enum EncoderError {
     BsonAsString,
     /// Text for a converter that takes bytes.
     JsonAsByteArray,
+    /// A struct for a converter that takes bytes.
+    SchemaAsByteArray,
 }
 
 impl fmt::Display for EncoderError {
@@ -77,26 +82,66 @@ impl fmt::Display for EncoderError {
                 "ByteArrayConverter cannot write output.format json: it takes bytes and gets text; \
                  use org.apache.kafka.connect.storage.StringConverter, or output.format bson",
             ),
+            Self::SchemaAsByteArray => f.write_str(
+                "ByteArrayConverter cannot write output.format schema: it takes bytes and gets a struct; \
+                 use org.apache.kafka.connect.json.JsonConverter, or output.format bson",
+            ),
         }
     }
 }
 
 impl std::error::Error for EncoderError {}
 
+/// Why a document has no record bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EncodeError {
+    /// It has no text.
+    Format(FormatError),
+    /// It does not fit its schema.
+    Conversion(Box<ConversionError>),
+}
+
+impl From<FormatError> for EncodeError {
+    fn from(error: FormatError) -> Self {
+        Self::Format(error)
+    }
+}
+
+impl From<ConversionError> for EncodeError {
+    fn from(error: ConversionError) -> Self {
+        if let ConversionError::Format(error) = error {
+            return Self::Format(error);
+        }
+        Self::Conversion(Box::new(error))
+    }
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format(error) => error.fmt(f),
+            Self::Conversion(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for EncodeError {}
+
 /// Writes documents as one format and converter want them. Chosen once per connector, then one
 /// branch per document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Encoder {
     shape: Shape,
     java: JavaVersion,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 enum Shape {
     JsonText(JsonFormatter),
     JsonLiteral { formatter: JsonFormatter, schemas_enable: bool },
     BsonRaw,
     BsonBase64 { schemas_enable: bool },
+    Schema(Arc<SchemaEncoder>),
 }
 
 const STRING_ENVELOPE: &[u8] = br#"{"schema":{"type":"string","optional":false},"payload":"#;
@@ -132,6 +177,19 @@ impl Encoder {
         Self { java, ..self }
     }
 
+    /// The encoder of `output.format.key|value=schema`.
+    ///
+    /// # Errors
+    /// [`EncoderError`] if the converter cannot take structs.
+    pub fn schema(output: SchemaOutput, converter: Converter) -> Result<Self, EncoderError> {
+        let encoder = match converter {
+            Converter::String => SchemaEncoder::java_text(output),
+            Converter::Json { schemas_enable } => SchemaEncoder::json(output, schemas_enable),
+            Converter::ByteArray => return Err(EncoderError::SchemaAsByteArray),
+        };
+        Ok(Self { shape: Shape::Schema(Arc::new(encoder)), java: JavaVersion::default() })
+    }
+
     /// The encoder of text as it is.
     pub(crate) fn text(formatter: JsonFormatter) -> Self {
         Self { shape: Shape::JsonText(formatter), java: JavaVersion::default() }
@@ -139,9 +197,10 @@ impl Encoder {
 
     /// Appends the record bytes of `document`. Allocates only where `out` grows.
     ///
-    /// # Errors [`FormatError`], with a part written: the caller truncates `out`. Raw bytes are not
-    /// looked into, so malformed elements are an error for JSON only.
-    pub fn encode(&self, document: RawDoc<'_>, out: &mut Vec<u8>) -> Result<(), FormatError> {
+    /// # Errors
+    /// [`EncodeError`], with a part written: the caller truncates `out`. Raw bytes are not looked
+    /// into, so malformed elements are no error there.
+    pub fn encode(&self, document: RawDoc<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         match self.shape {
             Shape::JsonText(formatter) => {
                 json::write_as::<false>(formatter, self.java, document, out)?;
@@ -163,6 +222,7 @@ impl Encoder {
                 write_base64(document.as_bytes(), out);
                 out.extend_from_slice(if schemas_enable { b"\"}" } else { b"\"" });
             }
+            Shape::Schema(ref encoder) => encoder.encode(document, out)?,
         }
         Ok(())
     }
@@ -179,6 +239,7 @@ impl Encoder {
             Shape::JsonLiteral { .. } => bytes.saturating_mul(2).saturating_add(ENVELOPE_BYTES),
             Shape::BsonRaw => bytes,
             Shape::BsonBase64 { .. } => base64_len(bytes).saturating_add(ENVELOPE_BYTES),
+            Shape::Schema(ref encoder) => encoder.size_hint(bytes),
         }
     }
 }

@@ -26,12 +26,42 @@ pub(super) fn write(bytes: &[u8; 16], out: &mut Vec<u8>) {
     if combination == 0x1e {
         return out.extend_from_slice(b"Infinity");
     }
-    let (significand, biased) = if combination >> 3 == 3 {
+    let (significand, exponent) = finite(bits);
+    write_number(significand, exponent, out);
+}
+
+/// Unscaled value and scale of the `BigDecimal` that `bytes` hold: the value is `unscaled / 10^scale`.
+/// `None` for what Java has none for: infinities, what is no number, and zero with a minus.
+pub(crate) fn big_decimal(bytes: &[u8; 16]) -> Option<(i128, i32)> {
+    let bits = u128::from_le_bytes(*bytes);
+    if bits >> 123 & 0xf == 0xf {
+        return None;
+    }
+    let (significand, exponent) = finite(bits);
+    let unscaled = i128::try_from(significand).ok()?;
+    match bits >> 127 {
+        0 => Some((unscaled, -exponent)),
+        _ if unscaled == 0 => None,
+        _ => Some((-unscaled, -exponent)),
+    }
+}
+
+/// Appends `BigDecimal.toString()` of `unscaled / 10^scale`.
+pub(crate) fn write_big_decimal(unscaled: i128, scale: i32, out: &mut Vec<u8>) {
+    if unscaled < 0 {
+        out.push(b'-');
+    }
+    write_number(unscaled.unsigned_abs(), scale.saturating_neg(), out);
+}
+
+/// Significand and exponent of a finite number.
+fn finite(bits: u128) -> (u128, i32) {
+    let (significand, biased) = if bits >> 125 & 3 == 3 {
         (0, bits >> 111 & 0x3fff)
     } else {
         (bits & ((1 << 113) - 1), bits >> 113 & 0x3fff)
     };
-    write_number(significand, biased as i32 - 6_176, out);
+    (significand, biased as i32 - 6_176)
 }
 
 fn write_number(significand: u128, exponent: i32, out: &mut Vec<u8>) {
@@ -110,6 +140,26 @@ mod tests {
     fn significands_of_the_shifted_form_are_zero() {
         assert_eq!(text(0b11 << 125 | 6_176 << 111 | 5), "0");
         assert_eq!(text(1 << 127 | 0b11 << 125 | 6_179 << 111 | 5), "-0E+3");
+    }
+
+    #[test]
+    fn a_big_decimal_is_what_java_makes_of_it_or_nothing() {
+        let of = |bits: u128| big_decimal(&bits.to_le_bytes());
+        assert_eq!(of(number(150, -2)), Some((150, 2)));
+        assert_eq!(of(1 << 127 | number(15, 3)), Some((-15, -3)));
+        assert_eq!(of(number(0, -7)), Some((0, 7)));
+        assert_eq!(of(1 << 127 | number(0, 0)), None, "-0");
+        for special in [0x1e << 122, 0x3e << 122, 0x1f << 122, 0x3f << 122 | 7] {
+            assert_eq!(of(special), None);
+        }
+        let text = |unscaled, scale| {
+            let mut out = Vec::new();
+            write_big_decimal(unscaled, scale, &mut out);
+            String::from_utf8(out).expect("ASCII")
+        };
+        assert_eq!(text(-150, 2), "-1.50");
+        assert_eq!(text(12, -1), "1.2E+2");
+        assert_eq!(text(1, 7), "1E-7");
     }
 
     proptest! {

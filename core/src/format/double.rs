@@ -34,6 +34,10 @@ use wide::{Big, Magnitude};
 
 /// Bits of a double's fraction with the leading one.
 const FRACTION_BITS: i32 = 53;
+/// The same of a float.
+const FLOAT_FRACTION_BITS: i32 = 24;
+/// Power of two of the smallest normal float.
+const FLOAT_EXPONENT_MIN: i32 = -126;
 /// Decimal exponents below which, and from which on, a number is written with an exponent.
 const PLAIN_EXPONENTS: std::ops::Range<i32> = -3..8;
 /// Numbers that are written without an exponent.
@@ -42,7 +46,7 @@ const PLAIN_NUMBERS: std::ops::Range<f64> = 1e-3..1e7;
 const DIGITS_MAX: usize = 24;
 
 /// Appends `value` as `Double.toString` writes it: `1.0`, `1.0E10`, `-0.0`, `NaN`, `Infinity`.
-pub(super) fn write<const FEWEST: bool>(value: f64, out: &mut Vec<u8>) {
+pub(crate) fn write<const FEWEST: bool>(value: f64, out: &mut Vec<u8>) {
     if value.is_nan() {
         return out.extend_from_slice(b"NaN");
     }
@@ -103,6 +107,28 @@ impl fmt::Write for Text {
         self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
         self.len = end;
         Ok(())
+    }
+}
+
+/// Appends `value` as `Float.toString` writes it: the same algorithm with 24 bits of fraction.
+pub(crate) fn write_float(value: f32, out: &mut Vec<u8>) {
+    if !value.is_finite() || value == 0.0 {
+        return write::<false>(f64::from(value), out);
+    }
+    if value.is_sign_negative() {
+        out.push(b'-');
+    }
+    // Every float is a normal double, with zeros in the bits that it does not have.
+    let mut parts = Parts::new(f64::from(value.abs()));
+    let below_normal = (FLOAT_EXPONENT_MIN - parts.exponent).max(0);
+    parts.significant_bits = FLOAT_FRACTION_BITS - below_normal;
+    let fraction_bits = FRACTION_BITS - parts.fraction.trailing_zeros() as i32;
+    let bits_after_point = (fraction_bits - parts.exponent - 1).max(0);
+    if bits_after_point == 0 && parts.exponent <= 62 {
+        digits_of_integer(&parts).write(out);
+    } else {
+        let fraction = parts.fraction >> (FRACTION_BITS - fraction_bits);
+        Ratio::new(&parts, fraction, fraction_bits, bits_after_point).digits().write(out);
     }
 }
 
@@ -444,6 +470,32 @@ mod tests {
             (-0.0, "-0.0"),
         ] {
             assert_eq!(fewest(value), expected);
+        }
+    }
+
+    /// Printed by JDK 17.
+    #[test]
+    fn floats_have_the_digits_of_jdk_17() {
+        let float = |bits: u32| {
+            let mut out = Vec::new();
+            write_float(f32::from_bits(bits), &mut out);
+            String::from_utf8(out).expect("ASCII")
+        };
+        for (bits, expected) in [
+            (0x38bd_cc97, "9.05033E-5"),
+            (0x3d99_42ef, "0.0748347"),
+            (0x57d8_9e8e, "4.76350998E14"),
+            (0x5c48_9f65, "2.25881006E17"),
+            (0x442e_f72b, "699.862"),
+            (0x59bd_1053, "6.6520899E15"),
+            (0x5d44_89b4, "8.8512803E17"),
+            (0x0000_0001, "1.4E-45"),
+            (0x8000_0000, "-0.0"),
+            (0x3dcc_cccd, "0.1"),
+            (0xff80_0000, "-Infinity"),
+            (0x7fc0_0000, "NaN"),
+        ] {
+            assert_eq!(float(bits), expected);
         }
     }
 

@@ -22,12 +22,12 @@ use std::fmt;
 
 use crate::mongo::bson::BsonError;
 
-mod binary;
+pub(crate) mod binary;
 mod block;
 pub mod converter;
 pub(crate) mod date_time;
-mod decimal128;
-mod double;
+pub(crate) mod decimal128;
+pub(crate) mod double;
 mod escape;
 mod fragment;
 mod jdk;
@@ -36,9 +36,9 @@ mod json_reader;
 mod notation;
 pub mod token;
 mod unicode;
-mod utf8;
+pub(crate) mod utf8;
 
-pub use converter::{Converter, Encoder, EncoderError, OutputFormat};
+pub use converter::{Converter, EncodeError, Encoder, EncoderError, OutputFormat};
 pub use jdk::JavaVersion;
 pub use notation::JsonFormatter;
 

@@ -28,6 +28,30 @@ pub(super) enum Decoded {
     Malformed,
 }
 
+/// The text that Java's decoder makes of `bytes`.
+pub(crate) fn to_text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(&first) = rest.first() {
+        let valid = match std::str::from_utf8(rest) {
+            Ok(valid) => {
+                text.push_str(valid);
+                break;
+            }
+            Err(error) => error.valid_up_to(),
+        };
+        if valid > 0 || first.is_ascii() {
+            let (front, behind) = rest.split_at(valid.min(rest.len()));
+            text.push_str(std::str::from_utf8(front).unwrap_or_default());
+            rest = behind;
+            continue;
+        }
+        text.push(char::REPLACEMENT_CHARACTER);
+        rest = rest.get(decode(rest).1.max(1)..).unwrap_or_default();
+    }
+    text
+}
+
 /// Decodes the character at the front of `bytes`, whose first byte is not ASCII, and says how many
 /// bytes it took: at least one, never more than there are (none of an empty slice).
 #[inline]
@@ -142,6 +166,12 @@ mod tests {
             bytes = &bytes[len..];
         }
         units
+    }
+
+    #[test]
+    fn text_is_what_java_reads() {
+        assert_eq!(to_text("aé😀".as_bytes()), "aé😀");
+        assert_eq!(to_text(b"a\xffb\xed\xa0\x80c\xf0\x9f"), "a\u{fffd}b\u{fffd}c\u{fffd}");
     }
 
     #[test]

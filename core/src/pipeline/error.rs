@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::format::FormatError;
+use crate::format::EncodeError;
 use crate::kafka::ClientError;
 use crate::mongo::bson::BsonError;
 use crate::mongo::session::SessionError;
@@ -18,7 +18,7 @@ pub enum PipelineError {
     /// The server sent an event that is no BSON document.
     Event(BsonError),
     /// An event could not be written in the configured format.
-    Format(FormatError),
+    Format(EncodeError),
     /// The namespace of an event gives a topic name that Kafka refuses.
     Route(RouteError),
     /// A change that cannot be written, and could not be made a dead letter.

@@ -9,7 +9,7 @@
 use super::dead_letters::{DeadLetterConfig, DeadLetters, is_of_one_change};
 use super::error::PipelineError;
 use super::records::{Record, RecordMaker, Value};
-use crate::format::FormatError;
+use crate::format::EncodeError;
 use crate::kafka::{AppendError, Appended, Client, NewTopic, TopicId, partitioner};
 use crate::mongo::bson::RawDoc;
 use crate::progress::Progress;
@@ -142,7 +142,7 @@ impl Outbound {
                 let hint = self.maker.value_size_hint(document);
                 let maker = &self.maker;
                 let key = Some(maker.key());
-                let mut outcome: Result<(), FormatError> = Ok(());
+                let mut outcome: Result<(), EncodeError> = Ok(());
                 let appended = self.client.append(topic, partition, key, unix_ms, hint, |out| {
                     outcome = maker.encode_value(document, out);
                 });

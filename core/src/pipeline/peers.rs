@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use bson::{Document, doc};
 
 use super::{
-    LostPositionPolicy, Output, Pipeline, PipelineConfig, PipelineError, Publish, RecordConfig,
+    KeyDocument, LostPositionPolicy, Output, Pipeline, PipelineConfig, PipelineError, Publish,
+    RecordConfig,
 };
 use crate::allocations::count;
 use crate::format::{Converter, Encoder, OutputFormat};
@@ -88,7 +89,7 @@ pub(super) fn config(format: OutputFormat, brokers: usize) -> PipelineConfig {
             key: encoder(),
             value: encoder(),
             publish: Publish::Event,
-            document_key_as_key: true,
+            key_document: KeyDocument::DocumentKey,
             router: Router::new("", "", "."),
         },
         create_topics: None,

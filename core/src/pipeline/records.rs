@@ -6,11 +6,11 @@
 //! | [`Publish::FullDocument`] | `fullDocument` | nothing, or a tombstone where there is no such field |
 //!
 //! The key is `documentKey`, or `{_id: <resume token>}` where there is none or where it is not
-//! wanted. An event without `ns.db`, or one whose topic is mapped to nothing, makes no record. Facts: the connector's
+//! wanted; a schema for keys is given the whole event. An event without `ns.db`, or one whose topic is mapped to nothing, makes no record. Facts: the connector's
 //! `StartedMongoSourceTask.createSourceRecord`.
 
 use crate::event::ChangeEvent;
-use crate::format::{Encoder, FormatError, JsonFormatter};
+use crate::format::{EncodeError, Encoder, JsonFormatter};
 use crate::mongo::bson::{RawDoc, RawValue};
 use crate::mongo::bson_write::write_document;
 use crate::pipeline::dead_letters::DeadLetterConfig;
@@ -29,6 +29,17 @@ pub enum Publish {
     },
 }
 
+/// What of an event the key is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyDocument {
+    /// `documentKey`; the resume token where an event has none.
+    DocumentKey,
+    /// The resume token.
+    Token,
+    /// The whole event, for `output.format.key=schema`.
+    Event,
+}
+
 /// How events become records.
 #[derive(Debug)]
 pub struct RecordConfig {
@@ -38,8 +49,8 @@ pub struct RecordConfig {
     pub value: Encoder,
     /// What becomes the value.
     pub publish: Publish,
-    /// Whether `documentKey` is the key (`change.stream.document.key.as.key`).
-    pub document_key_as_key: bool,
+    /// What keys are made of (`change.stream.document.key.as.key`).
+    pub key_document: KeyDocument,
     /// Names topics.
     pub router: Router,
 }
@@ -93,7 +104,7 @@ impl RecordMaker {
         let Some(database) = change.database else { return Ok(None) };
         let topic = self.config.router.route(database, change.collection)?;
         let Some(topic) = topic else { return Ok(None) };
-        self.encode_key(&change)?;
+        self.encode_key(event, &change)?;
         Ok(Some(Record { topic, value }))
     }
 
@@ -124,7 +135,7 @@ impl RecordMaker {
         &self,
         document: RawDoc<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), FormatError> {
+    ) -> Result<(), EncodeError> {
         self.config.value.encode(document, out)
     }
 
@@ -139,30 +150,15 @@ impl RecordMaker {
         }
     }
 
-    fn encode_key(&mut self, change: &ChangeEvent<'_>) -> Result<(), PipelineError> {
-        let encoder = self.config.key;
-        self.encode_key_by(encoder, change)
-    }
-
-    fn encode_key_by(
+    fn encode_key(
         &mut self,
-        encoder: Encoder,
+        event: RawDoc<'_>,
         change: &ChangeEvent<'_>,
     ) -> Result<(), PipelineError> {
+        let which = self.config.key_document;
+        let key = key_document(which, event, change, &mut self.key_document)?;
         self.key.clear();
-        let key = match change.document_key {
-            Some(key) if self.config.document_key_as_key => key,
-            Some(_) | None => {
-                self.key_document.clear();
-                write_document(&mut self.key_document, |document| {
-                    if let Some(token) = change.token {
-                        document.raw_document("_id", token.as_bytes());
-                    }
-                });
-                RawDoc::new(&self.key_document).map_err(PipelineError::Event)?
-            }
-        };
-        encoder.encode(key, &mut self.key).map_err(PipelineError::Format)
+        self.config.key.encode(key, &mut self.key).map_err(PipelineError::Format)
     }
 
     /// Key and value of `event` as a dead letter has them, for [`RecordMaker::key_and_scratch`].
@@ -173,7 +169,10 @@ impl RecordMaker {
     ) -> Result<(), PipelineError> {
         const EMPTY: &[u8] = &[5, 0, 0, 0, 0];
         let change = ChangeEvent::parse(event).map_err(PipelineError::Event)?;
-        self.encode_key_by(letters.key, &change)?;
+        let which = self.config.key_document;
+        let key = key_document(which, event, &change, &mut self.key_document)?;
+        self.key.clear();
+        letters.key.encode(key, &mut self.key).map_err(PipelineError::Format)?;
         let document = match self.value(event, &change) {
             Some(Value::Document(document)) => document,
             Some(Value::Tombstone) | None => RawDoc::new(EMPTY).map_err(PipelineError::Event)?,
@@ -184,9 +183,17 @@ impl RecordMaker {
 
     /// The key of `event` for people: at most 200 characters.
     pub(super) fn describe(&mut self, event: RawDoc<'_>) -> String {
-        let described = ChangeEvent::parse(event)
-            .map_err(PipelineError::Event)
-            .and_then(|change| self.encode_key_by(self.describer, &change));
+        // A key of the whole event would name everything but the document.
+        let which = match self.config.key_document {
+            KeyDocument::Event => KeyDocument::DocumentKey,
+            KeyDocument::DocumentKey | KeyDocument::Token => self.config.key_document,
+        };
+        let described =
+            ChangeEvent::parse(event).map_err(PipelineError::Event).and_then(|change| {
+                let key = key_document(which, event, &change, &mut self.key_document)?;
+                self.key.clear();
+                self.describer.encode(key, &mut self.key).map_err(PipelineError::Format)
+            });
         match described {
             Ok(()) => String::from_utf8_lossy(&self.key).chars().take(200).collect(),
             Err(_) => "a document whose key has no text".to_owned(),
@@ -194,8 +201,31 @@ impl RecordMaker {
     }
 
     /// The encoded value of a document, before it is put anywhere: what fails leaves nothing behind.
-    pub(super) fn encode_value_apart(&mut self, document: RawDoc<'_>) -> Result<(), FormatError> {
+    pub(super) fn encode_value_apart(&mut self, document: RawDoc<'_>) -> Result<(), EncodeError> {
         self.scratch.clear();
         self.config.value.encode(document, &mut self.scratch)
+    }
+}
+
+/// What the key of `event` is made of. `room` holds what no event does.
+#[inline]
+fn key_document<'a>(
+    which: KeyDocument,
+    event: RawDoc<'a>,
+    change: &ChangeEvent<'a>,
+    room: &'a mut Vec<u8>,
+) -> Result<RawDoc<'a>, PipelineError> {
+    match change.document_key {
+        Some(key) if which == KeyDocument::DocumentKey => Ok(key),
+        Some(_) | None if which == KeyDocument::Event => Ok(event),
+        Some(_) | None => {
+            room.clear();
+            write_document(room, |document| {
+                if let Some(token) = change.token {
+                    document.raw_document("_id", token.as_bytes());
+                }
+            });
+            RawDoc::new(room).map_err(PipelineError::Event)
+        }
     }
 }

@@ -5,10 +5,12 @@
 //! effect, as in Java (`Worker.startTask`: `plugins.newConverter(connectorConfig, …)`, then the
 //! worker's).
 //!
-//! The settings of `JsonConverter` that concern decimals, defaults and the schema cache change
-//! nothing for text and bytes, which is all that the MongoDB connector gives it.
+//! The settings of `JsonConverter` that concern defaults and the schema cache change nothing: the
+//! MongoDB connector leaves no null where its schema has a default.
 
 use std::collections::BTreeMap;
+
+use millrace_core::connect::DecimalFormat;
 
 use super::error::{Reason, Shown};
 use super::property::{Kind, Property, check_all, nearest};
@@ -16,7 +18,8 @@ use super::report::Report;
 
 const CLASSES: &str = "converters are StringConverter, ByteArrayConverter and JsonConverter; others come \
      with a later version";
-const NO_EFFECT: &str = "changes nothing for text and bytes";
+const NO_CACHE: &str = "the JSON of a given schema is made once";
+const NO_NULLS: &str = "changes nothing: no null stands where its schema has a default";
 
 /// A converter of Kafka Connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub(crate) enum ConverterKind {
     Json {
         /// `schemas.enable`.
         schemas: bool,
+        /// `decimal.format`.
+        decimals: DecimalFormat,
     },
     /// UTF-8 text.
     String,
@@ -35,11 +40,9 @@ pub(crate) enum ConverterKind {
 /// The settings of `JsonConverter` and of `StringConverter`, without the prefix.
 const JSON_SETTINGS: &[Property] = &[
     Property::boolean("schemas.enable", "true"),
-    Property::int("schemas.cache.size", "1000").at_least(0).accepted(NO_EFFECT),
-    Property::text("decimal.format", "BASE64")
-        .one_of_any_case(&["base64", "numeric"])
-        .accepted(NO_EFFECT),
-    Property::boolean("replace.null.with.default", "true").accepted(NO_EFFECT),
+    Property::int("schemas.cache.size", "1000").at_least(0).accepted(NO_CACHE),
+    Property::text("decimal.format", "BASE64").one_of_any_case(&["base64", "numeric"]),
+    Property::boolean("replace.null.with.default", "true").accepted(NO_NULLS),
     Property::optional("converter.type", Kind::Text).accepted("the worker sets it by itself"),
 ];
 const STRING_SETTINGS: &[Property] = &[
@@ -60,7 +63,7 @@ pub(super) fn parse_converter(
     let class = properties.get(role).map(|class| class.trim())?;
     let kind = match class {
         "org.apache.kafka.connect.json.JsonConverter" | "JsonConverter" | "Json" => {
-            ConverterKind::Json { schemas: true }
+            ConverterKind::Json { schemas: true, decimals: DecimalFormat::Base64 }
         }
         "org.apache.kafka.connect.storage.StringConverter" | "StringConverter" | "String" => {
             ConverterKind::String
@@ -90,7 +93,9 @@ pub(super) fn parse_converter(
     }
     Some(match kind {
         ConverterKind::Json { .. } => {
-            ConverterKind::Json { schemas: values.boolean("schemas.enable") }
+            let is_numeric = values.text("decimal.format").eq_ignore_ascii_case("numeric");
+            let decimals = if is_numeric { DecimalFormat::Numeric } else { DecimalFormat::Base64 };
+            ConverterKind::Json { schemas: values.boolean("schemas.enable"), decimals }
         }
         ConverterKind::ByteArray | ConverterKind::String => kind,
     })
@@ -129,6 +134,9 @@ mod tests {
     use super::super::report::Notice;
     use super::*;
 
+    const JSON: ConverterKind =
+        ConverterKind::Json { schemas: true, decimals: DecimalFormat::Base64 };
+
     fn parse(
         entries: &[(&str, &str)],
     ) -> Result<(Option<ConverterKind>, Vec<Notice>), ConfigError> {
@@ -141,8 +149,8 @@ mod tests {
     #[test]
     fn converters_are_known_by_class_and_by_alias() {
         for (class, kind) in [
-            ("org.apache.kafka.connect.json.JsonConverter", ConverterKind::Json { schemas: true }),
-            ("JsonConverter", ConverterKind::Json { schemas: true }),
+            ("org.apache.kafka.connect.json.JsonConverter", JSON),
+            ("JsonConverter", JSON),
             ("org.apache.kafka.connect.storage.StringConverter", ConverterKind::String),
             (" org.apache.kafka.connect.converters.ByteArrayConverter ", ConverterKind::ByteArray),
         ] {
@@ -158,7 +166,13 @@ mod tests {
     fn schemas_are_on_unless_switched_off() {
         let (kind, notices) =
             parse(&[("key.converter", "Json"), ("key.converter.schemas.enable", "False")]).unwrap();
-        assert_eq!((kind, notices), (Some(ConverterKind::Json { schemas: false }), Vec::new()));
+        let plain = ConverterKind::Json { schemas: false, decimals: DecimalFormat::Base64 };
+        assert_eq!((kind, notices), (Some(plain), Vec::new()));
+        let (kind, notices) =
+            parse(&[("key.converter", "Json"), ("key.converter.decimal.format", "Numeric")])
+                .unwrap();
+        let numeric = ConverterKind::Json { schemas: true, decimals: DecimalFormat::Numeric };
+        assert_eq!((kind, notices), (Some(numeric), Vec::new()));
         let (kind, notices) =
             parse(&[("key.converter", "String"), ("key.converter.schemas.enable", "true")])
                 .unwrap();

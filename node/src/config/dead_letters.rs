@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use super::converter::ConverterKind;
 use super::property::Values;
 use super::report::Report;
-use super::source::Output;
 
 const TOLERANCE: &str = "errors.tolerance";
 const LOG: &str = "errors.log.enable";
@@ -33,7 +32,7 @@ impl DeadLetters {
     pub(super) fn new(
         values: &Values,
         given: &BTreeMap<String, String>,
-        [key, value]: [Output; 2],
+        [key, value]: [ConverterKind; 2],
         report: &mut Report,
     ) -> Option<Self> {
         let effective = |name: &str| {
@@ -55,8 +54,8 @@ impl DeadLetters {
             ));
             return None;
         }
-        for (side, output) in [("key", key), ("value", value)] {
-            if output.converter == ConverterKind::ByteArray {
+        for (side, converter) in [("key", key), ("value", value)] {
+            if converter == ConverterKind::ByteArray {
                 report.warn(format!(
                     "{topic} needs a {side}.converter that takes text, and ByteArrayConverter does \
                      not: a change that cannot be written ends the task"

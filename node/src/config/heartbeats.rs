@@ -16,7 +16,7 @@ pub(crate) struct Heartbeats {
 
 impl Heartbeats {
     /// Checks both properties.
-    pub(super) fn new(values: &Values, key: Option<Output>, report: &mut Report) -> Option<Self> {
+    pub(super) fn new(values: &Values, key: Option<&Output>, report: &mut Report) -> Option<Self> {
         const INTERVAL: &str = "heartbeat.interval.ms";
         let interval_ms = values.integer(INTERVAL).and_then(|ms| u64::try_from(ms).ok())?;
         if interval_ms == 0 {

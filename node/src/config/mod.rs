@@ -13,6 +13,7 @@
 //! Holding a [`SourceConfig`] or a [`WorkerConfig`] means that every rule was checked. Secrets are
 //! never printed. Nothing here opens a socket.
 
+mod avro;
 mod collation;
 mod connect_properties;
 mod connector_file;
@@ -28,6 +29,7 @@ mod json_lexer;
 mod key_store;
 mod mongo_uri;
 mod operation_time;
+mod output_schema;
 mod own_properties;
 mod producer;
 mod properties;

@@ -27,9 +27,20 @@ pub(super) const OWN_PROPERTIES: &[Property] = &[
     Property::text(JAVA_VERSION, "17").one_of(&["17", "25"]),
 ];
 
-/// `java.version.compatible`: versions that no JVM has judged are refused.
-pub(super) fn java_version(values: &Values) -> JavaVersion {
-    if values.text(JAVA_VERSION) == "25" { JavaVersion::V25 } else { JavaVersion::V17 }
+/// `java.version.compatible`: what no JVM has judged is refused, other versions and schema output by 25.
+pub(super) fn java_version(values: &Values, report: &mut Report) -> JavaVersion {
+    if values.text(JAVA_VERSION) != "25" {
+        return JavaVersion::V17;
+    }
+    for property in ["output.format.key", "output.format.value"] {
+        if values.text(property).eq_ignore_ascii_case("schema") {
+            let conflict =
+                format!("{property}=schema writes numbers as Java 17 does; leave the version out");
+            let reason = Reason::Conflict(conflict);
+            report.refuse(JAVA_VERSION, Shown::Text("25".to_owned()), reason);
+        }
+    }
+    JavaVersion::V25
 }
 
 /// `resume.policy.lost.position`; the copy is that of `startup` if there is one.
@@ -103,6 +114,10 @@ mod tests {
         assert_eq!(source_of("java.version.compatible=25").java, JavaVersion::V25);
         let error = error("java.version.compatible=21");
         assert!(error.contains("[17, 25]"), "{error}");
+        let error = super::super::source_check::tests::error(
+            "java.version.compatible=25\noutput.format.value=schema",
+        );
+        assert!(error.contains("output.format.value=schema writes numbers as Java 17"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Holding a [`SourceConfig`] means that every rule was checked; [`super::source_check`] makes one.
 //! Times are in milliseconds, sizes in bytes, batch sizes in events. Defaults are Java's.
 
+use millrace_core::connect::SchemaSource;
 use millrace_core::format::{JavaVersion, JsonFormatter};
 use millrace_io::tls::TlsClient;
 
@@ -182,7 +183,7 @@ pub(crate) enum LostPosition {
 }
 
 /// How keys or values are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Output {
     /// What the connector makes.
     pub(crate) format: OutputFormat,
@@ -191,12 +192,14 @@ pub(crate) struct Output {
 }
 
 /// What the connector makes of a document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum OutputFormat {
     /// The document as it is.
     Bson,
     /// Text of this formatter.
     Json(JsonFormatter),
+    /// A struct; texts of documents inside it are by this formatter.
+    Schema { source: SchemaSource, formatter: JsonFormatter },
 }
 
 impl SourcePartition {

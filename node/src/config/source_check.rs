@@ -25,6 +25,7 @@ use super::heartbeats::Heartbeats;
 use super::json_formatter::parse_formatter;
 use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
+use super::output_schema;
 use super::own_properties::{OWN_PROPERTIES, java_version, lost_position, split_large_events};
 use super::producer::parse_producer;
 use super::property::{Values, check_all, nearest};
@@ -77,6 +78,7 @@ impl SourceConfig {
         let formatter = parse_formatter(values.text("output.json.formatter"), report);
         let key = output("key", &values, formatter, file, worker.key_converter, report);
         let value = output("value", &values, formatter, file, worker.value_converter, report);
+        output_schema::check(&values, report);
         let topic_creation = parse_topic_creation(given, worker.topic_creation_enable, report);
         let overrides = given.iter().filter_map(|(name, value)| {
             Some((name.strip_prefix(OVERRIDE)?.to_owned(), value.clone()))
@@ -86,9 +88,11 @@ impl SourceConfig {
         let topic = TopicNaming::new(&values, scope.as_ref(), report);
         let collation = parse_collation(values.text("collation"), report);
         let server_api = ServerApi::new(&values, report);
-        let heartbeats = Heartbeats::new(&values, key, report);
+        let heartbeats = Heartbeats::new(&values, key.as_ref(), report);
         let (key, value) = (key?, value?);
-        let dead_letters = DeadLetters::new(&values, given, [key, value], report);
+        let dead_letters =
+            DeadLetters::new(&values, given, [key.converter, value.converter], report);
+        let java = java_version(&values, report);
         let (mongo, scope) = (mongo?, scope?);
         let mongo_tls = encryption::mongodb(&values, &mongo, report);
         Some(Self {
@@ -120,7 +124,7 @@ impl SourceConfig {
             topic: topic?,
             lost_position: lost_position(&values, startup.as_ref()),
             startup: startup?,
-            java: java_version(&values),
+            java,
             key,
             value,
             dead_letters,
@@ -261,26 +265,25 @@ fn output(
         of_worker
     };
     let written = values.text(&property);
-    let format = if written.eq_ignore_ascii_case("bson") {
-        OutputFormat::Bson
-    } else {
-        OutputFormat::Json(formatter)
-    };
-    let conflict = match (format, converter) {
-        (OutputFormat::Json(_), ConverterKind::String | ConverterKind::Json { .. })
-        | (OutputFormat::Bson, ConverterKind::ByteArray | ConverterKind::Json { .. }) => {
-            return Some(Output { format, converter });
+    let is_bytes = converter == ConverterKind::ByteArray;
+    let conflict = match written.to_ascii_lowercase().as_str() {
+        "schema" if is_bytes => format!(
+            "ByteArrayConverter takes no structs; use {property}=bson, or {role}=…JsonConverter"
+        ),
+        "schema" => {
+            let source = output_schema::parse_source(side, values, converter, report)?;
+            return Some(Output { format: OutputFormat::Schema { source, formatter }, converter });
         }
-        (OutputFormat::Json(_), ConverterKind::ByteArray) => {
+        "bson" if converter == ConverterKind::String => format!(
+            "StringConverter takes no bytes; use {property}=json, or {role}=…ByteArrayConverter"
+        ),
+        "bson" => return Some(Output { format: OutputFormat::Bson, converter }),
+        _ if is_bytes => {
             format!(
                 "ByteArrayConverter takes no text; use {property}=bson, or {role}=…StringConverter"
             )
         }
-        (OutputFormat::Bson, ConverterKind::String) => {
-            format!(
-                "StringConverter takes no bytes; use {property}=json, or {role}=…ByteArrayConverter"
-            )
-        }
+        _ => return Some(Output { format: OutputFormat::Json(formatter), converter }),
     };
     report.refuse(&property, Shown::Text(written.to_owned()), Reason::Conflict(conflict));
     None
@@ -289,6 +292,8 @@ fn output(
 #[cfg(test)]
 pub(super) mod tests {
     use std::path::Path;
+
+    use millrace_core::connect::DecimalFormat;
 
     use super::super::topic_creation::TopicCreation;
     use super::*;
@@ -334,10 +339,9 @@ pub(super) mod tests {
         assert_eq!(config.partition.name, "mongodb://localhost:27017/yourDatabase.yourCollection");
         assert_eq!(config.topic.prefix, "mongo.");
         assert_eq!(config.await_time_ms, 5000);
-        let converter = ConverterKind::Json { schemas: true };
-        let format = OutputFormat::Json(JsonFormatter::Default);
-        assert_eq!(config.key, Output { format, converter });
-        assert_eq!(config.value, Output { format, converter });
+        let converter = ConverterKind::Json { schemas: true, decimals: DecimalFormat::Base64 };
+        let json = Output { format: OutputFormat::Json(JsonFormatter::Default), converter };
+        assert_eq!((&config.key, &config.value), (&json, &json));
         assert_eq!(config.topic_creation, TopicCreation::ByBroker);
     }
 
@@ -421,7 +425,7 @@ pub(super) mod tests {
         let class = "com.mongodb.kafka.connect.source.json.formatter.SimplifiedJson";
         let config = with(&format!("output.json.formatter={class}"));
         let format = OutputFormat::Json(JsonFormatter::Simplified);
-        assert_eq!((config.key.format, config.value.format), (format, format));
+        assert_eq!((&config.key.format, &config.value.format), (&format, &format));
     }
 
     #[test]
@@ -443,7 +447,7 @@ pub(super) mod tests {
         let text = b"name=c\nconnector.class=MongoSource\nkey.converter.schemas.enable=false";
         let file = ConnectorFile::parse(Path::new("c"), text).unwrap();
         let (config, notices) = SourceConfig::new(&file, &worker(), true).unwrap();
-        assert_eq!(config.key.converter, ConverterKind::Json { schemas: true });
+        assert!(matches!(config.key.converter, ConverterKind::Json { schemas: true, .. }));
         assert!(notices[0].text.starts_with("key.converter.schemas.enable has no effect without"));
     }
 

@@ -7,10 +7,9 @@
 //! Not in the declaration but read all the same by Java: the `mongo.custom.auth.mechanism.*`
 //! properties, the last rows.
 
+use super::output_schema;
 use super::property::{Kind, Property};
 
-const SCHEMA: &str =
-    "schema output comes with a later version; use output.format.key|value json or bson";
 const COPY_QUEUE: &str =
     "there is no queue: the memory of a copy is bounded in bytes, by memory.bytes.max";
 const CUSTOM_AUTH: &str = "Java credential providers cannot be loaded; use SCRAM-SHA-256";
@@ -59,15 +58,11 @@ pub(crate) const SOURCE_PROPERTIES: &[Property] = &[
     Property::text("topic.prefix", ""),
     Property::text("topic.suffix", ""),
     Property::text("topic.namespace.map", ""),
-    Property::text("output.format.key", "json")
-        .one_of_any_case(FORMATS)
-        .only(&["json", "bson"], SCHEMA),
-    Property::text("output.format.value", "json")
-        .one_of_any_case(FORMATS)
-        .only(&["json", "bson"], SCHEMA),
-    Property::boolean("output.schema.infer.value", "false").not_yet(SCHEMA),
-    Property::optional("output.schema.key", Kind::Text).not_yet(SCHEMA),
-    Property::optional("output.schema.value", Kind::Text).not_yet(SCHEMA),
+    Property::text("output.format.key", "json").one_of_any_case(FORMATS),
+    Property::text("output.format.value", "json").one_of_any_case(FORMATS),
+    Property::boolean("output.schema.infer.value", "false"),
+    Property::text("output.schema.key", output_schema::DEFAULT_KEY),
+    Property::text("output.schema.value", output_schema::DEFAULT_VALUE),
     Property::text("output.json.formatter", DEFAULT_JSON),
     Property::text("startup.mode", "")
         .one_of_any_case(&["latest", "timestamp", "copy_existing"])

@@ -203,6 +203,8 @@ fn bootstrap(values: &Values, report: &mut Report) -> Option<Vec<Address>> {
 
 #[cfg(test)]
 mod tests {
+    use millrace_core::connect::DecimalFormat;
+
     use super::*;
 
     const CONVERTERS: &str = "key.converter=JsonConverter\nvalue.converter=StringConverter\n";
@@ -224,8 +226,9 @@ mod tests {
     fn stock_standalone_file_runs_unmodified() {
         let (worker, notices) = fixture("worker-standalone.properties");
         assert_eq!(worker.bootstrap, [Address::new("localhost", 9092)]);
-        assert_eq!(worker.key_converter, ConverterKind::Json { schemas: true });
-        assert_eq!(worker.value_converter, ConverterKind::Json { schemas: true });
+        let json = ConverterKind::Json { schemas: true, decimals: DecimalFormat::Base64 };
+        assert_eq!(worker.key_converter, json);
+        assert_eq!(worker.value_converter, json);
         assert_eq!(worker.offsets, OffsetStorage::File("/tmp/connect.offsets".into()));
         assert_eq!(worker.offset_flush_interval_ms, 10_000);
         assert!(worker.topic_creation_enable);

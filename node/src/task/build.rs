@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millrace_core::connect::{DecimalFormat, SchemaOutput};
 use millrace_core::format;
 use millrace_core::kafka::{self, ClientConfig, NewTopic};
 use millrace_core::memory::MemoryBudget;
@@ -10,8 +11,8 @@ use millrace_core::mongo::scram;
 use millrace_core::mongo::session::{ResumePosition, ServerApi, SessionConfig};
 use millrace_core::mongo::watch::{self, WatchSpec};
 use millrace_core::pipeline::{
-    self, CopyConfig, DeadLetterConfig, HeartbeatConfig, LostPositionPolicy, OffsetTopic,
-    PipelineConfig, RecordConfig,
+    self, CopyConfig, DeadLetterConfig, HeartbeatConfig, KeyDocument, LostPositionPolicy,
+    OffsetTopic, PipelineConfig, RecordConfig,
 };
 
 use super::links::Encryption;
@@ -221,29 +222,45 @@ fn client(
 
 fn records(source: &SourceConfig) -> Result<RecordConfig, format::EncoderError> {
     Ok(RecordConfig {
-        key: encoder(source.key)?.by(source.java),
-        value: encoder(source.value)?.by(source.java),
+        key: encoder(&source.key)?.by(source.java),
+        value: encoder(&source.value)?.by(source.java),
         publish: match source.publish {
             Publish::Event => pipeline::Publish::Event,
             Publish::FullDocument { tombstone_on_delete } => {
                 pipeline::Publish::FullDocument { tombstone_on_delete }
             }
         },
-        document_key_as_key: source.document_key_as_key,
+        key_document: match source.key.format {
+            OutputFormat::Schema { .. } => KeyDocument::Event,
+            OutputFormat::Bson | OutputFormat::Json(_) if source.document_key_as_key => {
+                KeyDocument::DocumentKey
+            }
+            OutputFormat::Bson | OutputFormat::Json(_) => KeyDocument::Token,
+        },
         router: source.topic.router(),
     })
 }
 
-fn encoder(output: Output) -> Result<format::Encoder, format::EncoderError> {
-    let format = match output.format {
-        OutputFormat::Bson => format::OutputFormat::Bson,
-        OutputFormat::Json(formatter) => format::OutputFormat::Json(formatter),
-    };
-    format::Encoder::new(format, converter(output.converter))
+fn encoder(output: &Output) -> Result<format::Encoder, format::EncoderError> {
+    let converter = converter(output.converter);
+    match &output.format {
+        OutputFormat::Bson => format::Encoder::new(format::OutputFormat::Bson, converter),
+        OutputFormat::Json(formatter) => {
+            format::Encoder::new(format::OutputFormat::Json(*formatter), converter)
+        }
+        OutputFormat::Schema { source, formatter } => {
+            let decimals = match output.converter {
+                ConverterKind::Json { decimals, .. } => decimals,
+                ConverterKind::ByteArray | ConverterKind::String => DecimalFormat::default(),
+            };
+            let (source, formatter) = (source.clone(), *formatter);
+            format::Encoder::schema(SchemaOutput { source, formatter, decimals }, converter)
+        }
+    }
 }
 
 /// Writes texts that are `toJson()` of a document, whatever the output format.
-fn text_encoder(output: Output) -> Result<format::Encoder, format::EncoderError> {
+fn text_encoder(output: &Output) -> Result<format::Encoder, format::EncoderError> {
     let format = format::OutputFormat::Json(format::JsonFormatter::Relaxed);
     format::Encoder::new(format, converter(output.converter))
 }
@@ -251,7 +268,7 @@ fn text_encoder(output: Output) -> Result<format::Encoder, format::EncoderError>
 fn converter(kind: ConverterKind) -> format::Converter {
     match kind {
         ConverterKind::ByteArray => format::Converter::ByteArray,
-        ConverterKind::Json { schemas } => format::Converter::Json { schemas_enable: schemas },
+        ConverterKind::Json { schemas, .. } => format::Converter::Json { schemas_enable: schemas },
         ConverterKind::String => format::Converter::String,
     }
 }
@@ -259,7 +276,7 @@ fn converter(kind: ConverterKind) -> format::Converter {
 fn dead_letters(source: &SourceConfig) -> Result<Option<DeadLetterConfig>, format::EncoderError> {
     let Some(DeadLetters { topic, log }) = source.dead_letters.clone() else { return Ok(None) };
     let (key, value) =
-        (text_encoder(source.key)?.by(source.java), text_encoder(source.value)?.by(source.java));
+        (text_encoder(&source.key)?.by(source.java), text_encoder(&source.value)?.by(source.java));
     Ok(Some(DeadLetterConfig { topic, key, value, log }))
 }
 
@@ -270,7 +287,7 @@ fn heartbeats(source: &SourceConfig) -> Result<Option<HeartbeatConfig>, format::
     Ok(Some(HeartbeatConfig {
         topic,
         interval: Duration::from_millis(interval_ms),
-        key: text_encoder(source.key)?.by(source.java),
+        key: text_encoder(&source.key)?.by(source.java),
         value: converter(source.value.converter).optional_bytes_null(),
     }))
 }

@@ -62,17 +62,15 @@ async fn what_java_knows_and_we_do_not_is_refused_by_name_and_all_at_once() -> R
     let text = connector(&[
         ("connection.ssl.truststore", "/etc/ca.p12"),
         ("topic.mapper", "com.example.Mapper"),
-        ("output.format.value", "schema"),
-        ("output.schema.infer.value", "true"),
+        ("output.schema.key", r#""string""#),
         ("poll.max.batch.size", "many"),
     ]);
     let parts = [
         "connection.ssl.truststore",
         "com.example.Mapper for configuration topic.mapper",
-        "schema for configuration output.format.value",
-        "output.schema.infer.value",
+        "configuration output.schema.key: Only Record schemas are supported at the top-level",
         "many for configuration poll.max.batch.size: Not a number of type INT",
-        "5 error(s)",
+        "4 error(s)",
     ];
     refused(setup()?.connector_file("files.json", &text)?, &parts).await
 }

@@ -1,0 +1,32 @@
+//! Data as Kafka Connect knows it: values with a schema, made of documents and written by converters.
+//!
+//! ```text
+//!             projection ◄── a schema of the connector's file    output.schema.key, output.schema.value
+//!  RawDoc ─►      │      ◄── inference, a schema per document    output.schema.infer.value
+//!                 ▼
+//!           Schema, Value ─► json        JsonConverter: payload, or an envelope of schema and payload
+//!                         ─► java_text   StringConverter: `Struct.toString()`
+//! ```
+//!
+//! [`encoder`] puts these together. Values own what they hold, since transformations change them: this is the
+//! slower way, which plain JSON and BSON never take. Not bounded here is the depth of a given schema: the one
+//! who reads it bounds it. Facts: `connect-api` and `connect-json` 4.1.0, `source.schema` of
+//! mongo-kafka-connect 2.0.1.
+
+mod encoder;
+mod error;
+mod inference;
+mod java_text;
+mod json;
+mod projection;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub(crate) use encoder::SchemaEncoder;
+pub use encoder::{SchemaOutput, SchemaSource};
+pub use error::ConversionError;
+pub use json::DecimalFormat;
+pub use schema::{Field, Kind, Schema};
+pub use value::{Decimal, Value};
