@@ -30,11 +30,11 @@ enum Shape {
     Plain(Kind),
     Array {
         name: String,
-        of: Box<Shape>,
+        of: Box<Self>,
     },
     Struct {
         name: String,
-        fields: Vec<(String, Shape)>,
+        fields: Vec<(String, Self)>,
     },
 }
 

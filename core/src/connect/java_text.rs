@@ -40,10 +40,10 @@ pub(super) fn write(
             let _ = write!(out, "{value}");
         }
         Value::Int32(number) => {
-            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes())
+            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
         }
         Value::Int64(number) => {
-            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes())
+            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
         }
         Value::Float32(number) => double::write_float(*number, out),
         Value::Float64(number) => double::write::<false>(*number, out),

@@ -15,11 +15,11 @@ pub enum Value {
     Decimal(Decimal),
     /// Milliseconds since 1970-01-01 UTC.
     Timestamp(i64),
-    Array(Vec<Value>),
+    Array(Vec<Self>),
     /// Each name once, in order.
-    Map(Vec<(String, Value)>),
+    Map(Vec<(String, Self)>),
     /// One value for each field of its schema, in the same order.
-    Struct(Vec<Value>),
+    Struct(Vec<Self>),
 }
 
 /// `unscaled / 10^scale`, as `java.math.BigDecimal`.
