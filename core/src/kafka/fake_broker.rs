@@ -259,7 +259,12 @@ impl FakeCluster {
         }
         let broker = |i| Broker { id: i as i32, address: address(i) };
         let brokers = (0..self.brokers).map(broker).collect();
-        Ok(metadata::tests::write(&Metadata { brokers, controller: 0, topics }))
+        Ok(metadata::tests::write(&Metadata {
+            brokers,
+            cluster_id: Some("fake".to_owned()),
+            controller: 0,
+            topics,
+        }))
     }
 
     fn create_topic(&mut self, reader: &mut Reader<'_>) -> Result<Vec<u8>, WireError> {

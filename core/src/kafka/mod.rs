@@ -18,6 +18,7 @@
 pub mod api;
 pub mod batch;
 pub mod batch_reader;
+pub mod cluster_id;
 pub mod codec;
 pub mod errors;
 pub mod partitioner;

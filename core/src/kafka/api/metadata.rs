@@ -37,6 +37,8 @@ pub fn write_request<'a>(
 pub struct Metadata {
     /// Brokers that are up.
     pub brokers: Vec<Broker>,
+    /// What the cluster is called, if it is called anything.
+    pub cluster_id: Option<String>,
     /// Where topics are created; -1 if unknown.
     pub controller: i32,
     /// The topics asked for.
@@ -87,7 +89,7 @@ impl Metadata {
             reader.skip_tags()?;
             metadata.brokers.push(Broker { id, address: Address::new(host, port) });
         }
-        let _cluster_id = reader.compact_string()?;
+        metadata.cluster_id = reader.compact_string()?.map(str::to_owned);
         metadata.controller = reader.i32()?;
         for _ in 0..reader.compact_array()? {
             metadata.topics.push(Topic::read(reader)?);
@@ -139,7 +141,10 @@ pub(crate) mod tests {
             put_compact_null(out);
             put_no_tags(out);
         }
-        put_compact_string(out, "cluster");
+        match &metadata.cluster_id {
+            Some(id) => put_compact_string(out, id),
+            None => put_compact_null(out),
+        }
         put_i32(out, metadata.controller);
         put_compact_length(out, metadata.topics.len());
         for topic in &metadata.topics {
@@ -173,6 +178,7 @@ pub(crate) mod tests {
                 Broker { id: 1, address: Address::new("one", 9092) },
                 Broker { id: 2, address: Address::new("::1", 9093) },
             ],
+            cluster_id: Some("cluster".to_owned()),
             controller: 2,
             topics: vec![
                 Topic {
