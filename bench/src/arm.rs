@@ -154,12 +154,14 @@ impl NodePlan {
         }
     }
 
+    /// Without REST the node ends with its last connector, so that an arm that fails is seen to.
     fn worker_file(&self, folder: &Path) -> String {
         let converter = self.converter();
         let offsets = folder.join("connect.offsets");
         let mut file = format!(
             "bootstrap.servers={}\nkey.converter={converter}\nvalue.converter={converter}\n\
-             offset.storage.file.filename={}\n",
+             offset.storage.file.filename={}\n\
+             listeners=\n",
             self.bootstrap,
             offsets.display()
         );
@@ -434,6 +436,7 @@ mod tests {
              key.converter=org.apache.kafka.connect.storage.StringConverter\n\
              value.converter=org.apache.kafka.connect.storage.StringConverter\n\
              offset.storage.file.filename=/f/connect.offsets\n\
+             listeners=\n\
              offset.flush.interval.ms=1000\n"
         );
         let connectors = plan.connectors();

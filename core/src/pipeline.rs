@@ -43,6 +43,8 @@ mod source;
 #[cfg(test)]
 mod steady_state;
 mod storing;
+#[cfg(test)]
+mod written;
 
 pub use dead_letters::DeadLetterConfig;
 pub use error::PipelineError;
@@ -102,6 +104,9 @@ pub enum Output {
     Store(SafeToken),
     /// The stream is open, or its place behind a copy known, and that is stored. Said once.
     Running,
+    /// Records are in this topic. Said at least once for each topic, and again after
+    /// [`Pipeline::forget_written`].
+    Written(String),
     /// Something that an operator should know went wrong and was dealt with.
     Warning(String),
     /// Something that an operator may want to know.
@@ -276,6 +281,9 @@ impl Pipeline {
             self.phase = Phase::Running;
             return Ok(Some(Output::Running));
         }
+        if let Some(topic) = self.next_written() {
+            return Ok(Some(Output::Written(topic)));
+        }
         if let Some(namespace) = self.outbound.maker.next_unrouted() {
             let text = format!(
                 "no topic set: topic.namespace.map leaves no name for {namespace}, so its changes \
@@ -406,6 +414,11 @@ impl Pipeline {
         result.map_err(PipelineError::Store)
     }
 
+    /// Says again which topics records are in, as further ones are acknowledged.
+    pub fn forget_written(&mut self) {
+        self.outbound.client.forget_written();
+    }
+
     /// Takes no further events; what was taken is sent, acknowledged and its position stored.
     pub fn stop(&mut self) {
         if !self.outbound.forget_waiting() && self.phase != Phase::Stopping {
@@ -492,6 +505,17 @@ impl Pipeline {
                 self.outbound.progress.acknowledged(batch);
             }
         }
+    }
+
+    /// A topic with records; the one with positions does not count.
+    fn next_written(&mut self) -> Option<String> {
+        let offsets = self.storing.topic_and_key().map(|(topic, _)| topic);
+        while let Some((topic, name)) = self.outbound.client.next_written() {
+            if Some(topic) != offsets {
+                return Some(name.to_owned());
+            }
+        }
+        None
     }
 
     /// Begins to store the newest safe position, if it is time to.

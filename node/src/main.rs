@@ -3,12 +3,10 @@
 //! Exit codes are a contract: 0 done, 1 failed, 2 wrong usage or configuration. Logs go to stderr;
 //! stdout belongs to what a command has to say.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 #[cfg(test)]
 #[path = "../../core/src/allocations.rs"]
@@ -16,7 +14,10 @@ mod allocations;
 #[cfg(feature = "rig")]
 mod compat;
 mod config;
+mod herder;
+mod logging;
 mod offsets;
+mod rest;
 mod standalone;
 mod task;
 
@@ -30,10 +31,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run connectors as a standalone worker of Kafka Connect does
-    #[command(after_help = "Examples:\n  \
+    /// Run connectors as a standalone worker of Kafka Connect does, with its REST interface
+    #[command(
+        after_help = "The REST interface listens where `listeners` in the worker's file says, by default on \
+        port 8083 of every interface; an empty `listeners=` goes without it, and the worker then ends with its last \
+        connector.\n\nExamples:\n  \
+        millrace standalone worker.properties\n  \
         millrace standalone worker.properties mongodb-source.json\n  \
-        millrace standalone worker.properties orders.json customers.properties --strict")]
+        millrace standalone worker.properties orders.json customers.properties --strict"
+    )]
     Standalone(StandaloneArgs),
     /// Write the generated parts of COMPAT.md anew
     #[cfg(feature = "rig")]
@@ -49,8 +55,7 @@ enum Command {
 pub(crate) struct StandaloneArgs {
     /// Worker file (.properties)
     worker: PathBuf,
-    /// Connector files (.properties, or the JSON that one would POST)
-    #[arg(required = true)]
+    /// Connector files (.properties, or the JSON that one would POST); further ones come by REST
     connectors: Vec<PathBuf>,
     /// Refuse properties that Kafka Connect and the connector do not know
     #[arg(long)]
@@ -62,25 +67,12 @@ pub(crate) struct StandaloneArgs {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_logging();
+    let loggers = logging::start();
     match cli.command {
-        Command::Standalone(args) => standalone::run(&args),
+        Command::Standalone(args) => standalone::run(&args, loggers),
         #[cfg(feature = "rig")]
         Command::Compat(args) => compat::run(&args),
         #[cfg(feature = "rig")]
         Command::Rig(command) => millrace_bench::commands::run(command),
     }
-}
-
-/// Logs to stderr, at `info` unless `RUST_LOG` says otherwise; coloured on a terminal that wants it.
-fn start_logging() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,mongodb=warn,rskafka=error"));
-    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(colours)
-        .with_target(false)
-        .init();
 }

@@ -1,31 +1,33 @@
 //! `millrace standalone`: the worker and its connectors, from their files to the exit code.
 //!
 //! Every file is read and every rule checked before anything starts; all that is wrong is said at
-//! once. Then the connectors run, and one that fails leaves the others alone. The worker ends when it is
-//! told to (SIGTERM, SIGINT) or when no connector is left.
+//! once. Then the connectors run, and one that fails leaves the others alone.
+//!
+//! ```text
+//! with REST      as a Connect worker: goes on whatever fails, until it is told to end (SIGTERM, SIGINT);
+//!                0 if what was running then has stopped in order, else 1
+//! without REST   nobody could start a connector again: ends with the last one, or when it is told to;
+//!                0 if all have stopped in order, else 1
+//! ```
 
-use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use millrace_core::memory::MemoryBudget;
-use millrace_core::pipeline::PipelineConfig;
 use millrace_io::driver::{Driver, DriverChoice};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
 
 use crate::StandaloneArgs;
-use crate::config::{ConnectorFile, Notice, OffsetStorage, Severity, SourceConfig, WorkerConfig};
-use crate::offsets::{self, OffsetWriters, StoredOffsets};
-use crate::task::{self, Runtimes, StateCell, Surroundings, TaskState};
-
-/// Time for what was sent to be acknowledged after the order to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the worker looks whether a task has ended.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+use crate::config::{ConnectorFile, SourceConfig, WorkerConfig};
+use crate::herder::{Herder, say};
+use crate::logging::Loggers;
+use crate::offsets::OffsetStore;
+use crate::rest::Sockets;
+use crate::task;
 
 /// Names the I/O driver where the worker's file does not.
 const DRIVER_VARIABLE: &str = "MILLRACE_IO_DRIVER";
@@ -33,15 +35,18 @@ const DRIVER_VARIABLE: &str = "MILLRACE_IO_DRIVER";
 /// How the worker ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// Told to, and every connector stopped cleanly.
+    /// Everything stopped cleanly.
     Stopped,
-    /// At least one connector failed.
+    /// Something did not.
     Failed,
 }
 
+/// A connector's file, and what it comes to.
+type Checked = (ConnectorFile, SourceConfig);
+
 /// Runs the worker until it ends and says how.
-pub(crate) fn run(args: &StandaloneArgs) -> ExitCode {
-    let (worker, sources) = match read(args) {
+pub(crate) fn run(args: &StandaloneArgs, loggers: Loggers) -> ExitCode {
+    let (worker, connectors) = match read(args) {
         Ok(read) => read,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -49,9 +54,9 @@ pub(crate) fn run(args: &StandaloneArgs) -> ExitCode {
         }
     };
     if let Some(events) = args.only_read {
-        return only_read(&worker, &sources, events);
+        return only_read(&worker, &connectors, events);
     }
-    match work(&worker, &sources) {
+    match work(worker, connectors, args.strict, loggers) {
         Ok(Outcome::Stopped) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::FAILURE,
         Err(error) => {
@@ -62,9 +67,9 @@ pub(crate) fn run(args: &StandaloneArgs) -> ExitCode {
 }
 
 /// Reads the change stream of the one connector and prints what came as one JSON document.
-fn only_read(worker: &WorkerConfig, sources: &[SourceConfig], events: u64) -> ExitCode {
-    let [source] = sources else {
-        tracing::error!("--only-read takes one connector, {} were given", sources.len());
+fn only_read(worker: &WorkerConfig, connectors: &[Checked], events: u64) -> ExitCode {
+    let [(_, source)] = connectors else {
+        tracing::error!("--only-read takes one connector, {} were given", connectors.len());
         return ExitCode::from(2);
     };
     let driver = resolve_driver(worker.io_driver.unwrap_or_default());
@@ -85,29 +90,37 @@ fn only_read(worker: &WorkerConfig, sources: &[SourceConfig], events: u64) -> Ex
 }
 
 /// Reads and checks every file; what is wrong with any of them is in the error.
-fn read(args: &StandaloneArgs) -> anyhow::Result<(WorkerConfig, Vec<SourceConfig>)> {
+fn read(args: &StandaloneArgs) -> anyhow::Result<(WorkerConfig, Vec<Checked>)> {
     let (mut worker, notices) = WorkerConfig::read(&args.worker, args.strict)?;
     say(&args.worker, &notices);
     if let (None, Ok(name)) = (worker.io_driver, std::env::var(DRIVER_VARIABLE)) {
         let driver = name.parse().map_err(anyhow::Error::msg).context(DRIVER_VARIABLE)?;
         worker.io_driver = Some(driver);
     }
-    let mut sources: Vec<SourceConfig> = Vec::new();
+    if args.connectors.is_empty() && worker.rest.listeners.is_empty() {
+        bail!(
+            "there is no connector, and without listeners in {} none could come",
+            args.worker.display()
+        );
+    }
+    let mut connectors: Vec<Checked> = Vec::new();
     let mut errors = Vec::new();
     for path in &args.connectors {
-        let checked = ConnectorFile::read(path)
-            .and_then(|file| SourceConfig::new(&file, &worker, args.strict));
+        let checked = ConnectorFile::read(path).and_then(|file| {
+            SourceConfig::new(&file, &worker, args.strict)
+                .map(|(source, said)| (file, source, said))
+        });
         match checked {
-            Ok((source, notices)) => {
+            Ok((file, source, notices)) => {
                 say(path, &notices);
-                if sources.iter().any(|other| other.name == source.name) {
+                if connectors.iter().any(|(_, other)| other.name == source.name) {
                     errors.push(format!(
                         "{}: a connector named '{}' was read before; give one of them another name",
                         path.display(),
                         source.name
                     ));
                 }
-                sources.push(source);
+                connectors.push((file, source));
             }
             Err(error) => errors.push(error.to_string()),
         }
@@ -115,19 +128,15 @@ fn read(args: &StandaloneArgs) -> anyhow::Result<(WorkerConfig, Vec<SourceConfig
     if !errors.is_empty() {
         bail!("nothing was started:\n{}", errors.join("\n"));
     }
-    Ok((worker, sources))
+    Ok((worker, connectors))
 }
 
-fn say(path: &Path, notices: &[Notice]) {
-    for notice in notices {
-        match notice.severity {
-            Severity::Info => tracing::info!("{}: {}", path.display(), notice.text),
-            Severity::Warning => tracing::warn!("{}: {}", path.display(), notice.text),
-        }
-    }
-}
-
-fn work(worker: &WorkerConfig, sources: &[SourceConfig]) -> anyhow::Result<Outcome> {
+fn work(
+    worker: WorkerConfig,
+    connectors: Vec<Checked>,
+    strict: bool,
+    loggers: Loggers,
+) -> anyhow::Result<Outcome> {
     let (stop, stopped) = watch::channel(false);
     let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen for signals")?;
     let listening = signals.handle();
@@ -137,61 +146,47 @@ fn work(worker: &WorkerConfig, sources: &[SourceConfig]) -> anyhow::Result<Outco
             stop.send_replace(true);
         }
     });
-    let (stored, writers) = open_offsets(worker)?;
+    // Trying io_uring takes a runtime of its own.
     let driver = resolve_driver(worker.io_driver.unwrap_or_default());
-    let mut runtimes =
-        Runtimes::start(driver, sources.len()).context("no threads for the connectors")?;
-    let memory = MemoryBudget::new(worker.memory_bytes_max);
-    let states: Vec<StateCell> = sources
-        .iter()
-        .map(|source| {
-            let state = StateCell::new();
-            let key = offsets::key(&source.name, &source.partition.name);
-            let around = Surroundings {
-                connector: source.name.clone(),
-                offsets: writers.as_ref().map(|writers| writers.writer(key.clone())),
-                stop: stopped.clone(),
-                stop_timeout: STOP_TIMEOUT,
-                state: state.clone(),
-                encryption: task::encryption(source),
-            };
-            match pipeline_config(worker, source, &stored, key, &memory) {
-                Ok(config) => task::start(config, around, &mut runtimes),
-                Err(error) => {
-                    tracing::error!("connector {} failed: {error:#}", source.name);
-                    state.set(TaskState::Failed(format!("{error:#}").into()));
-                }
-            }
-            state
-        })
-        .collect();
-    while !states.iter().all(|state| state.read().is_final()) {
-        thread::sleep(LOOK_INTERVAL);
-    }
-    runtimes.join();
-    if let Some(writers) = writers {
-        writers.finish();
-    }
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let control = control.context("no runtime for the worker")?;
+    let outcome = control.block_on(serve(worker, connectors, driver, strict, loggers, stopped));
     listening.close();
     if listener.join().is_err() {
         tracing::error!("the thread that listens for signals has panicked");
     }
-    let all_stopped = states.iter().all(|state| state.read() == TaskState::Stopped);
-    Ok(if all_stopped { Outcome::Stopped } else { Outcome::Failed })
+    outcome
 }
 
-/// What is stored, and who writes it if that is a file.
-fn open_offsets(worker: &WorkerConfig) -> anyhow::Result<(StoredOffsets, Option<OffsetWriters>)> {
-    match &worker.offsets {
-        OffsetStorage::File(path) => {
-            let (stored, writers) = offsets::open_file(path)?;
-            Ok((stored, Some(writers)))
+/// Runs the connectors, and the REST interface if there is one, until the end of both.
+async fn serve(
+    worker: WorkerConfig,
+    connectors: Vec<Checked>,
+    driver: Driver,
+    strict: bool,
+    loggers: Loggers,
+    mut stopped: watch::Receiver<bool>,
+) -> anyhow::Result<Outcome> {
+    let sockets = Sockets::bind(&worker.rest).await?;
+    let worker_id = sockets.as_ref().map(|sockets| sockets.worker_id(&worker.rest));
+    let offsets = OffsetStore::open(&worker)?;
+    let rest = worker.rest.clone();
+    let herder = Herder::new(worker, worker_id.unwrap_or_default(), offsets, driver, strict);
+    herder.start(connectors).await?;
+    let outcome = if let Some(sockets) = sockets {
+        let cluster = tokio::spawn(Arc::clone(&herder).find_cluster());
+        sockets.serve(&rest, Arc::clone(&herder), Arc::new(loggers), stopped).await;
+        cluster.abort();
+        if herder.stop().await { Outcome::Stopped } else { Outcome::Failed }
+    } else {
+        tokio::select! {
+            () = herder.until_idle() => {}
+            _ = stopped.wait_for(|stopped| *stopped) => drop(herder.stop().await),
         }
-        OffsetStorage::Topic { name, .. } => {
-            let stored = offsets::read_topic(&worker.bootstrap, worker.tls.as_ref(), name)?;
-            Ok((stored, None))
-        }
-    }
+        if herder.has_failed() { Outcome::Failed } else { Outcome::Stopped }
+    };
+    herder.join();
+    Ok(outcome)
 }
 
 /// The driver that was chosen, if the kernel allows it; says which it is.
@@ -205,16 +200,4 @@ fn resolve_driver(choice: DriverChoice) -> Driver {
         None => tracing::info!("I/O driver {driver}"),
     }
     driver
-}
-
-fn pipeline_config(
-    worker: &WorkerConfig,
-    source: &SourceConfig,
-    stored: &StoredOffsets,
-    key: Vec<u8>,
-    memory: &MemoryBudget,
-) -> anyhow::Result<PipelineConfig> {
-    let position = stored.position(&source.name, &source.partition)?;
-    let gaps = stored.gaps(&key);
-    task::pipeline_config(worker, source, (position, gaps), key, memory)
 }

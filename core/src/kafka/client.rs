@@ -175,6 +175,20 @@ impl Client {
         self.producer.settled.acknowledged.pop_front()
     }
 
+    /// A topic that brokers have stored something in, and that was not named yet; it may be named once for each of its
+    /// partitions.
+    pub fn next_written(&mut self) -> Option<(TopicId, &str)> {
+        let topic = self.producer.written.pop()?;
+        Some((topic, self.topics.name(topic)))
+    }
+
+    /// Names topics again when something more is stored in them.
+    pub fn forget_written(&mut self) {
+        for partition in &mut self.producer.partitions {
+            partition.is_written = false;
+        }
+    }
+
     /// Whether nothing is open, waiting or in flight.
     pub fn is_idle(&self) -> bool {
         self.producer.is_idle()

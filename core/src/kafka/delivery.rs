@@ -113,6 +113,10 @@ impl Producer {
             if let Some(stored) = partition.take_stored(place, part.base_offset, now) {
                 self.settled.take(stored);
             }
+            if !partition.is_written {
+                partition.is_written = true;
+                self.written.push(partition.topic);
+            }
             return self.settle(sent.slot, topics, notices, now).map(|()| false);
         }
         if partition.last_error != Some(part.error) {

@@ -165,6 +165,8 @@ pub(super) struct Partition {
     pub(super) last_error: Option<ErrorCode>,
     /// Whether it is in the producer's list of partitions with something to send.
     pub(super) is_listed: bool,
+    /// Whether a broker has stored something in it since that was last forgotten.
+    pub(super) is_written: bool,
     /// Learned from a broker that refused a larger one.
     pub(super) batch_bytes_max: usize,
     /// Batches in flight, and where to.
@@ -196,6 +198,7 @@ impl Partition {
             backoff,
             last_error: None,
             is_listed: false,
+            is_written: false,
             batch_bytes_max,
             in_flight: 0,
             sent_to: None,

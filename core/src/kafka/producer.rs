@@ -96,6 +96,8 @@ pub(super) struct Producer {
     pub(super) settled: Settled,
     /// Partitions with something to send, in the order of their turn.
     pub(super) listed: VecDeque<PartitionSlot>,
+    /// Topics of partitions that a broker has just stored something in for the first time.
+    pub(super) written: Vec<TopicId>,
     /// Chosen for the next request; empty in between.
     chosen: Vec<PartitionSlot>,
     pub(super) identity: Option<ProducerIdentity>,
@@ -120,6 +122,7 @@ impl Producer {
             doubtful: Vec::new(),
             settled: Settled::new(config, batch_bytes_max),
             listed: VecDeque::new(),
+            written: Vec::new(),
             chosen: Vec::new(),
             identity: None,
             identity_wish: IdentityWish::new(config),

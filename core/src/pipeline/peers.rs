@@ -38,6 +38,8 @@ pub(super) struct Peers {
     /// Taken by the pipeline since the test last looked.
     pub(super) allocations: u64,
     pub(super) said: Vec<String>,
+    /// Topics that the pipeline has said to have records.
+    pub(super) written: Vec<String>,
     pub(super) is_running: bool,
     /// The position stored last.
     pub(super) stored: Option<SafeToken>,
@@ -126,6 +128,7 @@ impl Peers {
             now,
             allocations: 0,
             said: Vec::new(),
+            written: Vec::new(),
             is_running: false,
             stored: None,
             withholds: false,
@@ -252,6 +255,7 @@ impl Peers {
                 self.pipeline.handle_stored(Ok(())).unwrap();
             }
             Output::Running => self.is_running = true,
+            Output::Written(topic) => self.written.push(topic),
             Output::Warning(text) | Output::Notice(text) => self.said.push(text),
         }
     }

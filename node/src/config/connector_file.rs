@@ -20,20 +20,56 @@ use super::error::{ConfigError, Malformed, Problem, Reason, Shown, Subject};
 use super::properties::{self, Properties};
 use super::report::{Notice, Severity};
 
+/// What a connector is meant to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum TargetState {
+    /// Run.
+    #[default]
+    Started,
+    /// Keep its task, and do nothing.
+    Paused,
+    /// Have no task.
+    Stopped,
+}
+
+impl TargetState {
+    const NAMES: &[&str] = &["RUNNING", "PAUSED", "STOPPED"];
+
+    /// Reads `initial_state`, in any case, as Connect does.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let states = [Self::Started, Self::Paused, Self::Stopped];
+        let index = Self::NAMES.iter().position(|name| name.eq_ignore_ascii_case(text))?;
+        states.get(index).copied()
+    }
+}
+
 /// A connector as its file states it.
 #[derive(Debug)]
 pub(crate) struct ConnectorFile {
-    /// The file.
+    /// The file, or what a log should call it.
     pub(crate) path: PathBuf,
     /// The connector's name, not empty.
     pub(crate) name: String,
     /// All properties, `name` among them. May hold secrets.
     pub(crate) properties: BTreeMap<String, String>,
+    /// What it is meant to do at first.
+    pub(crate) initial_state: TargetState,
     /// What the log should say about the file's form.
     pub(crate) notices: Vec<Notice>,
 }
 
 impl ConnectorFile {
+    /// A connector that came over the REST interface. `name` is among the `properties`.
+    pub(crate) fn posted(name: &str, properties: BTreeMap<String, String>) -> Self {
+        Self {
+            path: PathBuf::from(format!("connector {name}")),
+            name: name.to_owned(),
+            properties,
+            initial_state: TargetState::Started,
+            notices: Vec::new(),
+        }
+    }
+
     /// Reads and parses the file.
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
         Self::parse(path, &read_file(path)?)
@@ -42,19 +78,23 @@ impl ConnectorFile {
     /// Parses the content of the file at `path`.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, ConfigError> {
         let mut notices = Vec::new();
-        let properties = if bytes.trim_ascii_start().first() == Some(&b'{')
+        let (properties, initial_state) = if bytes.trim_ascii_start().first() == Some(&b'{')
             || path.extension().is_some_and(|extension| extension == "json")
         {
             json_properties(path, bytes)?
         } else {
-            properties_of_text(path, bytes, &mut notices)?
+            (properties_of_text(path, bytes, &mut notices)?, TargetState::Started)
         };
         match properties.get("name").map(|name| name.trim()) {
             None => Err(invalid(path, None, Reason::Missing("name".to_owned()))),
             Some("") => Err(invalid(path, Some(""), Reason::Empty)),
-            Some(name) => {
-                Ok(Self { path: path.to_owned(), name: name.to_owned(), properties, notices })
-            }
+            Some(name) => Ok(Self {
+                path: path.to_owned(),
+                name: name.to_owned(),
+                properties,
+                initial_state,
+                notices,
+            }),
         }
     }
 }
@@ -94,7 +134,10 @@ pub(super) fn properties_of_text(
     Ok(properties)
 }
 
-fn json_properties(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, String>, ConfigError> {
+fn json_properties(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(BTreeMap<String, String>, TargetState), ConfigError> {
     let malformed = |error: serde_json::Error| ConfigError::Malformed {
         path: path.to_owned(),
         line: error.line(),
@@ -107,7 +150,7 @@ fn json_properties(path: &Path, bytes: &[u8]) -> Result<BTreeMap<String, String>
         return posted.into_properties(path);
     }
     let flat: BTreeMap<String, PropertyText> = serde_json::from_slice(bytes).map_err(malformed)?;
-    Ok(into_texts(flat))
+    Ok((into_texts(flat), TargetState::Started))
 }
 
 /// The message of serde_json without its own `at line 1 column 2`.
@@ -129,16 +172,19 @@ struct Posted {
 }
 
 impl Posted {
-    fn into_properties(self, path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    fn into_properties(
+        self,
+        path: &Path,
+    ) -> Result<(BTreeMap<String, String>, TargetState), ConfigError> {
         let mut properties = into_texts(self.config);
-        if let Some(PropertyText(state)) = self.initial_state
-            && !state.eq_ignore_ascii_case("RUNNING")
-        {
-            let reason = Reason::NotYet("a connector of a standalone run starts at once");
-            let value = Some(Shown::Text(state));
-            let problem = Problem { name: "initial_state".to_owned(), value, reason };
-            return Err(refused(path, problem));
-        }
+        let state = match self.initial_state {
+            None => TargetState::Started,
+            Some(PropertyText(text)) => TargetState::parse(&text).ok_or_else(|| {
+                let reason = Reason::NotOneOfStrings(TargetState::NAMES);
+                let value = Some(Shown::Text(text));
+                refused(path, Problem { name: "initial_state".to_owned(), value, reason })
+            })?,
+        };
         if let Some(PropertyText(outer)) = self.name {
             match properties.get("name") {
                 Some(inner) if *inner != outer => {
@@ -152,7 +198,7 @@ impl Posted {
                 }
             }
         }
-        Ok(properties)
+        Ok((properties, state))
     }
 }
 
@@ -307,12 +353,19 @@ mod tests {
     }
 
     #[test]
-    fn initial_state_other_than_running_is_refused() {
-        assert!(parse("c", r#"{"name":"c","config":{},"initial_state":"RUNNING"}"#).is_ok());
-        assert!(
-            error("c", r#"{"name":"c","config":{},"initial_state":"PAUSED"}"#)
-                .contains("Invalid value PAUSED for configuration initial_state: not supported")
-        );
+    fn initial_state_is_one_of_three_in_any_case() {
+        let state = |text: &str| {
+            let text = format!(r#"{{"name":"c","config":{{}},"initial_state":"{text}"}}"#);
+            parse("c", &text).map(|file| file.initial_state)
+        };
+        assert_eq!(state("RUNNING").unwrap(), TargetState::Started);
+        assert_eq!(state("paused").unwrap(), TargetState::Paused);
+        assert_eq!(state("Stopped").unwrap(), TargetState::Stopped);
+        assert!(state("FAILED").unwrap_err().to_string().ends_with(
+            "Invalid value FAILED for configuration initial_state: String must be one of: RUNNING, \
+             PAUSED, STOPPED"
+        ));
+        assert_eq!(parse("c", "name=c").unwrap().initial_state, TargetState::Started);
     }
 
     #[test]

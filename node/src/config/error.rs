@@ -203,6 +203,12 @@ pub(crate) enum Reason {
     /// The connection string is wrong, or asks for what we cannot do.
     #[error(transparent)]
     Uri(UriError),
+    /// No address to listen on. Java's words.
+    #[error("Listener doesn't have the right format (protocol://hostname:port).")]
+    NotAListener,
+    /// Another protocol than HTTP. Java's words.
+    #[error("Listener protocol must be either \"http\" or \"https\".")]
+    ListenerProtocol,
     /// No broker address.
     #[error("'{0}' is no broker address; write host:port, several separated by commas")]
     NotAnAddress(String),

@@ -35,6 +35,7 @@ mod producer;
 mod properties;
 mod property;
 mod report;
+mod rest;
 mod secret;
 mod server_api;
 mod source;
@@ -48,14 +49,16 @@ mod uri_options;
 mod worker;
 mod worker_properties;
 
-pub(crate) use connector_file::ConnectorFile;
+pub(crate) use connector_file::{ConnectorFile, TargetState};
 pub(crate) use converter::ConverterKind;
 pub(crate) use copy_existing::CopyExisting;
 pub(crate) use dead_letters::DeadLetters;
+pub(crate) use error::{ConfigError, Problem};
 pub(crate) use heartbeats::Heartbeats;
 pub(crate) use mongo_uri::MongoConnection;
 pub(crate) use producer::{Acks, ProducerSettings};
 pub(crate) use report::{Notice, Severity};
+pub(crate) use rest::{Admin, CrossOrigin, Listener, RestConfig};
 pub(crate) use source::{
     FullDocument, FullDocumentBeforeChange, LostPosition, Output, OutputFormat, Publish, Scope,
     SourceConfig, SourcePartition, Startup,

@@ -48,6 +48,11 @@ const OTHER_CLASS: &str = "the one connector is com.mongodb.kafka.connect.MongoS
 const OVERRIDE: &str = "producer.override.";
 
 impl SourceConfig {
+    /// Whether `class` names the connector, by its class or one of its short names.
+    pub(crate) fn is_class(class: &str) -> bool {
+        CLASSES.contains(&class.trim())
+    }
+
     /// Checks a connector's file against the tables; what it leaves open comes from `worker`.
     /// `strict` refuses properties that nobody knows.
     pub(crate) fn new(
@@ -138,7 +143,7 @@ impl SourceConfig {
 fn check_class(file: &ConnectorFile, report: &mut Report) {
     match file.properties.get("connector.class").map(|class| class.trim()) {
         None => report.missing("connector.class"),
-        Some(class) if CLASSES.contains(&class) => {}
+        Some(class) if SourceConfig::is_class(class) => {}
         Some(class) => {
             let (shown, reason) = (Shown::Text(class.to_owned()), Reason::NotYet(OTHER_CLASS));
             report.refuse("connector.class", shown, reason);

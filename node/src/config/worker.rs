@@ -2,8 +2,8 @@
 //!
 //! Both of Connect's stock files are taken: the standalone one, which keeps offsets in a file, and
 //! the distributed one, which names an offset topic. Exactly one of the two must be there.
-//! Properties of distributed mode and of the REST interface are taken with a note; security and
-//! exactly-once are refused by name, never passed over.
+//! Properties of distributed mode are taken with a note; security and exactly-once are refused by name, never
+//! passed over. The REST interface has a file of its own, [`super::rest`].
 //!
 //! The producer's settings (`producer.*`) are checked here and joined with a connector's own in
 //! [`super::producer`].
@@ -23,6 +23,7 @@ use super::error::{ConfigError, Reason, Shown, Subject};
 use super::producer::{check_names, is_security, parse_addresses, security_not_yet};
 use super::property::{Values, check_all, nearest};
 use super::report::{Notice, Report};
+use super::rest::RestConfig;
 use super::worker_properties::{WORKER_FAMILIES, WORKER_PROPERTIES};
 
 const FILE: &str = "offset.storage.file.filename";
@@ -51,6 +52,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) memory_bytes_max: usize,
     /// How the worker's own connections to Kafka are encrypted; `None`: not at all.
     pub(crate) tls: Option<TlsClient>,
+    /// The REST interface.
+    pub(crate) rest: RestConfig,
     /// `producer.*` without the prefix, checked.
     pub(super) producer: BTreeMap<String, String>,
 }
@@ -108,6 +111,7 @@ impl WorkerConfig {
         let offsets = offset_storage(&values, report);
         let bootstrap = bootstrap(&values, report);
         let tls = encryption::of_worker(given, &values, report);
+        let rest = RestConfig::new(&values, given.contains_key("admin.listeners"), report);
         Some(Self {
             bootstrap: bootstrap?,
             key_converter: key_converter?,
@@ -120,6 +124,7 @@ impl WorkerConfig {
             compression_threads: usize::try_from(values.integer("compression.threads")?).ok()?,
             memory_bytes_max: usize::try_from(values.integer("memory.bytes.max")?).ok()?,
             tls: tls.ok()?,
+            rest,
             producer,
         })
     }
@@ -205,6 +210,7 @@ fn bootstrap(values: &Values, report: &mut Report) -> Option<Vec<Address>> {
 mod tests {
     use millrace_core::connect::DecimalFormat;
 
+    use super::super::rest::{Admin, Listener};
     use super::*;
 
     const CONVERTERS: &str = "key.converter=JsonConverter\nvalue.converter=StringConverter\n";
@@ -300,11 +306,36 @@ mod tests {
     }
 
     #[test]
-    fn rest_settings_are_taken_with_a_note() {
-        let (_, notices) =
-            with("listeners=http://:8083\nrest.port=8083\nrest.advertised.port=1").unwrap();
-        assert_eq!(notices.len(), 2);
-        assert!(notices.iter().all(|notice| notice.text.contains("REST")));
+    fn rest_listens_where_the_file_says_and_by_default_where_connect_does() {
+        let rest = |lines: &str| with(lines).unwrap().0.rest;
+        let listener = |host: &str, port| Listener { host: host.to_owned(), port };
+        assert_eq!(rest("").listeners, [listener("", 8083)]);
+        assert_eq!((rest("").admin, rest("").cross_origin), (Admin::Shared, None));
+        assert_eq!(rest("listeners=").listeners, []);
+        let two = rest("listeners=http://a:1, http://b:2\nadmin.listeners=http://c:3");
+        assert_eq!(two.listeners, [listener("a", 1), listener("b", 2)]);
+        assert_eq!(two.admin, Admin::Own(vec![listener("c", 3)]));
+        assert_eq!(rest("admin.listeners=").admin, Admin::Off);
+        let advertised = rest("rest.advertised.host.name=h\nrest.advertised.port=9");
+        assert_eq!(advertised.advertised_host.as_deref(), Some("h"));
+        assert_eq!(advertised.advertised_port, Some(9));
+        let origins = rest("access.control.allow.origin=http://a, http://b").cross_origin.unwrap();
+        assert_eq!((origins.origins.len(), origins.methods.len()), (2, 3));
+    }
+
+    #[test]
+    fn rest_that_would_be_less_safe_than_the_file_says_is_refused_by_name() {
+        for line in [
+            "listeners=https://:8443",
+            "admin.listeners=https://:8443",
+            "rest.extension.classes=org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension",
+            "response.http.headers.config=set X-Frame-Options:DENY",
+            "rest.advertised.listener=https",
+        ] {
+            let name = line.split('=').next().unwrap();
+            let error = with(line).unwrap_err().to_string();
+            assert!(error.contains(&format!("for configuration {name}: ")), "{error}");
+        }
     }
 
     #[test]

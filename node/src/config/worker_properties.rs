@@ -8,7 +8,11 @@ use super::connect_properties::{Family, Fate};
 use super::property::{Kind, Property};
 
 const DISTRIBUTED: &str = "belongs to distributed mode and is not used in a standalone run";
-const REST: &str = "the REST interface comes with a later version";
+const EXTENSIONS: &str = "REST extensions are Java classes and cannot be loaded; for Basic authentication put a \
+                          proxy in front of a listener on http://127.0.0.1";
+const HEADERS: &str =
+    "headers of one's own come with a later version; a proxy in front can set them";
+const NO_HTTPS: &str = "there is no https listener that could use it";
 const BUILT_IN: &str = "the connector and its converters are built in, nothing is loaded";
 const SOCKETS: &str = "sockets are tuned by the node itself";
 const METRICS: &str = "metrics have their own settings here";
@@ -38,13 +42,17 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::text("connector.client.config.override.policy", "All")
         .only(OVERRIDE_ALL, "connectors may override every setting that is supported"),
     Property::boolean("topic.creation.enable", "true"),
-    Property::boolean("topic.tracking.enable", "true").accepted(REST),
-    Property::boolean("topic.tracking.allow.reset", "true").accepted(REST),
-    Property::list("listeners", "http://:8083").accepted(REST),
-    Property::optional("access.control.allow.origin", Kind::Text).accepted(REST),
-    Property::optional("access.control.allow.methods", Kind::Text).accepted(REST),
-    Property::optional("response.http.headers.config", Kind::Text).accepted(REST),
-    Property::optional("admin.listeners", Kind::List).accepted(REST),
+    Property::boolean("topic.tracking.enable", "true"),
+    Property::boolean("topic.tracking.allow.reset", "true"),
+    Property::list("listeners", "http://:8083"),
+    Property::optional("rest.advertised.host.name", Kind::Text),
+    Property::optional("rest.advertised.port", Kind::Int).between(0, 65_535),
+    Property::text("rest.advertised.listener", "http").one_of_any_case(&["http"]),
+    Property::text("access.control.allow.origin", ""),
+    Property::text("access.control.allow.methods", ""),
+    Property::text("response.http.headers.config", "").not_yet(HEADERS),
+    Property::list("rest.extension.classes", "").not_yet(EXTENSIONS),
+    Property::optional("admin.listeners", Kind::List),
     Property::list("metric.reporters", "").accepted(METRICS),
     Property::optional("metrics.num.samples", Kind::Int).accepted(METRICS),
     Property::optional("metrics.recording.level", Kind::Text).accepted(METRICS),
@@ -99,9 +107,8 @@ pub(super) const WORKER_FAMILIES: &[Family] = &[
     Family { prefix: "key.converter.", fate: Fate::Read },
     Family { prefix: "value.converter.", fate: Fate::Read },
     Family { prefix: "header.converter.", fate: Fate::Accepted(NO_HEADERS) },
-    Family { prefix: "rest.", fate: Fate::Accepted(REST) },
-    Family { prefix: "listeners.", fate: Fate::Accepted(REST) },
-    Family { prefix: "admin.listeners.", fate: Fate::Accepted(REST) },
+    Family { prefix: "listeners.https.", fate: Fate::Accepted(NO_HTTPS) },
+    Family { prefix: "admin.listeners.https.", fate: Fate::Accepted(NO_HTTPS) },
     Family {
         prefix: "admin.",
         fate: Fate::Accepted("topics are created over the producer's connections"),

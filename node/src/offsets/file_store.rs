@@ -79,9 +79,9 @@ impl FileStore {
         &self.stored
     }
 
-    /// Takes a position; [`Self::flush`] brings it to the disk.
-    pub(crate) fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        self.stored.insert(key, Some(value));
+    /// Takes a position, or that there is none; [`Self::flush`] brings it to the disk.
+    pub(crate) fn put(&mut self, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.stored.insert(key, value);
         self.is_changed = true;
     }
 
@@ -145,9 +145,9 @@ mod tests {
         let path = folder.path().join("connect.offsets");
         let mut store = FileStore::open(&path).unwrap();
         assert_eq!(store.stored(), &StoredOffsets::default());
-        store.put(b"k".to_vec(), b"v".to_vec());
+        store.put(b"k".to_vec(), Some(b"v".to_vec()));
         store.flush().unwrap();
-        store.put(b"k".to_vec(), b"w".to_vec());
+        store.put(b"k".to_vec(), Some(b"w".to_vec()));
         store.flush().unwrap();
         let again = FileStore::open(&path).unwrap();
         assert_eq!(again.stored(), store.stored());
@@ -167,7 +167,7 @@ mod tests {
         others.insert(b"reset".to_vec(), None);
         fs::write(&path, java_file::encode(&others)).unwrap();
         let mut store = FileStore::open(&path).unwrap();
-        store.put(b"ours".to_vec(), b"v".to_vec());
+        store.put(b"ours".to_vec(), Some(b"v".to_vec()));
         store.flush().unwrap();
         others.insert(b"ours".to_vec(), Some(b"v".to_vec()));
         assert_eq!(FileStore::open(&path).unwrap().stored(), &others);
@@ -189,7 +189,7 @@ mod tests {
         fs::set_permissions(&real, Permissions::from_mode(0o640)).unwrap();
         symlink(&real, &link).unwrap();
         let mut store = FileStore::open(&link).unwrap();
-        store.put(b"k".to_vec(), b"v".to_vec());
+        store.put(b"k".to_vec(), Some(b"v".to_vec()));
         store.flush().unwrap();
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&real).unwrap().permissions().mode() & 0o777, 0o640);
@@ -229,7 +229,7 @@ mod tests {
         fs::create_dir(&inner).unwrap();
         let path = inner.join("o");
         let mut store = FileStore::open(&path).unwrap();
-        store.put(b"k".to_vec(), b"v".to_vec());
+        store.put(b"k".to_vec(), Some(b"v".to_vec()));
         fs::rename(&inner, &away).unwrap();
         assert!(matches!(store.flush().unwrap_err(), FileStoreError::Unwritable { .. }));
         fs::rename(&away, &inner).unwrap();

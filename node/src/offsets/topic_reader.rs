@@ -14,8 +14,9 @@ use std::time::Duration;
 use millrace_core::link::Address;
 use millrace_io::tls::TlsClient;
 use rskafka::BackoffConfig;
-use rskafka::client::ClientBuilder;
+use rskafka::client::error::Error;
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
+use rskafka::client::{Client, ClientBuilder};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -30,14 +31,14 @@ const FETCH_WAIT_MS: i32 = 500;
 /// Bytes of one answer; the broker sends a larger record all the same.
 const FETCH_BYTES: std::ops::Range<i32> = 1..1 << 20;
 
-/// Why the offset topic cannot be read.
+/// Why the offset topic cannot be read or written.
 #[derive(Debug, Error)]
-pub(crate) enum TopicReaderError {
+pub(crate) enum OffsetTopicError {
     #[error(
-        "reading the offset topic {topic} from {brokers} failed: {error}; bootstrap.servers and \
+        "asking {brokers} about the offset topic {topic} failed: {error}; bootstrap.servers and \
          offset.storage.topic name them"
     )]
-    Kafka { topic: String, brokers: String, error: Box<rskafka::client::error::Error> },
+    Kafka { topic: String, brokers: String, error: Box<Error> },
     #[error(
         "no broker of {brokers} answered within {} s; is bootstrap.servers right and Kafka \
          running?",
@@ -46,38 +47,23 @@ pub(crate) enum TopicReaderError {
     Silent { brokers: String, after: Duration },
     #[error("reading the offset topic {topic} took longer than {} s", .after.as_secs())]
     Slow { topic: String, after: Duration },
+    #[error(
+        "the offset topic {topic} is not there yet: the first connector that runs creates it; start one, and \
+         stop it again"
+    )]
+    Missing { topic: String },
 }
 
 /// Reads `topic` whole.
 pub(super) async fn read(
-    bootstrap: &[Address],
-    tls: Option<&TlsClient>,
+    cluster: &Cluster,
     topic: &str,
-) -> Result<StoredOffsets, TopicReaderError> {
-    let brokers: Vec<String> = bootstrap.iter().map(Address::to_string).collect();
-    let names = brokers.join(",");
-    let kafka = |error| TopicReaderError::Kafka {
-        topic: topic.to_owned(),
-        brokers: names.clone(),
-        error: Box::new(error),
-    };
-    let backoff = BackoffConfig { deadline: Some(BROKER_TIMEOUT), ..BackoffConfig::default() };
-    let mut building =
-        ClientBuilder::new(brokers).client_id("millrace-offsets").backoff_config(backoff);
-    if let Some(tls) = tls {
-        building = building.tls_config(tls.config());
-    }
-    let client = timeout(BROKER_TIMEOUT, building.build())
-        .await
-        .map_err(|_| TopicReaderError::Silent { brokers: names.clone(), after: BROKER_TIMEOUT })?;
-    let client = client.map_err(kafka)?;
+) -> Result<StoredOffsets, OffsetTopicError> {
+    let brokers = Brokers::new(cluster, topic);
+    let client = brokers.connect().await?;
     let reading = async {
-        let topics = client.list_topics().await?;
         let mut stored = StoredOffsets::default();
-        let Some(known) = topics.into_iter().find(|known| known.name == topic) else {
-            return Ok(stored);
-        };
-        for partition in known.partitions {
+        for partition in partitions(&client, topic).await? {
             let handling = UnknownTopicHandling::Retry;
             let partition = client.partition_client(topic, partition, handling).await?;
             for (key, value) in read_partition(&partition).await? {
@@ -86,14 +72,65 @@ pub(super) async fn read(
         }
         Ok(stored)
     };
-    let slow = TopicReaderError::Slow { topic: topic.to_owned(), after: READ_TIMEOUT };
-    timeout(READ_TIMEOUT, reading).await.map_err(|_| slow)?.map_err(kafka)
+    let slow = || OffsetTopicError::Slow { topic: topic.to_owned(), after: READ_TIMEOUT };
+    timeout(READ_TIMEOUT, reading).await.map_err(|_| slow())?.map_err(|error| brokers.failed(error))
+}
+
+/// The partitions of `topic`; none if it is not there.
+pub(super) async fn partitions(client: &Client, topic: &str) -> Result<Vec<i32>, Error> {
+    let topics = client.list_topics().await?;
+    let known = topics.into_iter().find(|known| known.name == topic);
+    Ok(known.map_or_else(Vec::new, |known| known.partitions.into_iter().collect()))
+}
+
+/// The brokers that have an offset topic.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster {
+    pub(super) bootstrap: Vec<Address>,
+    /// How connections to them are encrypted; `None`: not at all.
+    pub(super) tls: Option<TlsClient>,
+}
+
+/// Whom to ask about an offset topic, and how they are called in an error.
+pub(super) struct Brokers<'a> {
+    addresses: Vec<String>,
+    tls: Option<&'a TlsClient>,
+    topic: &'a str,
+}
+
+impl<'a> Brokers<'a> {
+    pub(super) fn new(cluster: &'a Cluster, topic: &'a str) -> Self {
+        let addresses = cluster.bootstrap.iter().map(Address::to_string).collect();
+        Self { addresses, tls: cluster.tls.as_ref(), topic }
+    }
+
+    pub(super) async fn connect(&self) -> Result<Client, OffsetTopicError> {
+        let backoff = BackoffConfig { deadline: Some(BROKER_TIMEOUT), ..BackoffConfig::default() };
+        let builder = ClientBuilder::new(self.addresses.clone());
+        let builder = builder.client_id("millrace-offsets").backoff_config(backoff);
+        let builder = match self.tls {
+            Some(tls) => builder.tls_config(tls.config()),
+            None => builder,
+        };
+        let silent = || OffsetTopicError::Silent { brokers: self.names(), after: BROKER_TIMEOUT };
+        let built = timeout(BROKER_TIMEOUT, builder.build()).await.map_err(|_| silent())?;
+        built.map_err(|error| self.failed(error))
+    }
+
+    pub(super) fn failed(&self, error: Error) -> OffsetTopicError {
+        let (topic, brokers) = (self.topic.to_owned(), self.names());
+        OffsetTopicError::Kafka { topic, brokers, error: Box::new(error) }
+    }
+
+    fn names(&self) -> String {
+        self.addresses.join(",")
+    }
 }
 
 /// The newest value of each key of one partition.
 async fn read_partition(
     partition: &PartitionClient,
-) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, rskafka::client::error::Error> {
+) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, Error> {
     let mut offset = partition.get_offset(OffsetAt::Earliest).await?;
     let end = partition.get_offset(OffsetAt::Latest).await?;
     let mut newest = BTreeMap::new();

@@ -11,48 +11,70 @@ use millrace_core::progress::SafeToken;
 use tokio::sync::oneshot;
 
 use super::file_store::FileStore;
+use super::stored::StoredOffsets;
+
+/// What the thread is asked for.
+enum Order {
+    Write(Write),
+    Read { answer: oneshot::Sender<StoredOffsets> },
+}
 
 struct Write {
-    key: Vec<u8>,
-    value: Vec<u8>,
+    pairs: Vec<Pair>,
     done: oneshot::Sender<Result<(), String>>,
 }
+
+/// A key and what is stored under it; `None`: nothing any more.
+pub(super) type Pair = (Vec<u8>, Option<Vec<u8>>);
 
 /// Stores the positions of one connector; clones write for the same one.
 #[derive(Clone)]
 pub(crate) struct OffsetWriter {
-    writes: mpsc::Sender<Write>,
+    orders: Orders,
     key: Vec<u8>,
+}
+
+/// The way to the thread that owns a file. The thread ends when the last of them is gone.
+#[derive(Clone)]
+pub(super) struct Orders {
+    sender: mpsc::Sender<Order>,
     path: PathBuf,
 }
 
-/// Starts the thread that owns `store`. It ends when the last writer is gone.
-pub(crate) fn start(store: FileStore) -> OffsetWriters {
-    let (writes, received) = mpsc::channel();
+/// Starts the thread that owns `store`.
+pub(super) fn start(store: FileStore) -> Orders {
+    let (sender, received) = mpsc::channel();
     let path = store.path().to_owned();
-    let thread = thread::spawn(move || write_all(store, &received));
-    OffsetWriters { writes, path, thread }
+    thread::spawn(move || serve(store, &received));
+    Orders { sender, path }
 }
 
-/// Makes writers, one for each connector of the worker.
-pub(crate) struct OffsetWriters {
-    writes: mpsc::Sender<Write>,
-    path: PathBuf,
-    thread: thread::JoinHandle<()>,
-}
-
-impl OffsetWriters {
+impl Orders {
     /// The writer of the offset record with this `key`.
-    pub(crate) fn writer(&self, key: Vec<u8>) -> OffsetWriter {
-        OffsetWriter { writes: self.writes.clone(), key, path: self.path.clone() }
+    pub(super) fn writer(&self, key: Vec<u8>) -> OffsetWriter {
+        OffsetWriter { orders: self.clone(), key }
     }
 
-    /// Waits until everything asked for is on the disk. All writers must be gone.
-    pub(crate) fn finish(self) {
-        drop(self.writes);
-        if self.thread.join().is_err() {
-            tracing::error!("the thread that writes {} has panicked", self.path.display());
-        }
+    /// All that is stored.
+    pub(super) async fn read(&self) -> Result<StoredOffsets, String> {
+        let (answer, read) = oneshot::channel();
+        self.send(Order::Read { answer })?;
+        read.await.map_err(|_| self.gone())
+    }
+
+    /// Ends when `pairs` are on the disk.
+    pub(super) async fn write(&self, pairs: Vec<Pair>) -> Result<(), String> {
+        let (done, ended) = oneshot::channel();
+        self.send(Order::Write(Write { pairs, done }))?;
+        ended.await.map_err(|_| self.gone())?
+    }
+
+    fn send(&self, order: Order) -> Result<(), String> {
+        self.sender.send(order).map_err(|_| self.gone())
+    }
+
+    fn gone(&self) -> String {
+        format!("the thread that writes {} has ended", self.path.display())
     }
 }
 
@@ -60,25 +82,31 @@ impl OffsetWriter {
     /// Ends when `token` is on the disk.
     pub(crate) async fn store(&self, token: &SafeToken) -> Result<(), String> {
         let value = token.offset_value().map_err(|error| error.to_string())?;
-        let (done, ended) = oneshot::channel();
-        let write = Write { key: self.key.clone(), value, done };
-        let gone = || format!("the thread that writes {} has ended", self.path.display());
-        self.writes.send(write).map_err(|_| gone())?;
-        ended.await.map_err(|_| gone())?
+        self.orders.write(vec![(self.key.clone(), Some(value))]).await
     }
 }
 
-fn write_all(mut store: FileStore, received: &mpsc::Receiver<Write>) {
+fn serve(mut store: FileStore, received: &mpsc::Receiver<Order>) {
     while let Ok(first) = received.recv() {
-        let mut waiting = Vec::new();
-        for write in std::iter::once(first).chain(received.try_iter()) {
-            store.put(write.key, write.value);
-            waiting.push(write.done);
+        let (mut waiting, mut readers) = (Vec::new(), Vec::new());
+        for order in std::iter::once(first).chain(received.try_iter()) {
+            match order {
+                Order::Write(Write { pairs, done }) => {
+                    for (key, value) in pairs {
+                        store.put(key, value);
+                    }
+                    waiting.push(done);
+                }
+                Order::Read { answer } => readers.push(answer),
+            }
         }
         let result = store.flush().map_err(|error| error.to_string());
+        // Who has ended meanwhile no longer asks.
         for done in waiting {
-            // A task that has ended meanwhile no longer asks.
             let _ = done.send(result.clone());
+        }
+        for answer in readers {
+            let _ = answer.send(store.stored().clone());
         }
     }
 }

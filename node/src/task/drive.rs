@@ -22,6 +22,7 @@ use millrace_io::clock;
 use millrace_io::driver::{self, Driver};
 use tokio::sync::watch;
 
+use super::active_topics::ActiveTopics;
 use super::links::{Completion, Encryption, Links, Machine, Operations};
 use super::state::{StateCell, TaskState};
 use crate::offsets::OffsetWriter;
@@ -46,6 +47,7 @@ pub(crate) struct Surroundings {
     pub(crate) stop_timeout: Duration,
     pub(crate) state: StateCell,
     pub(crate) encryption: Encryption,
+    pub(crate) topics: ActiveTopics,
 }
 
 struct Drive {
@@ -55,6 +57,8 @@ struct Drive {
     around: Surroundings,
     driver: Driver,
     stop_deadline: Option<Instant>,
+    /// Resets of the active topics that the pipeline knows of.
+    topic_resets: u64,
 }
 
 /// Runs `pipeline` until it is told to stop or cannot go on.
@@ -83,8 +87,10 @@ pub(crate) async fn drive(
 
 impl Drive {
     fn new(pipeline: Pipeline, around: Surroundings, driver: Driver) -> Self {
+        let topic_resets = around.topics.resets();
         Self {
             pipeline,
+            topic_resets,
             links: Links::new(driver, around.encryption.clone()),
             operations: Operations::new(),
             around,
@@ -173,6 +179,7 @@ impl Drive {
                     tracing::info!("connector {} running", self.around.connector);
                     self.around.state.set(TaskState::Running);
                 }
+                Output::Written(topic) => self.around.topics.add(topic),
                 Output::Warning(text) => {
                     tracing::warn!("connector {}: {text}", self.around.connector);
                 }
@@ -197,6 +204,11 @@ impl Drive {
     }
 
     fn complete(&mut self, completion: Completion) -> Result<(), PipelineError> {
+        let resets = self.around.topics.resets();
+        if resets != self.topic_resets {
+            self.topic_resets = resets;
+            self.pipeline.forget_written();
+        }
         match completion {
             Completion::Link(ended) => {
                 self.links.settle(ended, &mut self.pipeline, &self.operations, clock::now())

@@ -6,11 +6,13 @@
 //! * [`build`] from a checked configuration to a pipeline
 //! * [`only_read`] the reading side alone
 //! * [`state`] what others may know of the task
+//! * [`active_topics`] what its connector has written to
 
 use millrace_core::pipeline::{Pipeline, PipelineConfig};
 use millrace_io::clock;
 use millrace_io::driver::Driver;
 
+mod active_topics;
 mod build;
 mod drive;
 mod links;
@@ -18,6 +20,7 @@ pub(crate) mod only_read;
 mod runtimes;
 mod state;
 
+pub(crate) use active_topics::ActiveTopics;
 pub(crate) use build::{encryption, first_position, pipeline_config, session_config};
 pub(crate) use drive::Surroundings;
 pub(crate) use runtimes::Runtimes;

@@ -6,11 +6,14 @@
 
 use std::io;
 use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use futures_util::future::LocalBoxFuture;
 use millrace_io::driver::{Driver, Runtime};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::state::{StateCell, TaskState};
 
@@ -26,24 +29,22 @@ struct Order {
 struct Worker {
     orders: mpsc::UnboundedSender<Order>,
     thread: JoinHandle<()>,
+    /// Tasks that have been ordered and have not ended.
+    tasks: Arc<AtomicUsize>,
 }
 
 /// The running threads. Dropping without [`Runtimes::join`] leaves them to themselves.
 pub(crate) struct Runtimes {
     workers: Vec<Worker>,
     driver: Driver,
-    next: usize,
+    cores: usize,
 }
 
 impl Runtimes {
-    /// Starts a thread per core, but no more than there are `tasks`.
-    ///
-    /// # Errors
-    /// When the system gives no thread, or no runtime for it.
-    pub(crate) fn start(driver: Driver, tasks: usize) -> io::Result<Self> {
+    /// No thread yet: each comes with the first task that needs it.
+    pub(crate) fn new(driver: Driver) -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let workers = (0..tasks.clamp(1, cores)).map(|index| Worker::start(driver, index));
-        Ok(Self { workers: workers.collect::<io::Result<_>>()?, driver, next: 0 })
+        Self { workers: Vec::new(), driver, cores }
     }
 
     /// What drives their sockets.
@@ -51,26 +52,37 @@ impl Runtimes {
         self.driver
     }
 
-    /// Runs a task on the next thread in turn. A panic in it becomes its state.
+    /// Runs a task on the thread with the fewest, a new one if all have some and there are more cores. What goes wrong
+    /// becomes its state, a panic in it too.
     pub(crate) fn spawn(
         &mut self,
         connector: &str,
         state: &StateCell,
         begin: impl FnOnce() -> LocalBoxFuture<'static, ()> + Send + 'static,
     ) {
-        let index = self.next % self.workers.len().max(1);
-        self.next = self.next.wrapping_add(1);
         let begin: Begin = Box::new(begin);
         let order = Order { begin, connector: connector.to_owned(), state: state.clone() };
-        let taken = self.workers.get(index).is_some_and(|worker| worker.orders.send(order).is_ok());
-        if !taken {
-            state.set(TaskState::Failed("the thread for it has ended".into()));
+        if let Err(error) = self.place(order) {
+            tracing::error!("connector {connector} failed: no thread for it: {error}");
+            state.set(TaskState::Failed(format!("no thread for it: {error}").into()));
         }
+    }
+
+    fn place(&mut self, order: Order) -> io::Result<()> {
+        let fewest = self.workers.iter().map(Worker::tasks).min();
+        if fewest.is_none_or(|fewest| 0 < fewest) && self.workers.len() < self.cores {
+            self.workers.push(Worker::start(self.driver, self.workers.len())?);
+        }
+        let worker = self.workers.iter().min_by_key(|worker| worker.tasks());
+        let ended = || io::Error::other("the thread has ended");
+        let worker = worker.ok_or_else(ended)?;
+        worker.tasks.fetch_add(1, Ordering::Relaxed);
+        worker.orders.send(order).map_err(|_| ended())
     }
 
     /// Waits until every task has ended.
     pub(crate) fn join(self) {
-        for Worker { orders, thread } in self.workers {
+        for Worker { orders, thread, .. } in self.workers {
             drop(orders);
             if thread.join().is_err() {
                 tracing::error!("a thread of pipelines has panicked");
@@ -83,6 +95,8 @@ impl Worker {
     fn start(driver: Driver, index: usize) -> io::Result<Self> {
         let (orders, received) = mpsc::unbounded_channel();
         let (say, heard) = std::sync::mpsc::sync_channel(1);
+        let tasks = Arc::new(AtomicUsize::new(0));
+        let running = Arc::clone(&tasks);
         let thread =
             thread::Builder::new().name(format!("pipelines-{index}")).spawn(move || {
                 // The runtime belongs to its thread, so whether there is one is said from here.
@@ -91,28 +105,40 @@ impl Worker {
                     Err(error) => return drop(say.send(Err(error))),
                 };
                 drop(say.send(Ok(())));
-                runtime.block_on(serve(received));
+                runtime.block_on(serve(received, &running));
             })?;
         let ended = || io::Error::other("the thread has ended before it began");
         heard.recv().map_err(|_| ended())??;
-        Ok(Self { orders, thread })
+        Ok(Self { orders, thread, tasks })
+    }
+
+    fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::Relaxed)
     }
 }
 
 /// Begins every task that is ordered, and ends with the last of them once no more can be.
-async fn serve(mut orders: mpsc::UnboundedReceiver<Order>) {
-    let mut watches = Vec::new();
-    while let Some(Order { begin, connector, state }) = orders.recv().await {
-        let task = tokio::task::spawn_local(async move { begin().await });
-        watches.push(tokio::task::spawn_local(async move {
-            if task.await.is_err() {
-                tracing::error!("connector {connector} failed: its task has panicked");
-                state.set(TaskState::Failed("its task has panicked".into()));
+async fn serve(mut orders: mpsc::UnboundedReceiver<Order>, running: &AtomicUsize) {
+    let mut watches = JoinSet::new();
+    loop {
+        tokio::select! {
+            order = orders.recv() => match order {
+                Some(order) => drop(watches.spawn_local(run(order))),
+                None => break,
+            },
+            Some(_) = watches.join_next() => {
+                running.fetch_sub(1, Ordering::Relaxed);
             }
-        }));
+        }
     }
-    for watch in watches {
-        drop(watch.await);
+    while watches.join_next().await.is_some() {}
+}
+
+async fn run(Order { begin, connector, state }: Order) {
+    let task = tokio::task::spawn_local(async move { begin().await });
+    if task.await.is_err() {
+        tracing::error!("connector {connector} failed: its task has panicked");
+        state.set(TaskState::Failed("its task has panicked".into()));
     }
 }
 
@@ -125,7 +151,7 @@ mod tests {
     #[test]
     fn task_that_panics_fails_alone() {
         for driver in [Driver::Epoll, DriverChoice::Uring.resolve().0] {
-            let mut runtimes = Runtimes::start(driver, 1).unwrap();
+            let mut runtimes = Runtimes::new(driver);
             let (bad, good) = (StateCell::new(), StateCell::new());
             runtimes.spawn("bad", &bad, || Box::pin(async { panic!("on purpose") }));
             let done = good.clone();
@@ -141,13 +167,35 @@ mod tests {
         }
     }
 
+    /// Runs until it is told to end.
+    fn waits(runtimes: &mut Runtimes) -> tokio::sync::oneshot::Sender<()> {
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        runtimes.spawn("waits", &StateCell::new(), || Box::pin(async { drop(ended.await) }));
+        end
+    }
+
     #[test]
-    fn there_are_never_more_threads_than_tasks_or_cores() {
+    fn there_are_never_more_threads_than_tasks_at_once_or_cores() {
         let cores = thread::available_parallelism().unwrap().get();
         for tasks in [0, 1, cores, cores + 5] {
-            let runtimes = Runtimes::start(Driver::Epoll, tasks).unwrap();
-            assert_eq!(runtimes.workers.len(), tasks.clamp(1, cores));
+            let mut runtimes = Runtimes::new(Driver::Epoll);
+            let ends: Vec<_> = (0..tasks).map(|_| waits(&mut runtimes)).collect();
+            assert_eq!(runtimes.workers.len(), tasks.min(cores));
+            drop(ends);
             runtimes.join();
         }
+    }
+
+    #[test]
+    fn thread_whose_task_has_ended_gets_the_next() {
+        let mut runtimes = Runtimes::new(Driver::Epoll);
+        for _ in 0..3 {
+            drop(waits(&mut runtimes));
+            while runtimes.workers.iter().any(|worker| 0 < worker.tasks()) {
+                thread::yield_now();
+            }
+        }
+        assert_eq!(runtimes.workers.len(), 1);
+        runtimes.join();
     }
 }

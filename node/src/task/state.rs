@@ -45,4 +45,10 @@ impl StateCell {
     pub(crate) fn read(&self) -> TaskState {
         self.cell.borrow().clone()
     }
+
+    /// Waits until nothing will change it any more.
+    pub(crate) async fn ended(&self) {
+        // The sender lives as long as this does.
+        let _ = self.cell.subscribe().wait_for(TaskState::is_final).await;
+    }
 }

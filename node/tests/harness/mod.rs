@@ -7,6 +7,7 @@
 //! node      the process: its log, its signals, its exit code
 //! offsets   the offsets file, read by Java's rules without any code of the node
 //! records   what a topic holds, by another Kafka client than the node's
+//! rest      requests to a REST interface, the node's or Connect's
 //! load      a steady load, and the judgement of what arrived of it
 //! java      Kafka's own command line tools, and small programs in Java
 //! ```
@@ -18,6 +19,7 @@ pub(crate) mod load;
 pub(crate) mod node;
 pub(crate) mod offsets;
 pub(crate) mod records;
+pub(crate) mod rest;
 pub(crate) mod servers;
 pub(crate) mod setup;
 pub(crate) mod stage;
@@ -33,6 +35,8 @@ use anyhow::{Result, bail};
 
 /// How long a test waits for something that takes milliseconds on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// `listeners` of a worker for a node beside others.
+pub(crate) const FREE_PORT: &str = "http://127.0.0.1:0";
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Asks `look` until it finds something, at most [`PATIENCE`]. `what` says what was waited for.

@@ -73,6 +73,13 @@ impl NodeProcess {
         }
     }
 
+    /// Where its REST interface listens: `host:port`.
+    pub(crate) async fn rest_address(&mut self) -> Result<String> {
+        let line = self.logged("REST interface on http://").await?;
+        let (_, address) = line.rsplit_once("http://").context("no address")?;
+        Ok(address.to_owned())
+    }
+
     /// Waits until the connector `name` runs.
     pub(crate) async fn running(&mut self, name: &str) -> Result<()> {
         self.logged(&format!("connector {name} running")).await.map(drop)

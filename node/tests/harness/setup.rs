@@ -16,7 +16,7 @@ use anyhow::Result;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use super::NodeProcess;
+use super::{FREE_PORT, NodeProcess};
 
 const STRING_CONVERTER: &str = "org.apache.kafka.connect.storage.StringConverter";
 const BYTE_ARRAY_CONVERTER: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
@@ -87,6 +87,8 @@ impl Setup {
             ("key.converter", STRING_CONVERTER.to_owned()),
             ("value.converter", STRING_CONVERTER.to_owned()),
             ("offset.storage.file.filename", offsets.display().to_string()),
+            // Without REST a worker ends with its last connector, and its exit code says how.
+            ("listeners", String::new()),
         ];
         let worker = worker.map(|(name, value)| (name.to_owned(), value)).into();
         Ok(Self {
@@ -109,6 +111,11 @@ impl Setup {
     pub(crate) fn without(mut self, property: &str) -> Self {
         self.worker.remove(property);
         self
+    }
+
+    /// With the REST interface, on a free port.
+    pub(crate) fn rest(self) -> Self {
+        self.worker("listeners", FREE_PORT)
     }
 
     /// Adds a connector, or replaces the one of that name.

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, ensure};
 use millrace_testbed::ConnectWorker;
 
 use crate::harness::records::{Record, Records};
-use crate::harness::{Connector, PATIENCE, Stage};
+use crate::harness::{Connector, FREE_PORT, PATIENCE, Stage};
 use crate::pair::{reference_worker, streams_open, worker_fixture, worker_plan};
 use crate::servers;
 
@@ -34,6 +34,7 @@ async fn positions_in_the_offset_topic_are_handed_over_and_back() -> Result<()> 
     stage.insert(5..10).await?;
     let mut file = worker_fixture(DISTRIBUTED)?;
     file.insert("bootstrap.servers".to_owned(), stage.bootstrap());
+    file.insert("listeners".to_owned(), FREE_PORT.to_owned());
     let text = file.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let connector = Connector::with_config(&stage.name, &config("node"));
     let setup = stage.worker()?.worker_file(text).connector(connector);

@@ -18,7 +18,7 @@ use millrace_bench::oracle::sides;
 use millrace_testbed::{ConnectPlan, ConnectWorker, Plugin, Testbed};
 use mongodb::Client;
 
-use super::harness::{Connector, NodeProcess, Setup};
+use super::harness::{Connector, FREE_PORT, NodeProcess, Setup};
 
 const STANDALONE: &str = "worker-standalone.properties";
 /// Properties of a worker's file that are addresses or places: they are set, not taken.
@@ -89,6 +89,7 @@ async fn start_node(testbed: &Testbed, side: &Side) -> Result<NodeProcess> {
     worker.insert("bootstrap.servers".to_owned(), testbed.kafka().bootstrap());
     let offsets = side.offsets.display().to_string();
     worker.insert("offset.storage.file.filename".to_owned(), offsets);
+    worker.insert("listeners".to_owned(), FREE_PORT.to_owned());
     let text = worker.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let mut setup = Setup::new(&testbed.kafka().bootstrap())?.worker_file(text);
     for (name, config) in &side.connectors {

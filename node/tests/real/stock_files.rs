@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use bson::doc;
 use millrace_testbed::{Servers, Testbed};
 
-use super::harness::{Stage, offsets};
+use super::harness::{FREE_PORT, Stage, offsets};
 use super::{plan, servers};
 
 const CONNECTOR: &str = "mongodb-source-connector";
@@ -21,6 +21,11 @@ fn fixture(name: &str, changes: &[(&str, &str)]) -> Result<String> {
         text = text.replace(from, to);
     }
     Ok(text)
+}
+
+/// A worker's file, but for the port that other nodes on this machine may have.
+fn worker_fixture(name: &str, changes: &[(&str, &str)]) -> Result<String> {
+    Ok(format!("{}\nlisteners={FREE_PORT}\n", fixture(name, changes)?))
 }
 
 /// The files name a database that is not ours, so servers from outside are not used.
@@ -40,7 +45,7 @@ async fn the_stock_files_fill_the_topic_of_java_with_javas_envelope() -> Result<
     let (bootstrap, uri, setup) = (stage.bootstrap(), stage.uri(), stage.worker()?);
     let offsets_file = setup.offsets().display().to_string();
     let changes = [("localhost:9092", &*bootstrap), ("/tmp/connect.offsets", &offsets_file)];
-    let worker = fixture("worker-standalone.properties", &changes)?;
+    let worker = worker_fixture("worker-standalone.properties", &changes)?;
     let connector = fixture("mongodb-source.json", &[("mongodb://localhost:27017", &uri)])?;
     let setup = setup.worker_file(worker).connector_file("mongodb-source.json", &connector)?;
     let mut node = setup.start()?;
@@ -85,7 +90,8 @@ async fn the_stock_files_fill_the_topic_of_java_with_javas_envelope() -> Result<
 async fn the_stock_distributed_worker_file_keeps_offsets_in_its_topic() -> Result<()> {
     let stage = stage().await?;
     let bootstrap = stage.bootstrap();
-    let worker = fixture("worker-distributed.properties", &[("localhost:9092", &bootstrap)])?;
+    let worker =
+        worker_fixture("worker-distributed.properties", &[("localhost:9092", &bootstrap)])?;
     let connector = stage.connector().collection("yourDatabase", "distributed");
     let mut node = stage.worker()?.worker_file(worker).connector(connector).start_running().await?;
     let offsets = stage.records_of("connect-offsets").await?;

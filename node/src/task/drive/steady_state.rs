@@ -159,9 +159,10 @@ fn measure(config: PipelineConfig, driver: Driver) -> [Mark; 2] {
         stop_timeout: STOP_TIMEOUT,
         state: state.clone(),
         encryption: Encryption::default(),
+        topics: ActiveTopics::default(),
     };
     let (say, heard) = mpsc::channel();
-    let mut runtimes = Runtimes::start(driver, 1).expect("a thread");
+    let mut runtimes = Runtimes::new(driver);
     runtimes.spawn("steady", &state.clone(), move || {
         Box::pin(async move {
             let mut drive = Drive::new(Pipeline::new(config, clock::now()), around, driver);

@@ -1,0 +1,65 @@
+//! One connector: its properties, what it is meant to do, and its task.
+//!
+//! A connector of Java runs code of its own beside its tasks; this one has nothing to do there, so its state is what
+//! it is meant to be, and only its task can fail.
+
+use std::collections::BTreeMap;
+
+use super::entities::{
+    ConnectorInfo, ConnectorStateInfo, State, StateInfo, TASK_CLASS, TaskId, TaskInfo,
+    TaskStateInfo,
+};
+use super::tasks::Task;
+use crate::config::{SourceConfig, TargetState};
+use crate::task::{ActiveTopics, TaskState};
+
+/// See the module.
+pub(super) struct Connector {
+    /// As it was given. May hold secrets.
+    pub(super) config: BTreeMap<String, String>,
+    /// The same, checked.
+    pub(super) source: SourceConfig,
+    /// What it is meant to do.
+    pub(super) target: TargetState,
+    /// `None` while it is stopped, and until it runs for the first time.
+    pub(super) task: Option<Task>,
+    /// What its tasks have written to.
+    pub(super) topics: ActiveTopics,
+}
+
+impl Connector {
+    pub(super) fn info(&self, name: &str) -> ConnectorInfo {
+        ConnectorInfo::new(name, &self.config, self.task.is_some())
+    }
+
+    pub(super) fn tasks(&self, name: &str) -> Vec<TaskInfo> {
+        let task = self.task.as_ref().map(|_| {
+            let mut config = self.config.clone();
+            let (property, class) = TASK_CLASS;
+            config.insert(property.to_owned(), class.to_owned());
+            TaskInfo { id: TaskId::first(name), config }
+        });
+        task.into_iter().collect()
+    }
+
+    pub(super) fn status(&self, name: &str, worker_id: &str) -> ConnectorStateInfo {
+        let state = match self.target {
+            TargetState::Started => State::Running,
+            TargetState::Paused => State::Paused,
+            TargetState::Stopped => State::Stopped,
+        };
+        let task = self.task.as_ref().map(|task| self.task_status(task, worker_id));
+        let connector = StateInfo::new(state, worker_id, None);
+        ConnectorStateInfo::new(name, connector, task.into_iter().collect())
+    }
+
+    fn task_status(&self, task: &Task, worker_id: &str) -> TaskStateInfo {
+        let (state, trace) = match (task.state(), self.target) {
+            (TaskState::Failed(reason), _) => (State::Failed, Some(reason.to_string())),
+            (TaskState::Running, _) => (State::Running, None),
+            (TaskState::Stopped, TargetState::Paused) => (State::Paused, None),
+            (TaskState::Stopped | TaskState::Unassigned, _) => (State::Unassigned, None),
+        };
+        TaskStateInfo { id: 0, state: StateInfo::new(state, worker_id, trace) }
+    }
+}

@@ -1,0 +1,72 @@
+//! Where the positions of a worker are kept, whichever of the two it is: read, and changed by hand.
+//!
+//! A running task stores its own positions ([`super::writer`] in a file, its pipeline in a topic). What is changed
+//! here belongs to connectors without a task.
+
+use crate::config::{OffsetStorage, WorkerConfig};
+
+use super::file_store::FileStore;
+use super::stored::StoredOffsets;
+use super::topic_reader::{self, Cluster};
+use super::topic_writer;
+use super::writer::{self, OffsetWriter, Orders, Pair};
+
+/// See the module.
+pub(crate) enum OffsetStore {
+    /// Connect's file.
+    File(FileOrders),
+    /// Connect's compacted topic.
+    Topic { cluster: Cluster, name: String },
+}
+
+/// The way to the thread that owns the offsets file.
+pub(crate) struct FileOrders(Orders);
+
+impl OffsetStore {
+    /// Opens the file, or names the topic, which is read when it is asked for.
+    ///
+    /// # Errors
+    /// When the file is not one of offsets, or could not be replaced.
+    pub(crate) fn open(worker: &WorkerConfig) -> anyhow::Result<Self> {
+        Ok(match &worker.offsets {
+            OffsetStorage::File(path) => {
+                Self::File(FileOrders(writer::start(FileStore::open(path)?)))
+            }
+            OffsetStorage::Topic { name, .. } => {
+                let cluster =
+                    Cluster { bootstrap: worker.bootstrap.clone(), tls: worker.tls.clone() };
+                Self::Topic { cluster, name: name.clone() }
+            }
+        })
+    }
+
+    /// All that is stored now.
+    ///
+    /// # Errors
+    /// When the topic cannot be read.
+    pub(crate) async fn read(&self) -> anyhow::Result<StoredOffsets> {
+        match self {
+            Self::File(FileOrders(orders)) => orders.read().await.map_err(anyhow::Error::msg),
+            Self::Topic { cluster, name } => Ok(topic_reader::read(cluster, name).await?),
+        }
+    }
+
+    /// Who stores the positions under `key`; `None`: the pipeline does it by itself.
+    pub(crate) fn writer(&self, key: Vec<u8>) -> Option<OffsetWriter> {
+        match self {
+            Self::File(FileOrders(orders)) => Some(orders.writer(key)),
+            Self::Topic { .. } => None,
+        }
+    }
+
+    /// Stores `pairs`; the end says that they are kept.
+    ///
+    /// # Errors
+    /// When the file or the topic cannot be written.
+    pub(crate) async fn write(&self, pairs: Vec<Pair>) -> anyhow::Result<()> {
+        match self {
+            Self::File(FileOrders(orders)) => orders.write(pairs).await.map_err(anyhow::Error::msg),
+            Self::Topic { cluster, name } => Ok(topic_writer::write(cluster, name, pairs).await?),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Bodies of requests and answers: JSON, read as loosely as Connect's Jackson does where a text is wanted.
+//!
+//! A number or a boolean where a text is wanted becomes its text; an array or an object is refused.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{REQUEST_TIMEOUT, RestError};
+use crate::herder::HerderError;
+
+const JSON: &str = "application/json";
+/// What a client may write for it.
+const JSON_KINDS: [&str; 3] = [JSON, "application/*", "*/*"];
+
+/// An answer with a body.
+pub(super) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            let mut response = Response::new(Body::from(bytes));
+            *response.status_mut() = status;
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+            response
+        }
+        Err(error) => {
+            tracing::error!("an answer of the REST interface cannot be written: {error}");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// An answer of 200 with a body.
+pub(super) fn ok(body: &impl Serialize) -> Response {
+    json_response(StatusCode::OK, body)
+}
+
+/// Carries out `work`, which goes on if the client leaves or the time is up.
+pub(super) async fn complete<T: Send + 'static>(
+    work: impl Future<Output = Result<T, HerderError>> + Send + 'static,
+) -> Result<T, RestError> {
+    match tokio::time::timeout(REQUEST_TIMEOUT, tokio::spawn(work)).await {
+        Ok(Ok(result)) => result.map_err(RestError::from),
+        Ok(Err(_)) => Err(RestError::internal("the request has panicked; the log says where")),
+        Err(_) => Err(RestError::internal("Request timed out")),
+    }
+}
+
+/// Refuses a body that says it is not JSON, and a client that takes no JSON.
+pub(super) async fn check_types(request: Request, next: Next) -> Response {
+    let includes_json = |header: &HeaderValue| {
+        let kinds = header.to_str().unwrap_or_default().split(',');
+        let mut kinds = kinds.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+        kinds.any(|kind| JSON_KINDS.iter().any(|json| json.eq_ignore_ascii_case(kind)))
+    };
+    let headers = request.headers();
+    if *request.method() == Method::OPTIONS {
+        next.run(request).await
+    } else if !headers.get(CONTENT_TYPE).is_none_or(includes_json) {
+        RestError::unreached(StatusCode::UNSUPPORTED_MEDIA_TYPE).into_response()
+    } else if headers.contains_key(ACCEPT) && !headers.get_all(ACCEPT).iter().any(includes_json) {
+        RestError::unreached(StatusCode::NOT_ACCEPTABLE).into_response()
+    } else {
+        next.run(request).await
+    }
+}
+
+/// A body that is a JSON object.
+pub(super) struct Object(pub(super) Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for Object {
+    type Rejection = RestError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, RestError> {
+        match Bytes::from_request(request, state).await {
+            Ok(bytes) => object(&bytes).map(Self),
+            Err(rejection) => Err(RestError::new(rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
+fn object(bytes: &Bytes) -> Result<Map<String, Value>, RestError> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(RestError::bad_request("the request has no body; a JSON object is wanted"));
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => Ok(object),
+        Ok(_) => Err(RestError::internal("the body is JSON, but no object")),
+        Err(error) => Err(RestError::internal(format!("the body is no JSON: {error}"))),
+    }
+}
+
+/// Texts by name; `None` where there is `null`.
+pub(super) fn texts(
+    object: Map<String, Value>,
+) -> Result<BTreeMap<String, Option<String>>, RestError> {
+    let texts = object.into_iter().map(|(name, value)| {
+        let value = text(&name, value)?;
+        Ok((name, value))
+    });
+    texts.collect()
+}
+
+/// The text that `value` is, or can be taken for.
+pub(super) fn text(name: &str, value: Value) -> Result<Option<String>, RestError> {
+    match value {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        Value::Bool(_) | Value::Number(_) => Ok(Some(value.to_string())),
+        Value::Array(_) | Value::Object(_) => Err(RestError::internal(format!(
+            "{name} has an array or an object where a text is wanted"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: Value) -> Result<BTreeMap<String, Option<String>>, RestError> {
+        texts(object(&Bytes::from(value.to_string()))?)
+    }
+
+    #[test]
+    fn primitives_become_texts_and_null_stays() {
+        let read = read(json!({ "a": 1, "b": true, "c": "x", "d": null, "e": 1.5 })).unwrap();
+        let values: Vec<_> = read.values().map(Option::as_deref).collect();
+        assert_eq!(values, [Some("1"), Some("true"), Some("x"), None, Some("1.5")]);
+    }
+
+    #[test]
+    fn body_that_is_no_object_of_texts_is_refused() {
+        for value in [json!({ "a": [] }), json!({ "a": {} }), json!([]), json!(5)] {
+            assert_eq!(read(value).unwrap_err().status, StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        for bytes in ["", " ", "{", "{\"a\":}"] {
+            assert!(object(&Bytes::from(bytes)).is_err(), "{bytes}");
+        }
+    }
+}

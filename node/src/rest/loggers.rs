@@ -1,0 +1,63 @@
+//! `/admin/loggers`: how much is logged, shown and changed while the worker runs.
+
+use axum::Router;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde_json::{Map, Value};
+
+use super::body::{Object, ok, texts};
+use super::connectors::query_values;
+use super::{RestError, Shared, both};
+use crate::logging::Level;
+
+pub(super) fn routes() -> Router<Shared> {
+    let mut routes = Router::new();
+    for path in both("/admin/loggers") {
+        routes = routes.route(&path, get(list));
+    }
+    for path in both("/admin/loggers/{logger}") {
+        routes = routes.route(&path, get(show).put(set));
+    }
+    routes
+}
+
+async fn list(State(shared): State<Shared>) -> Response {
+    ok(&shared.loggers.all())
+}
+
+async fn show(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Response, RestError> {
+    match shared.loggers.level(&name) {
+        Some(level) => Ok(ok(&level)),
+        None => Err(RestError::new(StatusCode::NOT_FOUND, format!("Logger {name} not found."))),
+    }
+}
+
+async fn set(
+    State(shared): State<Shared>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    Object(body): Object,
+) -> Result<Response, RestError> {
+    let level = level(body)?;
+    let changed = shared.loggers.set(&name, level).map_err(RestError::internal)?;
+    // One worker is the whole cluster; only the answer differs.
+    let scope = query_values(query.as_deref(), "scope").into_iter().next().unwrap_or_default();
+    if scope.eq_ignore_ascii_case("cluster") {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    Ok(ok(&changed))
+}
+
+fn level(body: Map<String, Value>) -> Result<Level, RestError> {
+    let Some(text) = texts(body)?.remove("level").flatten() else {
+        let text = "Desired 'level' parameter was not specified in request.";
+        return Err(RestError::bad_request(text));
+    };
+    let invalid = || RestError::new(StatusCode::NOT_FOUND, format!("invalid log level '{text}'."));
+    text.parse().map_err(|()| invalid())
+}
