@@ -15,6 +15,7 @@
 //! | handover | both take turns while a load never rests                                            |
 //! | pair    | a worker and a node, started and stopped together                                     |
 //! | offset_topic | positions in the offset topic, handed over and back                                |
+//! | rest    | the same requests to both REST interfaces                                             |
 //!
 //! `millrace_bench::oracle` holds two sets of topics against each other. Compared are topic names, partitions, keys,
 //! values, headers and the order in each partition; timestamps are the producer's and differ. Every case runs in one
@@ -29,6 +30,7 @@ mod cases;
 mod handover;
 mod offset_topic;
 mod pair;
+mod rest;
 mod trial;
 
 use std::sync::Arc;

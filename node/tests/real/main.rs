@@ -18,6 +18,7 @@
 //! | large_record    | records that the broker does not take                                                |
 //! | dead_letters    | changes that cannot be written                                                       |
 //! | compression     | batches of every codec                                                               |
+//! | rest            | a worker that is driven by its REST interface                                        |
 //! | drivers         | I/O drivers; reading alone                                                           |
 //! | many_connectors | what an idle connector costs, and many at work                                       |
 //!
@@ -41,6 +42,7 @@ mod lost_position;
 mod many_connectors;
 mod offset_topic;
 mod positions;
+mod rest;
 mod resume_policy;
 mod scopes;
 mod stock_files;
