@@ -6,7 +6,8 @@
 //! | [`Publish::FullDocument`] | `fullDocument` | nothing, or a tombstone where there is no such field |
 //!
 //! The key is `documentKey`, or `{_id: <resume token>}` where there is none or where it is not
-//! wanted; a schema for keys is given the whole event. An event without `ns.db`, or one whose topic is mapped to nothing, makes no record. Facts: the connector's
+//! wanted; a schema for keys is given the whole event. An event without `ns.db`, or one whose topic
+//! is mapped to nothing, makes no record. Facts: the connector's
 //! `StartedMongoSourceTask.createSourceRecord`.
 
 use crate::event::ChangeEvent;

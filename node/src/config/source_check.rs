@@ -459,8 +459,6 @@ pub(super) mod tests {
     #[test]
     fn what_java_knows_and_we_do_not_is_refused_by_name() {
         for line in [
-            "output.format.value=schema",
-            "output.schema.infer.value=true",
             "output.json.formatter=com.x.MyJson",
             "topic.mapper=com.x.Y",
             "mongo.custom.auth.mechanism.enable=true",
