@@ -276,13 +276,13 @@ mod tests {
     fn an_arm_that_lacks_what_is_needed_is_told_and_not_run() {
         let mut drain = Scenario::all().expect("well-formed").remove(0);
         drain.needs = vec![crate::scenario::Feature::Tls];
-        drain.arms = [Arm::NodeJson, Arm::ConnectorTuned].map(Entry::from).into();
+        drain.arms = [Arm::StraightLine, Arm::ConnectorTuned].map(Entry::from).into();
         let (able, unable) = split(&drain);
         assert_eq!(able, [Entry::from(Arm::ConnectorTuned)]);
         assert_eq!(unable.len(), 1);
         assert!(
             !unable[0].valid
-                && unable[0].unsupported.as_ref().is_some_and(|lack| lack.contains("TLS"))
+                && unable[0].unsupported.as_ref().is_some_and(|lack| lack.contains("OpenSSL"))
         );
     }
 

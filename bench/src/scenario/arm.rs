@@ -121,9 +121,6 @@ impl Arm {
             (Self::NullPath, _) => {
                 Some("it reads one change stream and writes one topic, in the clear")
             }
-            (Self::NodeJson | Self::NodeBson, Feature::Tls) => {
-                Some("the node does not speak TLS yet")
-            }
             (Self::StraightLine, Feature::Tls) => {
                 Some("its librdkafka is built without OpenSSL, so it produces in the clear only")
             }

@@ -8,12 +8,15 @@
 use std::fmt::Write as _;
 
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate};
+use super::own_properties::OWN_PROPERTIES;
 use super::property::{Kind, Property, Support};
 use super::source_properties::SOURCE_PROPERTIES;
 
+/// Of a default; longer ones are cut.
+const DEFAULT_CHARACTERS_MAX: usize = 100;
 const HEAD: &str = "| property | type | default | here |\n|---|---|---|---|\n";
 
-/// The connector's own properties, then those of Kafka Connect, each table under its title.
+/// The connector's properties, those of Kafka Connect, and ours, each table under its title.
 pub(crate) fn tables() -> String {
     let mut text = String::from("### Properties of the MongoDB connector\n\n");
     text.push_str(HEAD);
@@ -29,6 +32,9 @@ pub(crate) fn tables() -> String {
         };
         let _ = writeln!(text, "| `{}*` | | | {} |", family.prefix, cell(&state));
     }
+    text.push_str("\n### Properties that Java does not know\n\n");
+    text.push_str(HEAD);
+    OWN_PROPERTIES.iter().for_each(|property| row(property, &mut text));
     text
 }
 
@@ -45,7 +51,7 @@ fn row(property: &Property, text: &mut String) {
     let default = match property.default {
         None => String::new(),
         Some("") => "empty".to_owned(),
-        Some(default) => format!("`{}`", cell(default)),
+        Some(default) => format!("`{}`", cell(&shortened(default))),
     };
     let state = match property.support {
         Support::Supported => "supported".to_owned(),
@@ -56,6 +62,16 @@ fn row(property: &Property, text: &mut String) {
         Support::NotYet(why) => format!("refused: {why}"),
     };
     let _ = writeln!(text, "| `{}` | {kind} | {default} | {} |", property.name, cell(&state));
+}
+
+/// A default that is a whole document: its beginning, on one line.
+fn shortened(default: &str) -> String {
+    let words: Vec<&str> = default.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(DEFAULT_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
+        None => line,
+    }
 }
 
 /// Text that does not end its cell.
@@ -70,7 +86,7 @@ mod tests {
     #[test]
     fn every_property_has_one_row_of_four_cells() {
         let tables = tables();
-        for property in SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES) {
+        for property in SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES).chain(OWN_PROPERTIES) {
             let begin = format!("| `{}` |", property.name);
             let rows: Vec<_> = tables.lines().filter(|line| line.starts_with(&begin)).collect();
             assert_eq!(rows.len(), 1, "{begin}");

@@ -60,13 +60,13 @@ async fn a_file_that_is_not_there_is_named() -> Result<()> {
 #[tokio::test]
 async fn what_java_knows_and_we_do_not_is_refused_by_name_and_all_at_once() -> Result<()> {
     let text = connector(&[
-        ("connection.ssl.truststore", "/etc/ca.p12"),
+        ("mongo.custom.auth.mechanism.enable", "true"),
         ("topic.mapper", "com.example.Mapper"),
         ("output.schema.key", r#""string""#),
         ("poll.max.batch.size", "many"),
     ]);
     let parts = [
-        "connection.ssl.truststore",
+        "mongo.custom.auth.mechanism.enable",
         "com.example.Mapper for configuration topic.mapper",
         "configuration output.schema.key: Only Record schemas are supported at the top-level",
         "many for configuration poll.max.batch.size: Not a number of type INT",
