@@ -12,7 +12,7 @@ use crate::case::{Case, EVENTS, Place, Write};
 use crate::trial::trial;
 
 /// What is written behind the copy must not be copied, too; by then both sides have long read their few documents.
-const COPY_LASTS_MAX: Duration = Duration::from_secs(6);
+pub(super) const COPY_LASTS_MAX: Duration = Duration::from_secs(6);
 
 const BEHIND: Write = |place| Box::pin(written_behind_the_copy(place));
 const TYPES: Write = |place| Box::pin(every_type(place));

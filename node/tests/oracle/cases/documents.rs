@@ -71,7 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-async fn each_kind_once(place: Place) -> Result<()> {
+pub(super) async fn each_kind_once(place: Place) -> Result<()> {
     let events = place.events();
     events.insert_many((0..4).map(|id| doc! { "_id": id, "a": 1 })).await?;
     events.replace_one(doc! { "_id": 1 }, doc! { "replaced": true }).await?;

@@ -78,7 +78,7 @@ pub(super) fn golden() -> Result<Vec<RawDocumentBuf>> {
 }
 
 /// Inserts, updates, replaces and deletes one document per golden value, all of one kind before the next.
-async fn every_kind_of_every_type(place: Place) -> Result<()> {
+pub(super) async fn every_kind_of_every_type(place: Place) -> Result<()> {
     let golden = golden()?;
     // The collection of the stock file has its own name.
     let collection = if place.name == "yourDatabase" { "yourCollection" } else { EVENTS };

@@ -6,6 +6,7 @@ mod documents;
 mod envelopes;
 mod heartbeats;
 mod random;
+mod schemas;
 mod scopes;
 mod values;
 
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Result<Vec<Case>> {
     cases.extend(changes::cases());
     cases.extend(copies::cases());
     cases.extend(documents::cases());
+    cases.extend(schemas::cases());
     cases.extend(scopes::cases());
     cases.extend(random::cases());
     cases.extend(heartbeats::cases());
