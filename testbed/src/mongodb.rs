@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use bson::{Bson, doc};
 use mongodb::{Client, error::ErrorKind, options::ClientOptions};
 
@@ -370,22 +370,31 @@ impl Mongodb {
 
     /// Makes a secondary call an election, and waits until it has won.
     ///
+    /// A member loses an election while it lags behind the voters or has just voted itself; the
+    /// server says so at once and calls no other, so it is asked again until the limit.
+    ///
     /// # Errors
-    /// When there is no secondary, or it loses.
+    /// When there is no secondary, or it keeps losing, with what it said last.
     pub async fn elect_another(&self) -> Result<usize> {
         let before = self.primary().await?;
         let other = (0..self.member_count())
             .find(|member| *member != before && self.is_running(*member))
             .context("call an election: there is no secondary that runs")?;
         let address = &self.member(other)?.address;
-        let command = doc! { "replSetStepUp": 1 };
-        replica_set::admin_command(address, &self.access, command).await?;
         let deadline = Instant::now() + READY_LIMIT;
-        while self.primary().await? != other {
-            ensure!(Instant::now() < deadline, "member {other} is no primary after its election");
+        loop {
+            let called =
+                replica_set::admin_command(address, &self.access, doc! { "replSetStepUp": 1 });
+            let called = called.await.map(drop);
+            if self.primary().await? == other {
+                return Ok(other);
+            }
+            if Instant::now() >= deadline {
+                called?;
+                bail!("member {other} is no primary after its election");
+            }
             tokio::time::sleep(POLL).await;
         }
-        Ok(other)
     }
 
     /// Where the primary listens, past any proxy, and how the testbed connects to it.
