@@ -164,14 +164,13 @@ impl<'a> RawDoc<'a> {
     /// What is wrong with the first malformed element up to it.
     pub fn element_bytes(self, name: &[u8]) -> Result<&'a [u8], BsonError> {
         let mut elements = self.iter();
-        loop {
-            let before = elements.rest();
-            let Some(element) = elements.next() else { return Ok(&[]) };
-            if element?.name == name {
-                let bytes = before.len() - elements.rest().len();
-                return Ok(before.get(..bytes).unwrap_or_default());
+        while let Some(element) = elements.next_with_bytes() {
+            let (element, bytes) = element?;
+            if element.name == name {
+                return Ok(bytes);
             }
         }
+        Ok(&[])
     }
 }
 
@@ -318,6 +317,16 @@ impl std::iter::FusedIterator for Elements<'_> {}
 /// The parts of an element one by one, in this order: kind, name, value. For who writes them as it
 /// takes them; everybody else iterates.
 impl<'a> Elements<'a> {
+    /// The next element, and its bytes from kind to value, for who moves it as it is.
+    pub(crate) fn next_with_bytes(
+        &mut self,
+    ) -> Option<Result<(RawElement<'a>, &'a [u8]), BsonError>> {
+        let before = self.rest;
+        let element = self.next()?;
+        let bytes = before.len() - self.rest.len();
+        Some(element.map(|element| (element, before.get(..bytes).unwrap_or_default())))
+    }
+
     /// What is not taken yet.
     #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {

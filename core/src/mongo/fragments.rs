@@ -185,15 +185,13 @@ impl Fragments {
         self.joined.reserve(fragment.as_bytes().len());
         self.memory.settle(self.joined.bytes.capacity());
         let mut elements = fragment.iter();
-        loop {
-            let before = elements.rest();
-            let Some(element) = elements.next() else { return Ok(()) };
-            let RawElement { name, .. } = element?;
-            let len = before.len() - elements.rest().len();
+        while let Some(element) = elements.next_with_bytes() {
+            let (RawElement { name, .. }, bytes) = element?;
             if name != SPLIT_EVENT && (is_last || name != b"_id") {
-                self.joined.insert(place(name), before.get(..len).unwrap_or_default());
+                self.joined.insert(place(name), bytes);
             }
         }
+        Ok(())
     }
 }
 

@@ -241,16 +241,15 @@ impl SessionError {
         self,
         measure: impl FnOnce(Option<(u32, u32)>) -> LostPosition,
     ) -> Result<Self, Self> {
-        let is_lost = self.is_position_lost();
-        if let (true, Self::Command { address, doing, error, scope, cluster_time }) =
-            (is_lost, &self)
-        {
-            let (address, doing) = (address.clone(), *doing);
-            let (error, scope) = (error.clone(), scope.clone());
-            let lost = Box::new(measure(*cluster_time));
-            return Ok(Self::PositionLost { address, doing, error, scope, lost });
+        match self {
+            Self::Command { address, doing, error, scope, cluster_time }
+                if error.class(doing == Doing::Opening) == CodeClass::PositionLost =>
+            {
+                let lost = Box::new(measure(cluster_time));
+                Ok(Self::PositionLost { address, doing, error, scope, lost })
+            }
+            other => Err(other),
         }
-        Err(self)
     }
 
     /// The same lost position, and where the oplog begins.
