@@ -115,7 +115,7 @@ impl Running {
         let offsets = folder.join("node.offsets");
         let worker = format!(
             "bootstrap.servers={bootstrap}\nkey.converter={JSON}\nvalue.converter={JSON}\n\
-             offset.flush.interval.ms=10000\noffset.storage.file.filename={}\n",
+             offset.flush.interval.ms=10000\noffset.storage.file.filename={}\nlisteners=\n",
             offsets.display()
         );
         let connectors = files.clone().into_iter().collect();
