@@ -14,8 +14,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::java_pattern::{JavaPattern, PatternError, TooCostly};
 use super::template::{Template, TemplateError};
+use crate::java_pattern::{JavaPattern, PatternError, TooCostly};
 
 /// The mark at the beginning of an expression.
 const PATTERN_MARK: char = '/';

@@ -110,7 +110,7 @@ fn what_java_refuses_is_refused() {
 /// Every character that `java.util.regex` has in a class, and no other.
 #[test]
 fn a_class_has_the_characters_of_java() {
-    let golden = include_str!("../../../tests/golden/character_classes.tsv");
+    let golden = include_str!("../../tests/golden/character_classes.tsv");
     for line in golden.lines() {
         let (java, ranges) = line.split_once('\t').expect("two columns");
         let hex = |text: &str| u32::from_str_radix(text, 16).expect("hexadecimal");
@@ -140,7 +140,7 @@ fn a_class_has_the_characters_of_java() {
 fn an_expression_has_the_verdict_of_java_or_is_refused_as_unsupported() {
     let (mut equal, mut unsupported, mut refused) = (0, 0, 0);
     let mut wrong = Vec::new();
-    for line in include_str!("../../../tests/golden/patterns.tsv").lines() {
+    for line in include_str!("../../tests/golden/patterns.tsv").lines() {
         let [java, text, verdict] = line.split('\t').collect::<Vec<_>>()[..] else {
             panic!("wrong number of columns: {line}");
         };
