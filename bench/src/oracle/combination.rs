@@ -292,7 +292,8 @@ mod tests {
     #[test]
     fn a_heartbeat_topic_is_none_of_those_that_are_compared() {
         let all = combinations(60, 1).unwrap();
-        let topics: Vec<_> = all.iter().filter_map(|one| Some((one, one.heartbeat_topic(Lane::Java)?))).collect();
+        let topics: Vec<_> =
+            all.iter().filter_map(|one| Some((one, one.heartbeat_topic(Lane::Java)?))).collect();
         assert!(10 < topics.len());
         assert!(topics.iter().all(|(one, topic)| one.unmarked(Lane::Java, topic).is_none()));
     }
@@ -303,7 +304,11 @@ mod tests {
             assert!(one.is("start") != "copy" || one.is("topics") != "wildcard", "{one}");
             let strict = one.is("tolerance") != "dead-letters";
             assert!(!strict || matches!(one.is("value-schema"), "none" | "of-events"), "{one}");
-            assert_eq!(one.is("key").starts_with("struct"), one.is("key-schema") != "none", "{one}");
+            assert_eq!(
+                one.is("key").starts_with("struct"),
+                one.is("key-schema") != "none",
+                "{one}"
+            );
         }
     }
 }

@@ -66,10 +66,131 @@ const OWN_KEY: &str = r#"{"type": "record", "name": "OwnKey", "fields": [
         {"name": "db", "type": "string"}, {"name": "coll", "type": ["string", "null"]}]}}]}"#;
 
 pub(super) const DIMENSIONS: [Dimension; 18] = [
-Dimension { name: "key", values: &[ value("text", &[("output.format.key", "json"), ("key.converter", STRING)]), value("json+schema", &[("output.format.key", "json"), ("key.converter", JSON), ("key.converter.schemas.enable", "true")]), value("json", &[("output.format.key", "json"), ("key.converter", JSON), ("key.converter.schemas.enable", "false")]), value("bson", &[("output.format.key", "bson"), ("key.converter", BYTES)]), value("bson-in-json+schema", &[("output.format.key", "bson"), ("key.converter", JSON), ("key.converter.schemas.enable", "true")]), value("struct-in-text", &[("output.format.key", "schema"), ("key.converter", STRING)]), value("struct-in-json+schema", &[("output.format.key", "schema"), ("key.converter", JSON), ("key.converter.schemas.enable", "true")]), value("struct-in-json", &[("output.format.key", "schema"), ("key.converter", JSON), ("key.converter.schemas.enable", "false")]), ] },
-Dimension { name: "key-schema", values: &[ value("none", &[]), value("default", &[]), value("own", &[("output.schema.key", OWN_KEY)]), ] },
-Dimension { name: "value", values: &[ value("text", &[("output.format.value", "json"), ("value.converter", STRING)]), value("json+schema", &[("output.format.value", "json"), ("value.converter", JSON), ("value.converter.schemas.enable", "true")]), value("json", &[("output.format.value", "json"), ("value.converter", JSON), ("value.converter.schemas.enable", "false")]), value("bson", &[("output.format.value", "bson"), ("value.converter", BYTES)]), value("bson-in-json", &[("output.format.value", "bson"), ("value.converter", JSON), ("value.converter.schemas.enable", "false")]), value("bson-in-json+schema", &[("output.format.value", "bson"), ("value.converter", JSON), ("value.converter.schemas.enable", "true")]), value("struct-in-text", &[("output.format.value", "schema"), ("value.converter", STRING)]), value("struct-in-json+schema", &[("output.format.value", "schema"), ("value.converter", JSON), ("value.converter.schemas.enable", "true")]), value("struct-in-json", &[("output.format.value", "schema"), ("value.converter", JSON), ("value.converter.schemas.enable", "false")]), ] },
-Dimension { name: "value-schema", values: &[ value("none", &[]), value("of-events", &[]), value("default", &[]), value("own", &[("output.schema.value", OWN_VALUE)]), value("inferred", &[("output.schema.infer.value", "true")]), ] },
+    Dimension {
+        name: "key",
+        values: &[
+            value("text", &[("output.format.key", "json"), ("key.converter", STRING)]),
+            value(
+                "json+schema",
+                &[
+                    ("output.format.key", "json"),
+                    ("key.converter", JSON),
+                    ("key.converter.schemas.enable", "true"),
+                ],
+            ),
+            value(
+                "json",
+                &[
+                    ("output.format.key", "json"),
+                    ("key.converter", JSON),
+                    ("key.converter.schemas.enable", "false"),
+                ],
+            ),
+            value("bson", &[("output.format.key", "bson"), ("key.converter", BYTES)]),
+            value(
+                "bson-in-json+schema",
+                &[
+                    ("output.format.key", "bson"),
+                    ("key.converter", JSON),
+                    ("key.converter.schemas.enable", "true"),
+                ],
+            ),
+            value("struct-in-text", &[("output.format.key", "schema"), ("key.converter", STRING)]),
+            value(
+                "struct-in-json+schema",
+                &[
+                    ("output.format.key", "schema"),
+                    ("key.converter", JSON),
+                    ("key.converter.schemas.enable", "true"),
+                ],
+            ),
+            value(
+                "struct-in-json",
+                &[
+                    ("output.format.key", "schema"),
+                    ("key.converter", JSON),
+                    ("key.converter.schemas.enable", "false"),
+                ],
+            ),
+        ],
+    },
+    Dimension {
+        name: "key-schema",
+        values: &[
+            value("none", &[]),
+            value("default", &[]),
+            value("own", &[("output.schema.key", OWN_KEY)]),
+        ],
+    },
+    Dimension {
+        name: "value",
+        values: &[
+            value("text", &[("output.format.value", "json"), ("value.converter", STRING)]),
+            value(
+                "json+schema",
+                &[
+                    ("output.format.value", "json"),
+                    ("value.converter", JSON),
+                    ("value.converter.schemas.enable", "true"),
+                ],
+            ),
+            value(
+                "json",
+                &[
+                    ("output.format.value", "json"),
+                    ("value.converter", JSON),
+                    ("value.converter.schemas.enable", "false"),
+                ],
+            ),
+            value("bson", &[("output.format.value", "bson"), ("value.converter", BYTES)]),
+            value(
+                "bson-in-json",
+                &[
+                    ("output.format.value", "bson"),
+                    ("value.converter", JSON),
+                    ("value.converter.schemas.enable", "false"),
+                ],
+            ),
+            value(
+                "bson-in-json+schema",
+                &[
+                    ("output.format.value", "bson"),
+                    ("value.converter", JSON),
+                    ("value.converter.schemas.enable", "true"),
+                ],
+            ),
+            value(
+                "struct-in-text",
+                &[("output.format.value", "schema"), ("value.converter", STRING)],
+            ),
+            value(
+                "struct-in-json+schema",
+                &[
+                    ("output.format.value", "schema"),
+                    ("value.converter", JSON),
+                    ("value.converter.schemas.enable", "true"),
+                ],
+            ),
+            value(
+                "struct-in-json",
+                &[
+                    ("output.format.value", "schema"),
+                    ("value.converter", JSON),
+                    ("value.converter.schemas.enable", "false"),
+                ],
+            ),
+        ],
+    },
+    Dimension {
+        name: "value-schema",
+        values: &[
+            value("none", &[]),
+            value("of-events", &[]),
+            value("default", &[]),
+            value("own", &[("output.schema.value", OWN_VALUE)]),
+            value("inferred", &[("output.schema.infer.value", "true")]),
+        ],
+    },
     Dimension {
         name: "formatter",
         values: &[
@@ -191,8 +312,24 @@ Dimension { name: "value-schema", values: &[ value("none", &[]), value("of-event
             value("small", &[("batch.size", "50"), ("poll.max.batch.size", "20")]),
         ],
     },
-Dimension { name: "producer", values: &[ value("default", &[]), value("gzip", &[("producer.override.compression.type", "gzip")]), value("snappy", &[("producer.override.compression.type", "snappy")]), value("lz4", &[("producer.override.compression.type", "lz4")]), value("zstd", &[("producer.override.compression.type", "zstd")]), value("lingering", &[("producer.override.linger.ms", "40"), ("producer.override.batch.size", "2000")]), ] },
-Dimension { name: "heartbeats", values: &[ value("none", &[]), value("beating", &[("heartbeat.interval.ms", "50")]), ] },
+    Dimension {
+        name: "producer",
+        values: &[
+            value("default", &[]),
+            value("gzip", &[("producer.override.compression.type", "gzip")]),
+            value("snappy", &[("producer.override.compression.type", "snappy")]),
+            value("lz4", &[("producer.override.compression.type", "lz4")]),
+            value("zstd", &[("producer.override.compression.type", "zstd")]),
+            value(
+                "lingering",
+                &[("producer.override.linger.ms", "40"), ("producer.override.batch.size", "2000")],
+            ),
+        ],
+    },
+    Dimension {
+        name: "heartbeats",
+        values: &[value("none", &[]), value("beating", &[("heartbeat.interval.ms", "50")])],
+    },
 ];
 
 /// The number and the values of a dimension.
@@ -217,7 +354,8 @@ pub(super) fn forbidden(one: Choice, other: Choice) -> bool {
 /// A schema and a format that does not ask for one.
 fn matches_nothing(one: (&str, &str), other: (&str, &str)) -> bool {
     match (one, other) {
-        (("key", format), ("key-schema", schema)) | (("value", format), ("value-schema", schema)) => {
+        (("key", format), ("key-schema", schema))
+        | (("value", format), ("value-schema", schema)) => {
             format.starts_with("struct") == (schema == "none")
         }
         _ => false,
@@ -235,7 +373,10 @@ fn differs_by_chance(one: (&str, &str), other: (&str, &str)) -> bool {
         (("value-schema", "of-events"), ("publish", publish)) => publish != "event",
         // Keys of heartbeats and of dead letters are texts, which ByteArrayConverter does not take: Java's task ends with
         // the first, the node says so at the start.
-        (("key", "bson"), ("heartbeats", "beating") | ("value-schema", "default" | "own" | "inferred")) => true,
+        (
+            ("key", "bson"),
+            ("heartbeats", "beating") | ("value-schema", "default" | "own" | "inferred"),
+        ) => true,
         // What does not fit ends Java's task, or is dropped; here it ends the task. Tests of the node hold both.
         (("value-schema", "default" | "own" | "inferred"), ("tolerance", tolerance)) => {
             tolerance != "dead-letters"

@@ -25,16 +25,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const NOTE_INTERVAL: Duration = Duration::from_millis(200);
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// The shortest run of hexadecimal digits that is a token.
-const TOKEN_DIGITS_MIN: usize = 40;
+const TOKEN_DIGITS_MIN: usize = 20;
 
 /// Lets time pass until both lanes of each combination that asks for heartbeats have one, or for [`PATIENCE`].
-pub(super) async fn let_all_beat(client: &Client, broker: &Broker, group: &[Combination]) -> Result<()> {
+pub(super) async fn let_all_beat(
+    client: &Client,
+    broker: &Broker,
+    group: &[Combination],
+) -> Result<()> {
     let asked = |one: &Combination| Lane::ALL.map(|lane| one.heartbeat_topic(lane));
     let mut missing: BTreeSet<String> = group.iter().flat_map(asked).flatten().collect();
     let deadline = Instant::now() + PATIENCE;
     while !missing.is_empty() && Instant::now() < deadline {
         let note = doc! { "appendOplogNote": 1, "data": { "for": "heartbeats" } };
-        client.database("admin").run_command(note).await.context("move the tokens of idle streams")?;
+        client
+            .database("admin")
+            .run_command(note)
+            .await
+            .context("move the tokens of idle streams")?;
         tokio::time::sleep(NOTE_INTERVAL).await;
         // A topic comes with its first record.
         for topic in broker.list_topics().await? {
@@ -45,7 +53,12 @@ pub(super) async fn let_all_beat(client: &Client, broker: &Broker, group: &[Comb
 }
 
 /// The heartbeats of a lane, if its combination asks for any; none where there is no topic.
-pub(super) async fn read(broker: &Broker, one: &Combination, lane: Lane, topics: &[String]) -> Result<Option<Vec<Record>>> {
+pub(super) async fn read(
+    broker: &Broker,
+    one: &Combination,
+    lane: Lane,
+    topics: &[String],
+) -> Result<Option<Vec<Record>>> {
     let Some(name) = one.heartbeat_topic(lane) else { return Ok(None) };
     if !topics.contains(&name) {
         return Ok(Some(Vec::new()));
@@ -64,7 +77,9 @@ pub(super) fn difference(java: &[Record], node: &[Record]) -> Option<String> {
 }
 
 /// Keys without their tokens, values and headers.
-fn shapes(records: &[Record]) -> BTreeSet<(Option<String>, Option<String>, BTreeMap<String, Vec<u8>>)> {
+fn shapes(
+    records: &[Record],
+) -> BTreeSet<(Option<String>, Option<String>, BTreeMap<String, Vec<u8>>)> {
     let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
     let shape = |record: &Record| {
         let key = record.key.as_ref().map(text).map(|key| without_tokens(&key));

@@ -102,7 +102,10 @@ async fn a_load_is_taken_over_from_who_was_killed_and_only_what_was_not_stored_c
     let tokens: Vec<_> = all.iter().map(Record::token).collect::<Result<_>>()?;
     let repeats = judge_windows(&tokens, &kills)? as u64;
     let ends: Vec<_> = kills.iter().map(|kill| kill.end).collect();
-    eprintln!("{} records, {repeats} of them for the second time; killed at {ends:?}", tokens.len());
+    eprintln!(
+        "{} records, {repeats} of them for the second time; killed at {ends:?}",
+        tokens.len()
+    );
     ensure!(repeats == report.verdict.duplicated, "{repeats} came again, but {report}");
     one_key_in_one_partition(&turns.stage, &turns.topic("offsets")).await
 }

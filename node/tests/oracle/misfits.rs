@@ -26,16 +26,20 @@ const REASON: &str = "Missing field 'fits' in: ";
 const NOTHING: Write = |_| Box::pin(async { Ok(()) });
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_misfit_ends_both_tasks_and_with_tolerance_only_the_one_that_may_not_drop_it() -> Result<()> {
+async fn a_misfit_ends_both_tasks_and_with_tolerance_only_the_one_that_may_not_drop_it()
+-> Result<()> {
     let testbed = servers().await?;
     let (client, uri) = (testbed.mongodb().client().await?, testbed.mongodb().uri());
     let folder = tempfile::tempdir()?;
     let (none, all) = (case("misfit_none"), case("misfit_all").set("errors.tolerance", "all"));
     let side = |runner: &str, lane: Lane| Side {
-        connectors: [&none, &all].map(|case| (case.name.clone(), file(case, lane, &uri, runner))).into(),
+        connectors: [&none, &all]
+            .map(|case| (case.name.clone(), file(case, lane, &uri, runner)))
+            .into(),
         offsets: folder.path().join(format!("{runner}.offsets")),
     };
-    let mut pair = Pair::start(&testbed, &side("java", Lane::Java), &side("node", Lane::Node)).await?;
+    let mut pair =
+        Pair::start(&testbed, &side("java", Lane::Java), &side("node", Lane::Node)).await?;
     let insert = async |document: bson::Document| -> Result<()> {
         for case in [&none, &all] {
             case.place(&client, &uri).events().insert_one(document.clone()).await?;
@@ -45,7 +49,9 @@ async fn a_misfit_ends_both_tasks_and_with_tolerance_only_the_one_that_may_not_d
     let topics = Topics { bootstrap: testbed.kafka().bootstrap() };
 
     insert(doc! { "_id": 1, "fits": true }).await?;
-    for (case, lane) in [(&none, Lane::Java), (&none, Lane::Node), (&all, Lane::Java), (&all, Lane::Node)] {
+    for (case, lane) in
+        [(&none, Lane::Java), (&none, Lane::Node), (&all, Lane::Java), (&all, Lane::Node)]
+    {
         topics.holds(case, lane, 1).await?;
     }
     insert(doc! { "_id": 2 }).await?;
@@ -63,7 +69,10 @@ async fn a_misfit_ends_both_tasks_and_with_tolerance_only_the_one_that_may_not_d
     pair.worker.ensure_running(&all.name).await.context("Java tolerates")?;
 
     let of = |case, lane| topics.all(case, lane);
-    ensure!(same(&of(&none, Lane::Java).await?, &of(&none, Lane::Node).await?), "records before the misfit");
+    ensure!(
+        same(&of(&none, Lane::Java).await?, &of(&none, Lane::Node).await?),
+        "records before the misfit"
+    );
     let (java, node) = (of(&all, Lane::Java).await?, of(&all, Lane::Node).await?);
     ensure!(java.len() == 2 && node.len() == 1, "{java:?} {node:?}");
     ensure!(same(&java[..1], &node), "records before the misfit: {java:?} {node:?}");

@@ -77,7 +77,8 @@ impl Server {
             },
             "listCollections" => {
                 let wanted = body.get_document("filter").unwrap().get_str("name");
-                let is_listed = |name: &&String| wanted.as_ref().map_or(true, |wanted| wanted == name);
+                let is_listed =
+                    |name: &&String| wanted.as_ref().map_or(true, |wanted| wanted == name);
                 let names = self.collections.keys().filter(is_listed);
                 let mut items: VecDeque<_> =
                     names.map(|name| doc! { "name": name, "type": "collection" }).collect();

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use millrace_core::connect::DecimalFormat;
 
+use super::super::copy_existing::CopyExisting;
 use super::super::topic_creation::TopicCreation;
 use super::*;
 
@@ -266,7 +267,9 @@ fn a_copy_is_asked_for_in_two_ways_and_the_newer_name_wins() {
                  copy.existing.allow.disk.use=false";
     let copied = copy(older);
     assert_eq!((copied.pipeline.len(), copied.threads_max), (1, 3));
-    let regex = |copied: &CopyExisting| copied.namespace_regex.as_ref().map(|regex| regex.as_str().to_owned());
+    let regex = |copied: &CopyExisting| {
+        copied.namespace_regex.as_ref().map(|regex| regex.as_str().to_owned())
+    };
     assert_eq!((regex(&copied).as_deref(), copied.allow_disk_use), (Some("a$"), false));
     let prefix = "startup.mode.copy.existing";
     let both = format!(
@@ -287,14 +290,21 @@ fn a_copy_is_asked_for_in_two_ways_and_the_newer_name_wins() {
 #[test]
 fn an_expression_for_namespaces_that_java_refuses_or_we_do_not_understand_is_named() {
     let of = |regex: &str| {
-        error(&format!("startup.mode=copy_existing\nstartup.mode.copy.existing.namespace.regex={regex}"))
+        error(&format!(
+            "startup.mode=copy_existing\nstartup.mode.copy.existing.namespace.regex={regex}"
+        ))
     };
     let of_java = "Invalid value (a for configuration startup.mode.copy.existing.namespace.regex: Invalid regex: \
                    Unclosed group near index 2\n(a";
     assert!(of("(a").contains(of_java), "{}", of("(a"));
-    for (regex, part) in [("[a&&b]", "&&"), ("\\\\bshop", "\\b"), ("\\\\p{javaLowerCase}", "javaLowerCase")] {
+    for (regex, part) in
+        [("[a&&b]", "&&"), ("\\\\bshop", "\\b"), ("\\\\p{javaLowerCase}", "javaLowerCase")]
+    {
         let text = of(regex);
-        assert!(text.contains("Invalid regex: not supported by this version: ") && text.contains(part), "{text}");
+        assert!(
+            text.contains("Invalid regex: not supported by this version: ") && text.contains(part),
+            "{text}"
+        );
     }
 }
 
