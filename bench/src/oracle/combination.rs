@@ -12,6 +12,9 @@ use super::backlog::{EVENTS, Namespace, second};
 use super::dimensions::{DIMENSIONS, dimension, forbidden};
 use super::pairwise;
 
+/// The end of the name of a dead-letter topic.
+const LETTERS: &str = "-letters";
+
 /// A set of topics, named after who fills it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -122,6 +125,12 @@ impl Combination {
         parts.any(|part| part == mark).then(|| topic.replacen(&mark, "lane", 1))
     }
 
+    /// Whether a topic, by its unmarked name, has dead letters of collections that are copied beside each other: their
+    /// order is a matter of time.
+    pub(super) fn mixes_copies(&self, unmarked: &str) -> bool {
+        self.is("start") == "copy" && unmarked.ends_with(LETTERS)
+    }
+
     /// Its connector's file in a lane. The stream carries the name of who runs it.
     pub(super) fn file(&self, lane: Lane, ground: &Ground) -> BTreeMap<String, String> {
         let database = &ground.database;
@@ -157,7 +166,7 @@ impl Combination {
             set("pipeline", &pipeline);
         }
         if self.is("tolerance") == "dead-letters" {
-            let topic = format!("{}-letters", self.mark(lane));
+            let topic = format!("{}{LETTERS}", self.mark(lane));
             set("errors.deadletterqueue.topic.name", &topic);
         }
         if let Some(topic) = self.heartbeat_topic(lane) {

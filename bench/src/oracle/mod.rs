@@ -288,7 +288,11 @@ impl Run<'_> {
                 for name in &names {
                     let Some(unmarked) = one.unmarked(lane, name) else { continue };
                     let topic = Topic::open(&client, name, OPEN_TIMEOUT).await?;
-                    topics.insert(unmarked, record::read_all(&topic).await?);
+                    let mut records = record::read_all(&topic).await?;
+                    if one.mixes_copies(&unmarked) {
+                        record::sort_by_content(&mut records);
+                    }
+                    topics.insert(unmarked, records);
                 }
             }
             let [java, node] = &lanes;

@@ -126,7 +126,7 @@ mod tests {
         let newer = r#"{"_id":"{\"_data\": \"82BB\"}"}"#;
         assert_eq!(of_node(key, newer), Compared::Alike(["82AA", "82BB"].map(str::to_owned)));
         for (key, value) in [
-            (&key.replace('x', "y"), value),
+            (key.replace('x', "y").as_str(), value),
             (r#"["c999",{"ns":"x"}]"#, value),
             (key, r#"{"_id":"{\"_data\":\"82AA\"}"}"#),
             (key, r#"{"_id":"{\"_data\": \"82AA\"}","HEARTBEAT":"true"}"#),
