@@ -193,8 +193,8 @@ impl Turns {
     /// The token of the newest position in the offset topic.
     async fn stored(&self) -> Result<String> {
         let all = self.stage.records_of(&self.topic("offsets")).await?.all().await?;
-        let ours = all.iter().filter(|record| record.key_text().contains(&self.stage.name));
-        token_of(ours.last().context("a stored position")?.value_text())
+        let mut ours = all.iter().filter(|record| record.key_text().contains(&self.stage.name));
+        token_of(ours.next_back().context("a stored position")?.value_text())
     }
 
     async fn adds(
