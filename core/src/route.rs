@@ -17,11 +17,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-mod java_pattern;
 mod namespace_map;
 mod template;
 
-pub use java_pattern::{PatternError, PatternFault};
 pub use namespace_map::{MapError, NamespaceMap};
 pub use template::TemplateError;
 

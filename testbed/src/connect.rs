@@ -220,6 +220,14 @@ impl ConnectWorker {
         }
     }
 
+    /// Ends it by SIGKILL: nothing more is stored.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill(self) -> Result<()> {
+        self.server.kill()
+    }
+
     /// Ends every connector, so that its offsets are stored, and goes on without them.
     ///
     /// # Errors

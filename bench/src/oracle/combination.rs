@@ -1,22 +1,5 @@
 //! The connector files that are compared: one value of every dimension each.
 //!
-//! ```text
-//! dimension      values
-//! key, value     json or bson, by the String, ByteArray or Json converter, with and without schemas
-//! formatter      DefaultJson, ExtendedJson, SimplifiedJson
-//! document       default, updateLookup, whenAvailable, required
-//! before         default, off, whenAvailable, required
-//! publish        the event, the document alone, with tombstones
-//! identity       document key, resume token
-//! start          latest, timestamp, copy_existing
-//! scope          collection, database, deployment
-//! topics         prefix, suffix, both with a separator, three partitions, maps by name, expression and wildcard
-//! tolerance      none, all, all with a dead-letter topic
-//! expanded       no, yes
-//! pipeline       none, a filter, an added field
-//! batches        as they come, small
-//! ```
-//!
 //! Both lanes have the same file; topics alone carry the mark of their lane, `java07` and `node07`.
 
 use std::collections::BTreeMap;
@@ -26,229 +9,11 @@ use anyhow::Result;
 use bson::Timestamp;
 
 use super::backlog::{EVENTS, Namespace, second};
-use super::pairwise::{self, Choice};
+use super::dimensions::{DIMENSIONS, dimension, forbidden};
+use super::pairwise;
 
-/// A property and its value; `None` leaves it out.
-type Setting = (&'static str, &'static str);
-
-struct Dimension {
-    name: &'static str,
-    values: &'static [Value],
-}
-
-struct Value {
-    name: &'static str,
-    settings: &'static [Setting],
-}
-
-const fn value(name: &'static str, settings: &'static [Setting]) -> Value {
-    Value { name, settings }
-}
-
-const STRING: &str = "org.apache.kafka.connect.storage.StringConverter";
-const BYTES: &str = "org.apache.kafka.connect.converters.ByteArrayConverter";
-const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
-
-/// Numbers of the dimensions that more than their settings depends on.
-const START: usize = 7;
-const SCOPE: usize = 8;
-const TOPICS: usize = 9;
-const TOLERANCE: usize = 10;
-const PIPELINE: usize = 12;
-
-const DIMENSIONS: [Dimension; 14] = [
-    Dimension {
-        name: "key",
-        values: &[
-            value("text", &[("output.format.key", "json"), ("key.converter", STRING)]),
-            value(
-                "json+schema",
-                &[
-                    ("output.format.key", "json"),
-                    ("key.converter", JSON),
-                    ("key.converter.schemas.enable", "true"),
-                ],
-            ),
-            value(
-                "json",
-                &[
-                    ("output.format.key", "json"),
-                    ("key.converter", JSON),
-                    ("key.converter.schemas.enable", "false"),
-                ],
-            ),
-            value("bson", &[("output.format.key", "bson"), ("key.converter", BYTES)]),
-            value(
-                "bson-in-json+schema",
-                &[
-                    ("output.format.key", "bson"),
-                    ("key.converter", JSON),
-                    ("key.converter.schemas.enable", "true"),
-                ],
-            ),
-        ],
-    },
-    Dimension {
-        name: "value",
-        values: &[
-            value("text", &[("output.format.value", "json"), ("value.converter", STRING)]),
-            value(
-                "json+schema",
-                &[
-                    ("output.format.value", "json"),
-                    ("value.converter", JSON),
-                    ("value.converter.schemas.enable", "true"),
-                ],
-            ),
-            value(
-                "json",
-                &[
-                    ("output.format.value", "json"),
-                    ("value.converter", JSON),
-                    ("value.converter.schemas.enable", "false"),
-                ],
-            ),
-            value("bson", &[("output.format.value", "bson"), ("value.converter", BYTES)]),
-            value(
-                "bson-in-json",
-                &[
-                    ("output.format.value", "bson"),
-                    ("value.converter", JSON),
-                    ("value.converter.schemas.enable", "false"),
-                ],
-            ),
-            value(
-                "bson-in-json+schema",
-                &[
-                    ("output.format.value", "bson"),
-                    ("value.converter", JSON),
-                    ("value.converter.schemas.enable", "true"),
-                ],
-            ),
-        ],
-    },
-    Dimension {
-        name: "formatter",
-        values: &[
-            value("default", &[]),
-            value(
-                "extended",
-                &[(
-                    "output.json.formatter",
-                    "com.mongodb.kafka.connect.source.json.formatter.ExtendedJson",
-                )],
-            ),
-            value(
-                "simplified",
-                &[(
-                    "output.json.formatter",
-                    "com.mongodb.kafka.connect.source.json.formatter.SimplifiedJson",
-                )],
-            ),
-        ],
-    },
-    Dimension {
-        name: "document",
-        values: &[
-            value("default", &[]),
-            value("lookup", &[("change.stream.full.document", "updateLookup")]),
-            value("when-available", &[("change.stream.full.document", "whenAvailable")]),
-            value("required", &[("change.stream.full.document", "required")]),
-        ],
-    },
-    Dimension {
-        name: "before",
-        values: &[
-            value("default", &[]),
-            value("off", &[("change.stream.full.document.before.change", "off")]),
-            value(
-                "when-available",
-                &[("change.stream.full.document.before.change", "whenAvailable")],
-            ),
-            value("required", &[("change.stream.full.document.before.change", "required")]),
-        ],
-    },
-    Dimension {
-        name: "publish",
-        values: &[
-            value("event", &[]),
-            value("document", &[("publish.full.document.only", "true")]),
-            value(
-                "document+tombstones",
-                &[
-                    ("publish.full.document.only", "true"),
-                    ("publish.full.document.only.tombstone.on.delete", "true"),
-                ],
-            ),
-        ],
-    },
-    Dimension {
-        name: "identity",
-        values: &[
-            value("document-key", &[]),
-            value("token", &[("change.stream.document.key.as.key", "false")]),
-        ],
-    },
-    Dimension {
-        name: "start",
-        values: &[
-            value("timestamp", &[("startup.mode", "timestamp")]),
-            value("latest", &[("startup.mode", "latest")]),
-            value("copy", &[("startup.mode", "copy_existing")]),
-        ],
-    },
-    Dimension {
-        name: "scope",
-        values: &[value("collection", &[]), value("database", &[]), value("deployment", &[])],
-    },
-    Dimension {
-        name: "topics",
-        values: &[
-            value("prefix", &[]),
-            value("suffix", &[]),
-            value("separator", &[]),
-            value(
-                "partitions",
-                &[
-                    ("topic.creation.default.partitions", "3"),
-                    ("topic.creation.default.replication.factor", "1"),
-                ],
-            ),
-            value("map", &[]),
-            value("expression", &[]),
-            value("wildcard", &[]),
-        ],
-    },
-    Dimension {
-        name: "tolerance",
-        values: &[
-            value("none", &[]),
-            value("all", &[("errors.tolerance", "all")]),
-            value(
-                "dead-letters",
-                &[("mongo.errors.tolerance", "all"), ("errors.log.enable", "true")],
-            ),
-        ],
-    },
-    Dimension {
-        name: "expanded",
-        values: &[
-            value("no", &[]),
-            value("yes", &[("change.stream.show.expanded.events", "true")]),
-        ],
-    },
-    Dimension {
-        name: "pipeline",
-        values: &[value("none", &[]), value("filter", &[]), value("added", &[])],
-    },
-    Dimension {
-        name: "batches",
-        values: &[
-            value("default", &[]),
-            value("small", &[("batch.size", "50"), ("poll.max.batch.size", "20")]),
-        ],
-    },
-];
+/// The end of the name of a dead-letter topic.
+const LETTERS: &str = "-letters";
 
 /// A set of topics, named after who fills it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,41 +63,31 @@ pub fn combinations(at_least: usize, seed: u64) -> Result<Vec<Combination>> {
     Ok(numbered.map(|(number, values)| Combination { number, values }).collect())
 }
 
-/// Collections are copied beside each other: in one topic for all of them the order would be a matter of time.
-fn forbidden(one: Choice, other: Choice) -> bool {
-    let is = |choice: Choice, dimension, name| {
-        choice.dimension == dimension && value_of(dimension, choice.value).name == name
-    };
-    is(one, START, "copy") && is(other, TOPICS, "wildcard")
-}
-
-fn value_of(dimension: usize, value: usize) -> &'static Value {
-    &DIMENSIONS[dimension].values[value]
-}
-
 impl Combination {
     /// Name of its connectors, `c07`.
     pub fn name(&self) -> String {
         format!("c{:02}", self.number)
     }
 
-    fn is(&self, dimension: usize) -> &'static str {
-        value_of(dimension, self.values[dimension]).name
+    /// Its value of the dimension `name`.
+    fn is(&self, name: &str) -> &'static str {
+        let (number, values) = dimension(name);
+        values[self.values[number]].name
     }
 
     /// Whether what is there before it runs becomes records, and as events or copies.
     pub(super) fn reads_before(&self) -> bool {
-        self.is(START) != "latest"
+        self.is("start") != "latest"
     }
 
     /// Whether it has a change stream open as soon as it runs.
     pub(super) fn streams_at_once(&self) -> bool {
-        self.is(START) != "copy"
+        self.is("start") != "copy"
     }
 
     /// Whether changes of a namespace reach it.
     pub(super) fn sees(&self, namespace: &Namespace, database: &str) -> bool {
-        match self.is(SCOPE) {
+        match self.is("scope") {
             "collection" => namespace.database == database && namespace.collection == EVENTS,
             "database" => namespace.database == database,
             _ => true,
@@ -341,7 +96,7 @@ impl Combination {
 
     /// Database and collection that it watches.
     pub(super) fn scope<'a>(&self, database: &'a str) -> (Option<&'a str>, Option<&'static str>) {
-        match self.is(SCOPE) {
+        match self.is("scope") {
             "collection" => (Some(database), Some(EVENTS)),
             "database" => (Some(database), None),
             _ => (None, None),
@@ -349,9 +104,13 @@ impl Combination {
     }
 
     pub(super) fn shows_expanded_events(&self) -> bool {
-        DIMENSIONS.iter().zip(&self.values).any(|(dimension, value)| {
-            dimension.name == "expanded" && dimension.values[*value].name == "yes"
-        })
+        self.is("expanded") == "yes"
+    }
+
+    /// The topic of a lane's heartbeats, if there are any. Their number is a matter of time, so it is no topic of
+    /// [`Combination::unmarked`].
+    pub(super) fn heartbeat_topic(&self, lane: Lane) -> Option<String> {
+        (self.is("heartbeats") == "beating").then(|| format!("{}_heartbeats", self.mark(lane)))
     }
 
     /// Stands in the name of every topic of a lane, and in no other.
@@ -366,6 +125,12 @@ impl Combination {
         parts.any(|part| part == mark).then(|| topic.replacen(&mark, "lane", 1))
     }
 
+    /// Whether a topic, by its unmarked name, has dead letters of collections that are copied beside each other: their
+    /// order is a matter of time.
+    pub(super) fn mixes_copies(&self, unmarked: &str) -> bool {
+        self.is("start") == "copy" && unmarked.ends_with(LETTERS)
+    }
+
     /// Its connector's file in a lane. The stream carries the name of who runs it.
     pub(super) fn file(&self, lane: Lane, ground: &Ground) -> BTreeMap<String, String> {
         let database = &ground.database;
@@ -377,15 +142,15 @@ impl Combination {
         set("connection.uri", &uri);
         // A worker ends its tasks one after the other, each when its poll returns.
         set("poll.await.time.ms", "100");
-        for (dimension, value) in self.values.iter().enumerate() {
-            for (name, value) in value_of(dimension, *value).settings {
+        for (dimension, value) in DIMENSIONS.iter().zip(&self.values) {
+            for (name, value) in dimension.values[*value].settings {
                 set(name, value);
             }
         }
         let (watched, collection) = self.scope(database);
         set("database", watched.unwrap_or_default());
         set("collection", collection.unwrap_or_default());
-        match self.is(START) {
+        match self.is("start") {
             "timestamp" => {
                 let Timestamp { time, increment } = ground.start;
                 let start = format!(r#"{{"$timestamp": {{"t": {time}, "i": {increment}}}}}"#);
@@ -400,9 +165,12 @@ impl Combination {
         if let Some(pipeline) = self.pipeline(database) {
             set("pipeline", &pipeline);
         }
-        if self.is(TOLERANCE) == "dead-letters" {
-            let topic = format!("{}-letters", self.mark(lane));
+        if self.is("tolerance") == "dead-letters" {
+            let topic = format!("{}{LETTERS}", self.mark(lane));
             set("errors.deadletterqueue.topic.name", &topic);
+        }
+        if let Some(topic) = self.heartbeat_topic(lane) {
+            set("heartbeat.topic.name", &topic);
         }
         for (name, value) in self.topics(lane, database) {
             set(name, &value);
@@ -424,7 +192,7 @@ impl Combination {
             );
             stages.push(ours);
         }
-        match self.is(PIPELINE) {
+        match self.is("pipeline") {
             "filter" => stages.push(
                 r#"{"$match": {"operationType": {"$ne": "delete"}}}, {"$unset": ["wallTime", "lsid"]}"#.to_owned(),
             ),
@@ -439,7 +207,7 @@ impl Combination {
     fn topics(&self, lane: Lane, database: &str) -> Vec<(&'static str, String)> {
         let mark = self.mark(lane);
         let second = second(database);
-        let map = match self.is(TOPICS) {
+        let map = match self.is("topics") {
             "suffix" => return vec![("topic.suffix", mark)],
             "separator" => {
                 return vec![
@@ -485,24 +253,10 @@ mod tests {
     }
 
     #[test]
-    fn the_numbers_of_dimensions_are_those_of_their_names() {
-        let named = [
-            (START, "start"),
-            (SCOPE, "scope"),
-            (TOPICS, "topics"),
-            (TOLERANCE, "tolerance"),
-            (PIPELINE, "pipeline"),
-        ];
-        for (number, name) in named {
-            assert_eq!(DIMENSIONS[number].name, name);
-        }
-    }
-
-    #[test]
     fn there_are_sixty_combinations_of_different_files() {
         for seed in 0..3 {
             let all = combinations(60, seed).unwrap();
-            assert!(60 <= all.len() && all.len() < 90, "{}", all.len());
+            assert!(60 <= all.len() && all.len() < 110, "{}", all.len());
             let files: BTreeSet<_> = all
                 .iter()
                 .map(|one| {
@@ -526,7 +280,7 @@ mod tests {
             for (name, value) in &java {
                 let as_node = value.replace("java", "node");
                 assert_eq!(&as_node, &node[name], "{name}");
-                let may = name.starts_with("topic.") || name.contains("deadletter");
+                let may = name.contains("topic.");
                 assert!(value == &node[name] || may || name == "connection.uri", "{name}");
             }
         }
@@ -545,9 +299,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_copied_beside_each_other_is_not_mixed_in_one_topic() {
-        for one in combinations(90, 2).unwrap() {
-            assert!(one.is(START) != "copy" || one.is(TOPICS) != "wildcard", "{one}");
+    fn a_heartbeat_topic_is_none_of_those_that_are_compared() {
+        let all = combinations(60, 1).unwrap();
+        let topics: Vec<_> =
+            all.iter().filter_map(|one| Some((one, one.heartbeat_topic(Lane::Java)?))).collect();
+        assert!(10 < topics.len());
+        assert!(topics.iter().all(|(one, topic)| one.unmarked(Lane::Java, topic).is_none()));
+    }
+
+    #[test]
+    fn what_cannot_go_together_does_not() {
+        for one in combinations(120, 2).unwrap() {
+            assert!(one.is("start") != "copy" || one.is("topics") != "wildcard", "{one}");
+            let strict = one.is("tolerance") != "dead-letters";
+            assert!(!strict || matches!(one.is("value-schema"), "none" | "of-events"), "{one}");
+            assert_eq!(
+                one.is("key").starts_with("struct"),
+                one.is("key-schema") != "none",
+                "{one}"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 //! combinations of properties and every kind of change.
 //!
 //! ```text
-//! combination  pairwise: the connector files, one for each row
+//! combination  dimensions, pairwise: the connector files, one for each row
 //! backlog      values, random: what is written, drawn from a seed
 //!
 //! a group of combinations at a time:
@@ -12,8 +12,8 @@
 //! ```
 //!
 //! Compared are topics, partitions, keys, values, headers and order, and the positions that are stored; timestamps are
-//! the producers'. `offsets` reads Java's file, `arrivals` waits for fences, `probes` see that there was
-//! something to compare. The tests of the node use `compare`,
+//! the producers'. Of heartbeats only the shape is. `offsets` reads Java's file, `arrivals` waits for fences, `probes`
+//! see that there was something to compare. The tests of the node use `compare`,
 //! `record` and `offsets` too.
 
 pub mod combination;
@@ -28,6 +28,8 @@ pub mod verdict;
 
 mod arrivals;
 mod backlog;
+mod dimensions;
+mod heartbeats;
 mod positions;
 mod probes;
 
@@ -187,6 +189,7 @@ impl Oracle {
             combinations_run: 0,
             events_asked: self.events,
             events: 0,
+            heartbeats: 0,
             positions: 0,
             written: 0,
             refused: 0,
@@ -248,6 +251,10 @@ impl Run<'_> {
             let live = wanted(group, |_| [FENCE_LIVE.to_owned()].into());
             late = arrivals.wait_for(live, STALLED_MAX, || node.ensure_alive()).await?;
         }
+        if late.is_empty() {
+            let broker = consumer::connect(&self.bootstrap).await?;
+            heartbeats::let_all_beat(&self.client, &broker, group).await?;
+        }
         for Wanted { combination, lane, texts } in late {
             verdict.found(&combination, format!("{lane:?}'s lane stands still before {texts:?}"));
         }
@@ -281,7 +288,11 @@ impl Run<'_> {
                 for name in &names {
                     let Some(unmarked) = one.unmarked(lane, name) else { continue };
                     let topic = Topic::open(&client, name, OPEN_TIMEOUT).await?;
-                    topics.insert(unmarked, record::read_all(&topic).await?);
+                    let mut records = record::read_all(&topic).await?;
+                    if one.mixes_copies(&unmarked) {
+                        record::sort_by_content(&mut records);
+                    }
+                    topics.insert(unmarked, records);
                 }
             }
             let [java, node] = &lanes;
@@ -293,6 +304,13 @@ impl Run<'_> {
             probes.look(java.values().flatten());
             for text in compare::differences(java, node) {
                 verdict.found(one, text);
+            }
+            let [java, node] = Lane::ALL.map(|lane| heartbeats::read(&client, one, lane, &names));
+            if let (Some(java), Some(node)) = (java.await?, node.await?) {
+                verdict.heartbeats += java.len() as u64;
+                if let Some(text) = heartbeats::difference(&java, &node) {
+                    verdict.found(one, text);
+                }
             }
         }
         Ok(())

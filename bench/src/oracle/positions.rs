@@ -6,7 +6,8 @@
 //! token    both open a stream whose next event is the same
 //! ```
 //!
-//! Tokens need not be equal: Java stores that of its last record, the node also the newer one of an idle stream.
+//! Tokens need not be equal: Java stores that of its last record, the node also the newer one of an idle stream. Where
+//! there are heartbeats either may be the last record, and then the value has the mark of one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,11 +20,13 @@ use mongodb::change_stream::event::ResumeToken;
 use tokio::time::timeout;
 
 use super::backlog::BEHIND;
-use super::combination::Combination;
+use super::combination::{Combination, Lane};
 use super::offsets::token_of;
 
 /// How long the server may take to find the event behind a position.
 const NEXT_EVENT_PATIENCE: Duration = Duration::from_secs(20);
+/// In the value of a position that was stored with a heartbeat.
+const HEARTBEAT_MARK: &str = r#","HEARTBEAT":"true""#;
 
 /// Positions by their key.
 pub(super) type Positions = BTreeMap<String, String>;
@@ -53,8 +56,13 @@ pub(super) fn compare(combination: &Combination, java: &Positions, node: &Positi
     }
     let value = |positions: Positions| positions.into_values().next().unwrap_or_default();
     let (java, node) = (value(java), value(node));
+    let may_beat = combination.heartbeat_topic(Lane::Java).is_some();
+    let form = |value: &str, token: &str| {
+        let form = value.replace(token, "");
+        if may_beat { form.replacen(HEARTBEAT_MARK, "", 1) } else { form }
+    };
     match (token_of(&java), token_of(&node)) {
-        (Ok(theirs), Ok(ours)) if java.replace(&theirs, "") == node.replace(&ours, "") => {
+        (Ok(theirs), Ok(ours)) if form(&java, &theirs) == form(&node, &ours) => {
             Compared::Alike([theirs, ours])
         }
         _ => Compared::Differ(format!("position: {java} in Java's file, {node} in the node's")),
@@ -102,26 +110,47 @@ mod tests {
     use super::*;
 
     fn positions(key: &str, value: &str) -> Positions {
-        [(key.to_owned(), value.to_owned()), (r#"["c02",{}]"#.to_owned(), "{}".to_owned())].into()
+        [(key.to_owned(), value.to_owned()), (r#"["c998",{}]"#.to_owned(), "{}".to_owned())].into()
     }
 
     #[test]
     fn keys_and_forms_are_compared_and_tokens_handed_on() {
-        let one = &combinations(60, 1).unwrap()[0];
-        let (key, value) = (r#"["c01",{"ns":"x"}]"#, r#"{"_id":"{\"_data\": \"82AA\"}"}"#);
+        let all = combinations(60, 1).unwrap();
+        let silent = |one: &&Combination| one.heartbeat_topic(Lane::Java).is_none();
+        let one = all.iter().find(silent).unwrap();
+        let key = format!(r#"["{}",{{"ns":"x"}}]"#, one.name());
+        let (key, value) = (key.as_str(), r#"{"_id":"{\"_data\": \"82AA\"}"}"#);
         let java = positions(key, value);
         let of_node = |key: &str, value: &str| compare(one, &java, &positions(key, value));
         assert_eq!(of_node(key, value), Compared::Alike(["82AA", "82AA"].map(str::to_owned)));
         let newer = r#"{"_id":"{\"_data\": \"82BB\"}"}"#;
         assert_eq!(of_node(key, newer), Compared::Alike(["82AA", "82BB"].map(str::to_owned)));
         for (key, value) in [
-            (r#"["c01",{"ns":"y"}]"#, value),
-            (r#"["c03",{"ns":"x"}]"#, value),
+            (key.replace('x', "y").as_str(), value),
+            (r#"["c999",{"ns":"x"}]"#, value),
             (key, r#"{"_id":"{\"_data\":\"82AA\"}"}"#),
             (key, r#"{"_id":"{\"_data\": \"82AA\"}","HEARTBEAT":"true"}"#),
             (key, "{}"),
         ] {
             assert!(matches!(of_node(key, value), Compared::Differ(_)), "{key} {value}");
+        }
+    }
+
+    #[test]
+    fn either_side_may_end_with_a_heartbeat_where_there_are_any() {
+        let all = combinations(60, 1).unwrap();
+        let one = all.iter().find(|one| one.heartbeat_topic(Lane::Java).is_some()).unwrap();
+        let stored = |mark: &str| -> Positions {
+            let key = format!(r#"["{}",{{"ns":"x"}}]"#, one.name());
+            [(key, format!(r#"{{"_id":"{{\"_data\": \"82AA\"}}"{mark}}}"#))].into()
+        };
+        for (java, node, alike) in [
+            (HEARTBEAT_MARK, "", true),
+            ("", HEARTBEAT_MARK, true),
+            (HEARTBEAT_MARK, r#","copy":"true""#, false),
+        ] {
+            let compared = compare(one, &stored(java), &stored(node));
+            assert_eq!(matches!(compared, Compared::Alike(_)), alike, "{java} {node}");
         }
     }
 }

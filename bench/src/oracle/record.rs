@@ -102,6 +102,15 @@ pub async fn read_all(topic: &Topic) -> Result<Vec<Record>> {
     Ok(records)
 }
 
+/// Puts records whose order says nothing into one that their content gives.
+pub(super) fn sort_by_content(records: &mut [Record]) {
+    records.sort_by(|a, b| {
+        let content =
+            |record: &Record| (record.partition, record.key.clone(), record.value.clone());
+        content(a).cmp(&content(b))
+    });
+}
+
 /// The records of one answer.
 pub(super) fn records_of(batch: Fetched) -> impl Iterator<Item = Record> {
     let partition = batch.partition;
@@ -126,6 +135,17 @@ mod tests {
             value: Some(value.to_vec()),
             headers: BTreeMap::new(),
         }
+    }
+
+    #[test]
+    fn sorted_by_content_records_do_not_show_the_order_in_which_they_came() {
+        let mut records = [record(b"b"), record(b"a"), Record { partition: 1, ..record(b"a") }];
+        let mut others = records.clone();
+        others.reverse();
+        sort_by_content(&mut records);
+        sort_by_content(&mut others);
+        assert_eq!(records, others);
+        assert_eq!(records[0], record(b"a"));
     }
 
     #[test]

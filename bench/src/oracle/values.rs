@@ -9,6 +9,8 @@
 //! Text that is no UTF-8 is as far as BSON can carry a lone surrogate: three bytes that UTF-8 forbids. mongod stores
 //! them.
 
+use std::collections::BTreeSet;
+
 use bson::RawDocumentBuf;
 
 use super::random::Random;
@@ -18,6 +20,8 @@ const DEPTH_MAX: usize = 90;
 /// Kinds of wild values, and how many of them have no others inside.
 const KINDS: usize = 22;
 const FLAT_KINDS: usize = 19;
+const NULL: usize = 9;
+const DECIMAL: usize = 17;
 /// Most fields of a wild document.
 const FIELDS_MAX: usize = 9;
 
@@ -130,8 +134,7 @@ impl Bytes {
 
     /// A wild value under `name`; documents and arrays in it go at most `depth` deeper.
     pub fn wild(&mut self, name: &[u8], random: &mut Random, depth: usize) {
-        let kind = random.below(if depth == 0 { FLAT_KINDS } else { KINDS });
-        self.of_kind(kind, name, random, depth);
+        self.of_kind(kind(random, depth), name, random, depth);
     }
 
     /// Every edge that is fixed, and a wild value of each of the [`KINDS`].
@@ -163,7 +166,7 @@ impl Bytes {
             6 => self.element(0x07, name).put(&object_id(random)),
             7 => self.element(0x08, name).put(&[random.below(2) as u8]),
             8 => self.element(0x09, name).put(&date(random).to_le_bytes()),
-            9 => self.empty(0x0a, name),
+            NULL => self.empty(0x0a, name),
             10 => self.regex(name, random),
             11 => {
                 self.element(0x0c, name).string(&text(random));
@@ -174,7 +177,7 @@ impl Bytes {
             14 => self.element(0x10, name).put(&int32(random).to_le_bytes()),
             15 => self.element(0x11, name).put(&random.bits().to_le_bytes()),
             16 => self.element(0x12, name).put(&int64(random).to_le_bytes()),
-            17 => self.element(0x13, name).put(&decimal(random).to_le_bytes()),
+            DECIMAL => self.element(0x13, name).put(&decimal(random).to_le_bytes()),
             18 => self.empty(*random.one_of(&[0xff, 0x7f]), name),
             19 => self.code_with_scope(name, random, depth),
             20 => self.array(name, |inner| {
@@ -188,7 +191,7 @@ impl Bytes {
 
     /// Some fields with wild names and values.
     pub fn wild_fields(&mut self, random: &mut Random, depth: usize) {
-        let mut last = Vec::new();
+        let (mut last, mut names) = (Vec::new(), BTreeSet::new());
         for _ in 0..random.below(FIELDS_MAX) {
             // One name in twelve stands there twice.
             let mut name = if random.once_in(12) { last.clone() } else { field_name(random) };
@@ -196,7 +199,12 @@ impl Bytes {
             if name == b"_id" {
                 name = b"_ID".to_vec();
             }
-            self.wild(&name, random, depth);
+            let mut kind = kind(random, depth);
+            // Of two decimals Java would take the scale of one and the digits of the other, which its converter refuses.
+            if !names.insert(name.clone()) && kind == DECIMAL {
+                kind = NULL;
+            }
+            self.of_kind(kind, &name, random, depth);
             last = name;
         }
     }
@@ -258,6 +266,10 @@ impl Bytes {
             length.copy_from_slice(&bytes.to_le_bytes());
         }
     }
+}
+
+fn kind(random: &mut Random, depth: usize) -> usize {
+    random.below(if depth == 0 { FLAT_KINDS } else { KINDS })
 }
 
 /// Names that somebody, somewhere, gives a field.
@@ -426,8 +438,6 @@ fn object_id(random: &mut Random) -> [u8; 12] {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn wild(seed: u64) -> RawDocumentBuf {

@@ -50,6 +50,9 @@ pub struct Verdict {
     pub events_asked: u64,
     /// Records of Java's that were compared.
     pub events: u64,
+    /// Heartbeats of Java's whose shape was compared. Not among the events.
+    #[serde(default)]
+    pub heartbeats: u64,
     /// Pairs of stored positions that were compared.
     pub positions: u64,
     /// Documents and commands that were written.
@@ -103,6 +106,7 @@ impl Verdict {
             ("MongoDB", self.mongodb.clone()),
             ("combinations of properties", self.combinations_run.to_string()),
             ("events compared", thousands(self.events)),
+            ("heartbeats compared, by shape", thousands(self.heartbeats)),
             ("positions compared", thousands(self.positions)),
             ("mismatches", thousands(self.mismatches.len() as u64)),
         ];
@@ -127,10 +131,12 @@ impl Verdict {
         };
         let _ = write!(
             text,
-            "\ncombinations run   {:>10} of {of}\nevents compared    {:>10}{asked}\npositions compared {:>10}\n\
+            "\ncombinations run   {:>10} of {of}\nevents compared    {:>10}{asked}\nheartbeats         {:>10}, by shape\n\
+             positions compared {:>10}\n\
              operations         {:>10}, {} more refused by the server\nmismatches         {:>10}\n",
             self.combinations_run,
             thousands(self.events),
+            thousands(self.heartbeats),
             thousands(self.positions),
             thousands(self.written),
             thousands(self.refused),
@@ -170,6 +176,7 @@ mod tests {
             combinations_run: 2,
             events_asked: 1_000,
             events: 1_000,
+            heartbeats: 3,
             positions: 2,
             written: 5,
             refused: 1,

@@ -13,6 +13,7 @@
 //! who reads it bounds it. Facts: `connect-api` and `connect-json` 4.1.0, `source.schema` of
 //! mongo-kafka-connect 2.0.1.
 
+mod decoded;
 mod encoder;
 mod error;
 mod inference;

@@ -11,10 +11,11 @@
 //! ```
 //!
 //! Null is null where the schema allows it. A field that is missing is its default, else null, else an error.
-//! A name that occurs twice: the first counts in a struct, the last in a map. Source:
+//! A name that occurs twice: the first counts in a struct, the last in a map and what lies in it. Source:
 //! `BsonValueToSchemaAndValue` and `BsonDocumentFieldLookup` of mongo-kafka-connect 2.0.1, `Values` of
 //! `connect-api` 4.1.0.
 
+use super::decoded;
 use super::error::ConversionError;
 use super::schema::{Field, Kind, Schema};
 use super::value::{Decimal, Value};
@@ -24,12 +25,12 @@ use crate::mongo::bson::{BsonError, Elements, RawDoc, RawValue};
 
 /// A value where it lies, with its bytes.
 #[derive(Clone, Copy, Debug)]
-struct Item<'a> {
-    kind: u8,
-    name: &'a [u8],
-    value: RawValue<'a>,
+pub(super) struct Item<'a> {
+    pub(super) kind: u8,
+    pub(super) name: &'a [u8],
+    pub(super) value: RawValue<'a>,
     /// Of the value alone.
-    bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
 }
 
 /// The value that `schema` has for `document`; JSON texts inside it are those of `formatter`.
@@ -112,16 +113,12 @@ impl Projection {
     }
 
     fn map(self, of: &Schema, document: RawDoc<'_>) -> Result<Value, ConversionError> {
-        let mut entries: Vec<(String, Value)> = Vec::new();
-        for item in items(document) {
+        let decoded = decoded::document(document)?;
+        let entries = items(RawDoc::new(&decoded)?).map(|item| {
             let item = item?;
-            let (name, value) = (to_text(item.name), self.value(of, &item)?);
-            match entries.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => *known = value,
-                None => entries.push((name, value)),
-            }
-        }
-        Ok(Value::Map(entries))
+            Ok((to_text(item.name), self.value(of, &item)?))
+        });
+        entries.collect::<Result<_, _>>().map(Value::Map)
     }
 
     fn text(self, item: &Item<'_>) -> Result<String, ConversionError> {
@@ -133,7 +130,7 @@ impl Projection {
         }
         let mut around = vec![0; 4];
         around.extend_from_slice(&[item.kind, b'v', 0]);
-        around.extend_from_slice(item.bytes);
+        around.extend(decoded::value(item)?);
         around.push(0);
         let length = u32::try_from(around.len()).unwrap_or(u32::MAX);
         if let Some(blank) = around.first_chunk_mut() {
@@ -200,7 +197,7 @@ fn is_called(item: &Item<'_>, name: &[u8]) -> bool {
 }
 
 /// The elements of a document. What comes after an error has no meaning: callers stop at it.
-fn items(document: RawDoc<'_>) -> impl Iterator<Item = Result<Item<'_>, BsonError>> {
+pub(super) fn items(document: RawDoc<'_>) -> impl Iterator<Item = Result<Item<'_>, BsonError>> {
     let mut elements = document.iter();
     std::iter::from_fn(move || {
         let kind = elements.take_kind()?;

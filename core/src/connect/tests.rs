@@ -227,6 +227,67 @@ fn other_types_are_texts_without_their_quotes() {
     }
 }
 
+fn element(kind: u8, name: &str, value: &[u8]) -> Vec<u8> {
+    [&[kind], name.as_bytes(), &[0], value].concat()
+}
+
+/// A document with these elements, which no library would write.
+fn framed(elements: &[Vec<u8>]) -> Vec<u8> {
+    let elements = elements.concat();
+    let length = (elements.len() as u32 + 5).to_le_bytes();
+    [&length, elements.as_slice(), &[0]].concat()
+}
+
+/// What Java's `BsonValueToSchemaAndValue` printed for the same bytes.
+#[test]
+fn a_name_that_occurs_twice_is_decoded_where_java_decodes_it() {
+    let number = |name, number: i32| element(0x10, name, &number.to_le_bytes());
+    let code = |scope: &[u8]| {
+        let body = [&2_u32.to_le_bytes()[..], b"c\0", scope].concat();
+        [&(body.len() as u32 + 4).to_le_bytes()[..], &body].concat()
+    };
+    let twice = framed(&[number("x", 1), number("y", 9), number("x", 2)]);
+    let array = framed(&[element(3, "0", &twice)]);
+    let scoped = code(&framed(&[
+        element(3, "in", &twice),
+        element(4, "l", &array),
+        element(0x0f, "c", &code(&twice)),
+        number("x", 1),
+        element(3, "x", &twice),
+        element(4, "e", &framed(&[number("7", 5), number("7", 6)])),
+    ]));
+    let (raw, one) = (r#"{"x": 1, "y": 9, "x": 2}"#, r#"{"x": 2, "y": 9}"#);
+    let code_of_one = format!(r#"{{"$code": "c", "$scope": {one}}}"#);
+    let decoded = format!(
+        r#"{{"$code": "c", "$scope": {{"in": {one}, "l": [{one}], "c": {code_of_one}, "x": {one}, "e": [5, 6]}}}}"#
+    );
+    let text = |kind: u8, value: &[u8]| {
+        let source = SchemaSource::Given(record(vec![("v", optional(Kind::String))]).into());
+        let document = framed(&[element(kind, "v", value)]);
+        encode_by(output(source), Converter::String, &document).unwrap()
+    };
+    for (kind, value, want) in [
+        (3, twice.clone(), raw.to_owned()),
+        (4, array.clone(), format!("[{raw}]")),
+        (4, framed(&[element(4, "0", &array)]), format!("[[{raw}]]")),
+        (0x0f, scoped.clone(), decoded.clone()),
+        (4, framed(&[element(0x0f, "0", &scoped)]), format!("[{decoded}]")),
+        (
+            3,
+            framed(&[element(0x0f, "c", &code(&twice))]),
+            format!(r#"{{"c": {{"$code": "c", "$scope": {raw}}}}}"#),
+        ),
+    ] {
+        assert_eq!(text(kind, &value), format!("Struct{{v={want}}}"));
+    }
+    let map = optional(Kind::Map(optional(Kind::String).into()));
+    let entries = framed(&[element(0x0f, "k", &scoped), element(4, "2", &array)]);
+    let source = SchemaSource::Given(record(vec![("v", map)]).into());
+    let written =
+        encode_by(output(source), Converter::String, &framed(&[element(3, "v", &entries)]));
+    assert_eq!(written.unwrap(), format!("Struct{{v={{k={decoded}, 2=[{one}]}}}}"));
+}
+
 #[test]
 fn an_inferred_schema_has_the_id_first_and_names_its_parts_by_their_path() {
     let document = doc! {

@@ -309,7 +309,7 @@ fn first_piece(scope: &Scope, spec: &CopySpec) -> Piece {
     match scope {
         Scope::Deployment => Piece::Databases,
         Scope::Database(database) => Piece::Collections { database: database.clone() },
-        // Only the server can tell whether it passes.
+        // What is listed is held against the pattern.
         Scope::Collection { database, .. } if spec.namespace_regex.is_some() => {
             Piece::Collections { database: database.clone() }
         }

@@ -221,6 +221,13 @@ pub enum SessionError {
         /// `memory.bytes.max`.
         bytes_max: usize,
     },
+    /// The pattern of the collections that are copied took too long over one.
+    NamespacePattern {
+        /// The pattern.
+        pattern: String,
+        /// The database and the collection.
+        namespace: String,
+    },
 }
 
 impl SessionError {
@@ -309,6 +316,7 @@ impl SessionError {
             | Self::Authentication { .. }
             | Self::InsideEvent { .. }
             | Self::EventOverMemory { .. }
+            | Self::NamespacePattern { .. }
             | Self::PositionLost { .. }
             | Self::NoToken { .. } => Recovery::Stop,
             Self::Command { doing, error, .. } => match error.class(*doing == Doing::Opening) {
@@ -347,6 +355,7 @@ impl SessionError {
             | Self::Mechanism { .. }
             | Self::InsideEvent { .. }
             | Self::EventOverMemory { .. }
+            | Self::NamespacePattern { .. }
             | Self::NoToken { .. } => None,
         }
     }
@@ -421,8 +430,8 @@ impl fmt::Display for SessionError {
                 let class = error.class(*doing == Doing::Opening);
                 if (*doing, class) == (Doing::Copying, CodeClass::BadRequest) {
                     return f.write_str(
-                        "; check startup.mode.copy.existing.pipeline and .namespace.regex, and pipeline, \
-                         against what this version of the server knows",
+                        "; check startup.mode.copy.existing.pipeline and pipeline against what this version of the \
+                         server knows",
                     );
                 }
                 if class == CodeClass::BadRequest && error.message.contains(SPLIT_STAGE) {
@@ -453,6 +462,11 @@ impl fmt::Display for SessionError {
                 "the stored position of {scope} lies inside a split event: {found} came first, and those before it \
                  were published by themselves; let the pipeline end with $changeStreamSplitLargeEvent instead of \
                  split.large.events until this event is behind, or store an earlier offset"
+            ),
+            Self::NamespacePattern { pattern, namespace } => write!(
+                f,
+                "the expression {pattern:?} of startup.mode.copy.existing.namespace.regex backtracks without an end \
+                 over {namespace}: write it with possessive quantifiers, or without repetitions in one another"
             ),
             Self::EventOverMemory { scope, bytes, bytes_max } => write!(
                 f,

@@ -14,8 +14,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::java_pattern::{JavaPattern, PatternError, TooCostly};
 use super::template::{Template, TemplateError};
+use crate::java_pattern::{JavaPattern, PatternError, TooCostly};
 
 /// The mark at the beginning of an expression.
 const PATTERN_MARK: char = '/';
@@ -30,12 +30,7 @@ pub enum MapError {
     /// A value whose variables are wrong.
     Template(TemplateError),
     /// A key that is no expression.
-    Pattern {
-        /// Without its mark.
-        pattern: String,
-        /// Why not.
-        error: PatternError,
-    },
+    Pattern(PatternError),
 }
 
 impl fmt::Display for MapError {
@@ -45,13 +40,7 @@ impl fmt::Display for MapError {
                 write!(f, "'{PATTERN_MARK}' is not allowed in a simple namespace pattern")
             }
             Self::Template(error) => error.fmt(f),
-            Self::Pattern { pattern, error } => {
-                write!(f, "{error}\n{pattern}")?;
-                if error.index < pattern.chars().count() {
-                    write!(f, "\n{:>1$}", '^', error.index + 1)?;
-                }
-                Ok(())
-            }
+            Self::Pattern(error) => error.fmt(f),
         }
     }
 }
@@ -86,10 +75,7 @@ impl NamespaceMap {
             if key == WILDCARD {
                 map.wildcard = Some(value.to_owned()).filter(|topic| !topic.is_empty());
             } else if let Some(pattern) = key.strip_prefix(PATTERN_MARK) {
-                let java = JavaPattern::new(pattern).map_err(|error| {
-                    let pattern = pattern.to_owned();
-                    MapError::Pattern { pattern, error }
-                })?;
+                let java = JavaPattern::of_whole(pattern).map_err(MapError::Pattern)?;
                 let template = Template::new(value, separator).map_err(MapError::Template)?;
                 if !template.is_empty() {
                     map.patterns.push((java, template));
@@ -120,7 +106,7 @@ impl NamespaceMap {
         }
         for (pattern, template) in &self.patterns {
             let costly = |TooCostly| CostlyPattern { pattern: pattern.as_str().to_owned() };
-            if pattern.matches(&namespace).map_err(costly)? {
+            if pattern.is_match(&namespace).map_err(costly)? {
                 return Ok(Some(template.fill(db, coll, separator)));
             }
         }

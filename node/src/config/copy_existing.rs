@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::thread;
 
+use millrace_core::java_pattern::JavaPattern;
+
 use super::error::{Reason, Shown};
 use super::extended_json::stages_from_json;
 use super::property::Values;
@@ -30,8 +32,8 @@ const DEPRECATED_PREFIX: &str = "copy.existing.";
 pub(crate) struct CopyExisting {
     /// Stages before all else, each a BSON document.
     pub(crate) pipeline: Vec<Vec<u8>>,
-    /// Only collections in whose `database.collection` it is found; Java's syntax.
-    pub(crate) namespace_regex: Option<String>,
+    /// Only collections in whose `database.collection` it finds a part.
+    pub(crate) namespace_regex: Option<JavaPattern>,
     /// `allowDiskUse`.
     pub(crate) allow_disk_use: bool,
     /// Connections at a time.
@@ -85,11 +87,21 @@ pub(super) fn parse(
             }
         },
     };
-    let regex = values.text(&name("namespace.regex"));
+    let regex = name("namespace.regex");
+    let namespace_regex = match values.text(&regex) {
+        "" => None,
+        text => match JavaPattern::of_part(text) {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                report.refuse(&regex, Shown::Text(text.to_owned()), Reason::NotARegex(error));
+                return None;
+            }
+        },
+    };
     let threads = values.integer(&name("max.threads"));
     Some(CopyExisting {
         pipeline: stages,
-        namespace_regex: (!regex.is_empty()).then(|| regex.to_owned()),
+        namespace_regex,
         allow_disk_use: values.boolean(&name("allow.disk.use")),
         threads_max: threads
             .and_then(|threads| usize::try_from(threads).ok())

@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use millrace_core::java_pattern::PatternError;
 use millrace_core::route::MapError;
 use thiserror::Error;
 
@@ -194,6 +195,9 @@ pub(crate) enum Reason {
     /// A key or a value of the namespace map.
     #[error(transparent)]
     NamespaceMap(MapError),
+    /// No regular expression, or one with more than is understood here.
+    #[error("Invalid regex: {0}")]
+    NotARegex(PatternError),
     /// A field of a collation.
     #[error("{0}")]
     Collation(String),

@@ -132,7 +132,10 @@ mod tests {
         let lines = "resume.policy.lost.position=copy\nstartup.mode=copy_existing\n\
                      startup.mode.copy.existing.namespace.regex=a";
         let LostPosition::Copy(copy) = policy(lines) else { panic!("{lines}") };
-        assert_eq!(copy.namespace_regex.as_deref(), Some("a"));
+        assert_eq!(
+            copy.namespace_regex.map(|regex| regex.as_str().to_owned()).as_deref(),
+            Some("a")
+        );
         let error = error("resume.policy.lost.position=skip");
         assert!(error.contains("[fail, oldest, now, copy]"), "{error}");
     }

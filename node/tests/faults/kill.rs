@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 
 use super::harness::load::{self, Load, stored_behind};
+use super::harness::window::{Kill, judge_windows};
 use super::harness::{NodeProcess, Records, Setup, Stage, eventually, offsets};
 use super::stage;
 use super::unread::{port_of, unread_bytes};
-use super::window::{Kill, judge_windows};
 
 const KILLS: usize = 20;
 /// Every third kill comes while the broker is stopped and requests lie unread in its sockets.

@@ -13,7 +13,6 @@ mod isolation;
 mod kill;
 mod primary;
 mod unread;
-mod window;
 
 use std::sync::Arc;
 

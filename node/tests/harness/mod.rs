@@ -9,6 +9,7 @@
 //! records   what a topic holds, by another Kafka client than the node's
 //! rest      requests to a REST interface, the node's or Connect's
 //! load      a steady load, and the judgement of what arrived of it
+//! window    what a topic may hold after kills
 //! java      Kafka's own command line tools, and small programs in Java
 //! ```
 //!
@@ -23,6 +24,7 @@ pub(crate) mod rest;
 pub(crate) mod servers;
 pub(crate) mod setup;
 pub(crate) mod stage;
+pub(crate) mod window;
 
 pub(crate) use node::NodeProcess;
 pub(crate) use records::Records;

@@ -1,4 +1,4 @@
-//! Java's connector and the node take turns while a load never rests, and nothing is lost or repeated.
+//! Java's connector and the node take turns while a load never rests.
 //!
 //! ```text
 //! load      ███████████████████████████████████████████████████████████████████████  one open loop, all operations
@@ -6,17 +6,21 @@
 //! nobody                       └────────┘        └────────┘                     └────────┘
 //! ```
 //!
-//! Each stop is an orderly one: SIGTERM, and what was read is acknowledged and its position stored in the offset topic,
-//! where the other finds it under the same key. The ledger of the load judges the topic that all of them wrote.
+//! After an orderly end (SIGTERM) what was read is acknowledged and its position stored in the offset topic, where the
+//! other finds it under the same key: nothing is lost or repeated. After SIGKILL nothing is lost, and only records behind
+//! the stored position come again. The ledger of the load judges the topic that all of them wrote.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use millrace_testbed::ConnectWorker;
+use millrace_testbed::{ConnectPlan, ConnectWorker};
 
 use crate::harness::load::Load;
-use crate::harness::{Connector, EVENTS, NodeProcess, Records, Stage};
+use crate::harness::offsets::token_of;
+use crate::harness::records::Record;
+use crate::harness::window::{Kill, judge_windows};
+use crate::harness::{Connector, EVENTS, NodeProcess, Records, Stage, eventually};
 use crate::offset_topic::{DISTRIBUTED, config, one_key_in_one_partition};
 use crate::pair::{reference_worker, streams_open, worker_fixture, worker_plan};
 use crate::servers;
@@ -26,6 +30,9 @@ const RATE_PER_S: f64 = 150.0;
 const OPERATIONS_MAX: u64 = 100_000;
 /// What each of the turns must add before it ends.
 const TURN_RECORDS: u64 = 300;
+/// How often each side is killed.
+const TAKEOVERS: usize = 2;
+const FLUSH_INTERVAL: &str = "offset.flush.interval.ms";
 /// A worker that was just started has what was written meanwhile to catch up with.
 const TURN_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -60,20 +67,69 @@ async fn a_load_that_never_rests_is_handed_to_the_node_and_back_without_loss_or_
     one_key_in_one_partition(&turns.stage, &turns.topic("offsets")).await
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_is_taken_over_from_who_was_killed_and_only_what_was_not_stored_comes_again()
+-> Result<()> {
+    let turns = Turns { stage: Stage::new(servers().await?, "takeover").await? };
+    let mut node = turns.node().await?;
+    let load = Load::start(&turns.stage, RATE_PER_S, OPERATIONS_MAX);
+    let records = turns.stage.records().await?;
+
+    let mut kills = Vec::new();
+    for turn in 1..=TAKEOVERS {
+        turns.may_be_killed(&records, kills.last(), || node.ensure_alive()).await?;
+        load.ensure_goes_on(&format!("kill {turn} of the node"))?;
+        node.kill()?;
+        kills.push(turns.look(&records).await?);
+
+        let plan = turns.java_plan(&format!("-{turn}"))?.property(FLUSH_INTERVAL, "1000");
+        let worker = reference_worker(&plan).await?;
+        worker.create(&turns.stage.name, &turns.config("java")).await?;
+        turns.may_be_killed(&records, kills.last(), || worker.pid().map(drop)).await?;
+        load.ensure_goes_on(&format!("kill {turn} of Java's worker"))?;
+        worker.kill()?;
+        kills.push(turns.look(&records).await?);
+        node = turns.node().await?;
+    }
+    let before = kills.last().map_or(0, |kill| kill.end) as u64;
+    turns.adds(&records, before, || node.ensure_alive()).await?;
+    load.ensure_goes_on("the end of the last turn")?;
+    load.end_early();
+
+    let report = load.judge(&turns.stage, node).await?;
+    ensure!(report.is_at_least_once(), "{kills:?}:\n{report}");
+    let all = records.all().await?;
+    let tokens: Vec<_> = all.iter().map(Record::token).collect::<Result<_>>()?;
+    let repeats = judge_windows(&tokens, &kills)? as u64;
+    let ends: Vec<_> = kills.iter().map(|kill| kill.end).collect();
+    eprintln!(
+        "{} records, {repeats} of them for the second time; killed at {ends:?}",
+        tokens.len()
+    );
+    ensure!(repeats == report.verdict.duplicated, "{repeats} came again, but {report}");
+    one_key_in_one_partition(&turns.stage, &turns.topic("offsets")).await
+}
+
 /// Who runs, with names that no other worker on these servers has.
 struct Turns {
     stage: Stage,
 }
 
 impl Turns {
+    /// A worker. Who was killed keeps its place in its group for minutes, so its successor needs another group; the
+    /// offset topic is the same for all.
+    fn java_plan(&self, group: &str) -> Result<ConnectPlan> {
+        let plan = worker_plan(&self.stage.testbed, DISTRIBUTED)?.heap_mb(512).distributed();
+        let of_group = |what: &str| self.topic(&format!("{what}{group}"));
+        Ok(plan
+            .property("group.id", &format!("{}{group}", self.stage.name))
+            .property("config.storage.topic", &of_group("configs"))
+            .property("status.storage.topic", &of_group("status"))
+            .property("offset.storage.topic", &self.topic("offsets")))
+    }
+
     async fn java(&self) -> Result<ConnectWorker> {
-        let mut plan = worker_plan(&self.stage.testbed, DISTRIBUTED)?.heap_mb(512).distributed();
-        plan = plan.property("group.id", &self.stage.name);
-        for what in ["config", "offset", "status"] {
-            plan =
-                plan.property(&format!("{what}.storage.topic"), &self.topic(&format!("{what}s")));
-        }
-        reference_worker(&plan).await
+        reference_worker(&self.java_plan("")?).await
     }
 
     async fn node(&self) -> Result<NodeProcess> {
@@ -106,6 +162,39 @@ impl Turns {
         self.adds(records, before, || node.ensure_alive()).await.context("the node's turn")?;
         node.stop().await?;
         records.settled().await
+    }
+
+    /// Waits until a turn has added its part, and has stored a position behind all that was there before it.
+    async fn may_be_killed(
+        &self,
+        records: &Records,
+        last: Option<&Kill>,
+        alive: impl FnMut() -> Result<()>,
+    ) -> Result<()> {
+        self.adds(records, last.map_or(0, |kill| kill.end) as u64, alive).await?;
+        let newest = last.map(|kill| kill.newest.as_str()).unwrap_or_default();
+        eventually(&format!("a stored position behind {newest}"), async || {
+            let stored = self.stored().await?;
+            Ok((newest < stored.as_str()).then_some(()))
+        })
+        .await
+    }
+
+    /// What is stored and what has arrived, now that nobody runs.
+    async fn look(&self, records: &Records) -> Result<Kill> {
+        // What was in flight is appended when the broker gets to it.
+        let end = records.settled().await? as usize;
+        let all = records.all().await?;
+        let tokens: Vec<_> = all.iter().map(Record::token).collect::<Result<_>>()?;
+        let newest = tokens.iter().max().context("an empty topic")?;
+        Ok(Kill { stored: self.stored().await?, newest: (*newest).to_owned(), end })
+    }
+
+    /// The token of the newest position in the offset topic.
+    async fn stored(&self) -> Result<String> {
+        let all = self.stage.records_of(&self.topic("offsets")).await?.all().await?;
+        let mut ours = all.iter().filter(|record| record.key_text().contains(&self.stage.name));
+        token_of(ours.next_back().context("a stored position")?.value_text())
     }
 
     async fn adds(

@@ -12,8 +12,9 @@
 //! | case    | one connector file, what is written for it, and what its records must show            |
 //! | cases/* | the cases and their writes, a law for each group                                      |
 //! | trial   | runs every case on both sides at once, swaps the sides twice, reads all topics back   |
-//! | handover | both take turns while a load never rests                                            |
+//! | handover | both take turns while a load never rests, ended in order or killed                |
 //! | pair    | a worker and a node, started and stopped together                                     |
+//! | misfits | a document that its schema does not fit, and nowhere to put it                |
 //! | offset_topic | positions in the offset topic, handed over and back                                |
 //! | rest    | the same requests to both REST interfaces                                             |
 //!
@@ -28,6 +29,7 @@ mod harness;
 mod case;
 mod cases;
 mod handover;
+mod misfits;
 mod offset_topic;
 mod pair;
 mod rest;

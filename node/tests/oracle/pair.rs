@@ -32,8 +32,8 @@ pub(crate) struct Side {
 
 /// Both sides, running.
 pub(crate) struct Pair {
-    worker: ConnectWorker,
-    node: NodeProcess,
+    pub(crate) worker: ConnectWorker,
+    pub(crate) node: NodeProcess,
     connectors: Vec<String>,
 }
 

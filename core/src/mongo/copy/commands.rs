@@ -1,7 +1,7 @@
 //! What a copy asks the server, in its own words.
 //!
 //! ```text
-//!  listDatabases, listCollections     which collections there are; the server applies the regex
+//!  listDatabases, listCollections     which collections there are
 //!  aggregate $collStats               how large a collection is, and of which kind
 //!  aggregate $sample                  documents at random, sorted: where to cut it
 //!  find      min, max, hint, sort     a range by the index on _id; whole collections without these
@@ -13,8 +13,10 @@
 //! majority had, but may not know yet that they had it. A document that is rolled back later may thus be copied.
 
 use super::event::NAMESPACE_ALIAS;
-use super::piece::Namespace;
+use super::piece::{Namespace, Piece};
+use crate::java_pattern::{JavaPattern, TooCostly};
 use crate::mongo::bson_write::DocWriter;
+use crate::mongo::session_error::SessionError;
 use crate::mongo::watch::{Scope, WatchSpec};
 
 /// What is copied, and how.
@@ -22,13 +24,31 @@ use crate::mongo::watch::{Scope, WatchSpec};
 pub struct CopySpec {
     /// Stages before all else, each one whole BSON document (`startup.mode.copy.existing.pipeline`).
     pub pipeline: Vec<Vec<u8>>,
-    /// Only collections in whose `database.collection` it is found
+    /// Only collections in whose `database.collection` it finds a part
     /// (`startup.mode.copy.existing.namespace.regex`).
-    pub namespace_regex: Option<String>,
+    pub namespace_regex: Option<JavaPattern>,
     /// Whether stages may use the server's disk (`startup.mode.copy.existing.allow.disk.use`).
     pub allow_disk_use: bool,
     /// Connections at a time (`startup.mode.copy.existing.max.threads`); at least one is used.
     pub threads_max: usize,
+}
+
+impl CopySpec {
+    /// Whether a piece is of a collection that is copied.
+    ///
+    /// # Errors
+    /// [`SessionError::NamespacePattern`].
+    pub(super) fn chooses(&self, piece: &Piece) -> Result<bool, SessionError> {
+        let (Some(pattern), Some(namespace)) = (&self.namespace_regex, piece.namespace()) else {
+            return Ok(true);
+        };
+        let Namespace { database, collection } = namespace;
+        let namespace = format!("{database}.{collection}");
+        pattern.is_match(&namespace).map_err(|TooCostly| SessionError::NamespacePattern {
+            pattern: pattern.as_str().to_owned(),
+            namespace,
+        })
+    }
 }
 
 /// How the documents of a collection become events.
@@ -52,31 +72,12 @@ pub(super) fn write_list_databases(doc: &mut DocWriter<'_>) {
     doc.string("$db", "admin");
 }
 
-/// The collections of `database` that are in `scope` and pass the regex.
-pub(super) fn write_list_collections(
-    spec: &CopySpec,
-    scope: &Scope,
-    database: &str,
-    doc: &mut DocWriter<'_>,
-) {
+/// The collections of `database` that are in `scope`.
+pub(super) fn write_list_collections(scope: &Scope, database: &str, doc: &mut DocWriter<'_>) {
     doc.int32("listCollections", 1);
     doc.document("filter", |filter| {
         if let Scope::Collection { collection, .. } = scope {
             filter.string("name", collection);
-        }
-        if let Some(regex) = &spec.namespace_regex {
-            filter.document("$expr", |expression| {
-                expression.document("$regexMatch", |matched| {
-                    matched.document("input", |input| {
-                        input.array("$concat", |parts| {
-                            let prefix = format!("{database}.");
-                            parts.document("0", |part| part.string("$literal", &prefix));
-                            parts.string("1", "$name");
-                        });
-                    });
-                    matched.document("regex", |part| part.string("$literal", regex));
-                });
-            });
         }
     });
     doc.boolean("nameOnly", true);

@@ -152,7 +152,7 @@ impl Slot {
                     collection: "$cmd.listCollections".to_owned(),
                 };
                 reader.ask(Answer::Cursor(cursor), now, |doc| {
-                    commands::write_list_collections(spec, &watch.scope, database, doc);
+                    commands::write_list_collections(&watch.scope, database, doc);
                 });
                 Step::List
             }

@@ -7,6 +7,7 @@ use bson::{Document, doc};
 use proptest::prelude::*;
 
 use super::*;
+use crate::java_pattern::JavaPattern;
 use crate::link::Address;
 use crate::memory::MemoryBudget;
 use crate::mongo::message::tests::encode_reply;
@@ -75,7 +76,10 @@ impl Server {
                 "databases": [{ "name": "admin" }, { "name": &self.database }, { "name": "local" }], "ok": 1.0,
             },
             "listCollections" => {
-                let names = self.collections.keys();
+                let wanted = body.get_document("filter").unwrap().get_str("name");
+                let is_listed =
+                    |name: &&String| wanted.as_ref().map_or(true, |wanted| wanted == name);
+                let names = self.collections.keys().filter(is_listed);
                 let mut items: VecDeque<_> =
                     names.map(|name| doc! { "name": name, "type": "collection" }).collect();
                 items.push_back(doc! { "name": "system.views", "type": "collection" });
@@ -409,16 +413,38 @@ fn with_a_pipeline_the_server_makes_the_event_and_no_collection_is_cut() {
     assert!(read.get_bool("allowDiskUse").unwrap());
 }
 
+fn chosen(pattern: &str) -> CopySpec {
+    CopySpec { namespace_regex: Some(JavaPattern::of_part(pattern).unwrap()), ..threads(1) }
+}
+
 #[test]
-fn a_regex_is_applied_by_the_server_to_one_collection_too() {
-    let scope = Scope::Collection { database: "d".to_owned(), collection: "a".to_owned() };
-    let spec = CopySpec { namespace_regex: Some("x$".to_owned()), ..threads(1) };
-    let mut rig = Rig::of(config(scope), Server::new(&[("a", 1)], 1), spec);
+fn a_pattern_chooses_among_the_collections_that_are_listed() {
+    let collections = [("ax", 1), ("bx", 2), ("c", 3)];
+    for (pattern, documents) in [("x$", 3), (r"d\.(?!a)", 5), (r"^\.", 0), ("(?<=d.)a|c", 4)] {
+        let mut rig = Rig::new(Server::new(&collections, 1), chosen(pattern));
+        rig.run();
+        assert_eq!(rig.copied.len(), documents, "{pattern}");
+    }
+    let scope = Scope::Collection { database: "d".to_owned(), collection: "ax".to_owned() };
+    let mut rig = Rig::of(config(scope), Server::new(&collections, 1), chosen("b"));
     rig.run();
+    assert!(rig.copied.is_empty());
     let list = rig.server.asked.iter().find(|body| body.contains_key("listCollections")).unwrap();
-    let input = doc! { "$concat": [{ "$literal": "d." }, "$name"] };
-    let regex = doc! { "$regexMatch": { "input": input, "regex": { "$literal": "x$" } } };
-    assert_eq!(list.get_document("filter").unwrap(), &doc! { "name": "a", "$expr": regex });
+    assert_eq!(list.get_document("filter").unwrap(), &doc! { "name": "ax" });
+}
+
+#[test]
+fn a_pattern_that_takes_too_long_stops_the_copy() {
+    let name = "a".repeat(60);
+    let mut rig = Rig::new(Server::new(&[(&name, 1)], 1), chosen(r"(?:(?=a)(?:a|aa)+)+b"));
+    let error = loop {
+        match rig.step(1 << 20) {
+            Ok(more) => assert!(more, "a copy that ended"),
+            Err(error) => break error,
+        }
+    };
+    let text = error.to_string();
+    assert!(text.contains("namespace.regex") && text.contains(&name), "{text}");
 }
 
 #[test]

@@ -99,10 +99,16 @@ impl Copier {
             }
             Work::Piece { piece: Piece::Collections { database }, step: Step::List } => {
                 let splits = self.maker == Maker::Node && self.spec.pipeline.is_empty();
-                listing::collection(document, database, splits).map(|piece| {
-                    self.queue.extend(piece);
-                    false
-                })
+                match listing::collection(document, database, splits) {
+                    Ok(Some(piece)) => {
+                        if self.spec.chooses(&piece)? {
+                            self.queue.push_back(piece);
+                        }
+                        Ok(false)
+                    }
+                    Ok(None) => Ok(false),
+                    Err(error) => Err(error),
+                }
             }
             Work::Piece { step: Step::Measure(measured), .. } => {
                 measured.add(document).map(|()| false)

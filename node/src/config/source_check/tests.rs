@@ -4,6 +4,7 @@ use std::path::Path;
 
 use millrace_core::connect::DecimalFormat;
 
+use super::super::copy_existing::CopyExisting;
 use super::super::topic_creation::TopicCreation;
 use super::*;
 
@@ -266,7 +267,10 @@ fn a_copy_is_asked_for_in_two_ways_and_the_newer_name_wins() {
                  copy.existing.allow.disk.use=false";
     let copied = copy(older);
     assert_eq!((copied.pipeline.len(), copied.threads_max), (1, 3));
-    assert_eq!((copied.namespace_regex.as_deref(), copied.allow_disk_use), (Some("a$"), false));
+    let regex = |copied: &CopyExisting| {
+        copied.namespace_regex.as_ref().map(|regex| regex.as_str().to_owned())
+    };
+    assert_eq!((regex(&copied).as_deref(), copied.allow_disk_use), (Some("a$"), false));
     let prefix = "startup.mode.copy.existing";
     let both = format!(
         "{older}\n{prefix}.max.threads=4\n{prefix}.pipeline=\n{prefix}.namespace.regex=b\n\
@@ -274,13 +278,34 @@ fn a_copy_is_asked_for_in_two_ways_and_the_newer_name_wins() {
     );
     let copied = copy(&both);
     assert_eq!((copied.pipeline.len(), copied.threads_max), (0, 4));
-    assert_eq!((copied.namespace_regex.as_deref(), copied.allow_disk_use), (Some("b"), true));
+    assert_eq!((regex(&copied).as_deref(), copied.allow_disk_use), (Some("b"), true));
     assert_eq!(with("startup.mode=latest\ncopy.existing=true").startup, Startup::Latest);
     assert!(
         error("copy.existing=true\ncopy.existing.pipeline=[{]").contains("copy.existing.pipeline")
     );
     let (_, notices) = source("copy.existing.max.threads=2", true).unwrap();
     assert!(notices[0].text.ends_with("no effect without startup.mode=copy_existing"));
+}
+
+#[test]
+fn an_expression_for_namespaces_that_java_refuses_or_we_do_not_understand_is_named() {
+    let of = |regex: &str| {
+        error(&format!(
+            "startup.mode=copy_existing\nstartup.mode.copy.existing.namespace.regex={regex}"
+        ))
+    };
+    let of_java = "Invalid value (a for configuration startup.mode.copy.existing.namespace.regex: Invalid regex: \
+                   Unclosed group near index 2\n(a";
+    assert!(of("(a").contains(of_java), "{}", of("(a"));
+    for (regex, part) in
+        [("[a&&b]", "&&"), ("\\\\bshop", "\\b"), ("\\\\p{javaLowerCase}", "javaLowerCase")]
+    {
+        let text = of(regex);
+        assert!(
+            text.contains("Invalid regex: not supported by this version: ") && text.contains(part),
+            "{text}"
+        );
+    }
 }
 
 #[test]

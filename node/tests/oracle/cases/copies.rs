@@ -59,6 +59,22 @@ pub(super) fn cases() -> Vec<Case> {
             .whole_database()
             .set("startup.mode.copy.existing.namespace.regex", r"n\.(?=ev)|chosen\.o.+er$")
             .shows(r#""coll": "other""#),
+        copy("copy_pattern", |place| Box::pin(collections_that_engines_choose_differently(place)))
+            .strings()
+            .whole_database()
+            .set(
+                "startup.mode.copy.existing.namespace.regex",
+                r"(?i:\.é)|(?<=pattern\.)o++t|_\p{Upper}\p{Alpha}+$|\.a++ab|^\w+\.(?>a|ab)c$",
+            )
+            // Kafka takes no such letters.
+            .set(
+                "topic.namespace.map",
+                r#"{"oracle_copy_pattern.école": "oracle_copy_pattern.ecole",
+                    "oracle_copy_pattern.éc": "oracle_copy_pattern.ec"}"#,
+            )
+            .shows(r#""coll": "other""#)
+            .shows(r#""coll": "the_Third""#)
+            .shows(r#""coll": "école""#),
         copy("copy_none", COLLECTIONS)
             .strings()
             .set("startup.mode.copy.existing.namespace.regex", "^other")
@@ -126,6 +142,14 @@ async fn several_collections(place: Place) -> Result<()> {
         }
         let pipeline = vec![doc! { "$match": { "keep": { "$lt": 3 } } }];
         database.create_collection("view").view_on(EVENTS).pipeline(pipeline).await?;
+    }
+    Ok(())
+}
+
+/// The server's own engine would take `École`, or refuse the expression.
+async fn collections_that_engines_choose_differently(place: Place) -> Result<()> {
+    for name in ["École", "école", "other", "the_Third", "the_ÉCOLE", "aaab", "abc", "éc"] {
+        place.collection(name).insert_one(doc! { "_id": name }).await?;
     }
     Ok(())
 }

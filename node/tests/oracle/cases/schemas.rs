@@ -4,7 +4,7 @@
 //! types combine. Bytes in a text are Java's name and hash of an array, so they are for `JsonConverter` alone.
 
 use anyhow::{Result, ensure};
-use bson::raw::{RawBsonRef, RawDocument, RawDocumentBuf};
+use bson::raw::{RawBsonRef, RawDocument, RawDocumentBuf, RawJavaScriptCodeWithScope};
 use bson::spec::BinarySubtype;
 use bson::{Binary, Bson, DateTime, Decimal128, Timestamp, doc, rawdoc};
 
@@ -51,6 +51,10 @@ const NUMBERS_SCHEMA: &str = r#"{"type": "record", "name": "Numbers", "fields": 
     {"name": "long", "type": ["null", {"type": "array", "items": ["null", "long"]}]},
     {"name": "float", "type": ["null", {"type": "array", "items": ["null", "float"]}]},
     {"name": "double", "type": ["null", {"type": "array", "items": ["null", "double"]}]}]}"#;
+const TWICE: &str = r#"{"type": "record", "name": "Twice", "fields": [
+    {"name": "code", "type": "string"}, {"name": "codes", "type": {"type": "array", "items": "string"}},
+    {"name": "list", "type": "string"}, {"name": "map", "type": {"type": "map", "values": "string"}},
+    {"name": "maps", "type": {"type": "map", "values": "string"}}]}"#;
 const STRICT: &str = r#"{"type": "record", "name": "Strict", "fields": [
     {"name": "_id", "type": "int"}, {"name": "fits", "type": "boolean"}]}"#;
 
@@ -130,6 +134,11 @@ pub(super) fn cases() -> Vec<Case> {
             .set("output.format.value", "schema")
             .set("output.schema.value", &STRICT.replace('\n', ""))
             .shows(r#"{"_id": 2, "at": {"$date": "1970-01-01T00:00:00Z"}, "long": 5}"#),
+        own("schema_twice", |place| Box::pin(names_that_occur_twice(place)), TWICE)
+            .strings()
+            .shows(r#"code={"$code": "c", "$scope": {"x": 2, "y": 9}}"#)
+            .shows(r#"list=[{"x": 1, "y": 9, "x": 2}]"#)
+            .shows(r#"map={x=2, y=9}"#),
     ]
 }
 
@@ -303,6 +312,18 @@ async fn documents_that_do_not_fit(place: Place) -> Result<()> {
         place.events().insert_one(document).await?;
     }
     Ok(())
+}
+
+/// Java reads some values where they lie and decodes others, which leaves the last of a name.
+async fn names_that_occur_twice(place: Place) -> Result<()> {
+    let mut twice = rawdoc! { "x": 1, "y": 9 };
+    twice.append(bson::raw::cstr!("x"), 2);
+    let code = RawJavaScriptCodeWithScope { code: "c".to_owned(), scope: twice.clone() };
+    let document = rawdoc! {
+        "_id": 1, "code": code.clone(), "codes": [code, twice.clone()], "list": [twice.clone()],
+        "map": twice.clone(), "maps": { "a": twice.clone(), "b": [twice] },
+    };
+    insert(&place, vec![document]).await
 }
 
 async fn other_collection_renamed(place: Place) -> Result<()> {

@@ -3,11 +3,15 @@
 use super::*;
 
 fn matches(java: &str, text: &str) -> bool {
-    JavaPattern::new(java).expect("a pattern").matches(text).expect("a cheap pattern")
+    JavaPattern::of_whole(java).expect("a pattern").is_match(text).expect("a cheap pattern")
+}
+
+fn finds(java: &str, text: &str) -> bool {
+    JavaPattern::of_part(java).expect("a pattern").is_match(text).expect("a cheap pattern")
 }
 
 fn fault(java: &str) -> PatternFault {
-    JavaPattern::new(java).expect_err(java).fault
+    JavaPattern::of_whole(java).expect_err(java).fault
 }
 
 #[test]
@@ -48,6 +52,34 @@ fn what_differs_between_the_dialects_has_the_meaning_of_java() {
 }
 
 #[test]
+fn a_part_is_found_where_java_finds_one() {
+    for (pattern, text, want) in [
+        ("b", "abc", true),
+        ("^b", "abc", false),
+        ("c$", "abc", true),
+        ("^a|c$", "xc", true),
+        ("a++a", "xaaa", false),
+        ("(?<=shop\\.)orders", "shop.orders", true),
+        ("(?<!shop\\.)orders", "shop.orders", false),
+        // A library that searches may take these for words and letters of every script.
+        (r"^\w+\.\d$", "é.3", false),
+        ("(?i)É", "é", false),
+        ("", "", true),
+    ] {
+        assert_eq!(finds(pattern, text), want, "{pattern} {text:?}");
+    }
+    assert_ne!(JavaPattern::of_part("a"), JavaPattern::of_whole("a"));
+}
+
+#[test]
+fn a_fault_is_told_as_java_does() {
+    let text = |java: &str| JavaPattern::of_part(java).expect_err(java).to_string();
+    assert_eq!(text("(a"), "Unclosed group near index 2\n(a");
+    assert_eq!(text("*a"), "Dangling meta character '*' near index 0\n*a\n^");
+    assert!(text(r"x\bshop").starts_with("not supported by this version: "));
+}
+
+#[test]
 fn what_is_not_understood_is_refused_by_name() {
     for pattern in [
         "[a[b]]",
@@ -79,7 +111,7 @@ fn what_is_not_understood_is_refused_by_name() {
         assert!(matches!(fault, PatternFault::Unsupported(_)), "{pattern}: {fault:?}");
     }
     assert_eq!(
-        JavaPattern::new("(?<=a*)b").expect_err("one length only").fault,
+        JavaPattern::of_whole("(?<=a*)b").expect_err("one length only").fault,
         PatternFault::Unsupported("a look-behind of more than one length".to_owned())
     );
     assert_eq!(fault(&"(".repeat(100)), PatternFault::TooLarge);
@@ -110,7 +142,7 @@ fn what_java_refuses_is_refused() {
 /// Every character that `java.util.regex` has in a class, and no other.
 #[test]
 fn a_class_has_the_characters_of_java() {
-    let golden = include_str!("../../../tests/golden/character_classes.tsv");
+    let golden = include_str!("../../tests/golden/character_classes.tsv");
     for line in golden.lines() {
         let (java, ranges) = line.split_once('\t').expect("two columns");
         let hex = |text: &str| u32::from_str_radix(text, 16).expect("hexadecimal");
@@ -118,7 +150,7 @@ fn a_class_has_the_characters_of_java() {
             .split(' ')
             .map(|range| range.split_once('-').map(|(a, b)| (hex(a), hex(b))).expect("a range"))
             .collect();
-        let pattern = JavaPattern::new(java).expect("a class");
+        let pattern = JavaPattern::of_whole(java).expect("a class");
         let (mut text, mut rest) = (String::new(), ranges.as_slice());
         for character in '\0'..=char::MAX {
             while let [(_, last), behind @ ..] = rest
@@ -129,7 +161,7 @@ fn a_class_has_the_characters_of_java() {
             let want = rest.first().is_some_and(|(first, _)| *first <= u32::from(character));
             text.clear();
             text.push(character);
-            assert_eq!(pattern.matches(&text), Ok(want), "{java} {character:?}");
+            assert_eq!(pattern.is_match(&text), Ok(want), "{java} {character:?}");
         }
     }
     assert_eq!(golden.lines().count(), 30);
@@ -140,7 +172,7 @@ fn a_class_has_the_characters_of_java() {
 fn an_expression_has_the_verdict_of_java_or_is_refused_as_unsupported() {
     let (mut equal, mut unsupported, mut refused) = (0, 0, 0);
     let mut wrong = Vec::new();
-    for line in include_str!("../../../tests/golden/patterns.tsv").lines() {
+    for line in include_str!("../../tests/golden/patterns.tsv").lines() {
         let [java, text, verdict] = line.split('\t').collect::<Vec<_>>()[..] else {
             panic!("wrong number of columns: {line}");
         };
@@ -148,8 +180,8 @@ fn an_expression_has_the_verdict_of_java_or_is_refused_as_unsupported() {
             .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hexadecimal"))
             .collect();
         let text = std::str::from_utf8(&bytes).expect("UTF-8");
-        let ours = match JavaPattern::new(java) {
-            Ok(pattern) if pattern.matches(text) == Ok(true) => "matches",
+        let ours = match JavaPattern::of_whole(java) {
+            Ok(pattern) if pattern.is_match(text) == Ok(true) => "matches",
             Ok(_) => "differs",
             Err(PatternError { fault: PatternFault::Unsupported(_), .. }) => {
                 unsupported += 1;
@@ -181,6 +213,6 @@ fn no_text_makes_the_reader_panic() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             pattern.push_str(signs[(state >> 33) as usize % signs.len()]);
         }
-        let _ = JavaPattern::new(&pattern);
+        let _ = JavaPattern::of_whole(&pattern);
     }
 }

@@ -1,10 +1,11 @@
-//! A regular expression in Java's notation, matched as `java.util.regex.Matcher.matches` does.
+//! A regular expression in Java's notation, with the verdict of `java.util.regex`.
 //!
 //! ```text
 //!  /shop\.(orders|items)_\d+        what the operator wrote for Java
 //!        │ read here, and written anew without any shorthand whose meaning differs
 //!        ▼
-//!  \A(?:\x{73}…\x{2e}(?:…|…)\x{5f}[\x{30}-\x{39}]+)\z     what the engine is given
+//!  \A(?:\x{73}…\x{2e}(?:…|…)\x{5f}[\x{30}-\x{39}]+)\z     what the engine is given for `Matcher.matches`;
+//!                                                          `Matcher.find` has neither anchor
 //! ```
 //!
 //! The engine reads another dialect: there `\d`, `\w`, `.` and `(?i)` mean more characters, `a++`
@@ -40,6 +41,8 @@ const BACKTRACK_LIMIT: usize = 1_000_000;
 /// Why a pattern cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternError {
+    /// As the operator wrote it.
+    pub pattern: String,
     /// Where, in characters from 0, as Java counts them.
     pub index: usize,
     /// What.
@@ -70,6 +73,7 @@ pub enum PatternFault {
 }
 
 impl fmt::Display for PatternError {
+    /// As `PatternSyntaxException.getMessage`: what, the pattern, and a mark below its place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.fault {
             PatternFault::Unclosed(what) => write!(f, "Unclosed {what}"),
@@ -86,7 +90,11 @@ impl fmt::Display for PatternError {
                 f.write_str("not supported by this version: groups nested that deeply")
             }
         }?;
-        write!(f, " near index {}", self.index)
+        write!(f, " near index {}\n{}", self.index, self.pattern)?;
+        if self.index < self.pattern.chars().count() {
+            write!(f, "\n{:>1$}", '^', self.index + 1)?;
+        }
+        Ok(())
     }
 }
 
@@ -94,39 +102,74 @@ impl std::error::Error for PatternError {}
 
 /// The engine gave up on a name. The pattern backtracks without end, as `(a*)*b` may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooCostly;
+pub struct TooCostly;
+
+/// What of a text must match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// All of it (`Matcher.matches`).
+    Whole,
+    /// Some part of it (`Matcher.find`).
+    Part,
+}
 
 /// See the file.
 #[derive(Clone, Debug)]
-pub(super) struct JavaPattern {
+pub struct JavaPattern {
     java: String,
+    extent: Extent,
     regex: Regex,
 }
 
+impl PartialEq for JavaPattern {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.java, self.extent) == (&other.java, other.extent)
+    }
+}
+
+impl Eq for JavaPattern {}
+
 impl JavaPattern {
-    /// Reads a pattern in Java's notation.
+    /// A pattern for whole texts, in Java's notation (`Matcher.matches`).
     ///
     /// # Errors
     /// [`PatternError`], also for what Java would take and the table of the file refuses.
-    pub(super) fn new(java: &str) -> Result<Self, PatternError> {
+    pub fn of_whole(java: &str) -> Result<Self, PatternError> {
+        Self::new(java, Extent::Whole)
+    }
+
+    /// A pattern for parts of texts, in Java's notation (`Matcher.find`).
+    ///
+    /// # Errors
+    /// As [`JavaPattern::of_whole`].
+    pub fn of_part(java: &str) -> Result<Self, PatternError> {
+        Self::new(java, Extent::Part)
+    }
+
+    fn new(java: &str, extent: Extent) -> Result<Self, PatternError> {
         let spelled = Reader::new(java).read()?;
-        let regex = RegexBuilder::new(&format!(r"\A(?:{spelled})\z"))
-            .backtrack_limit(BACKTRACK_LIMIT)
-            .build()
-            .map_err(|error| PatternError { index: 0, fault: fault_of(&error) })?;
-        Ok(Self { java: java.to_owned(), regex })
+        let spelled = match extent {
+            Extent::Whole => format!(r"\A(?:{spelled})\z"),
+            Extent::Part => spelled,
+        };
+        let regex = RegexBuilder::new(&spelled).backtrack_limit(BACKTRACK_LIMIT).build();
+        let regex = regex.map_err(|error| {
+            let fault = fault_of(&error);
+            PatternError { pattern: java.to_owned(), index: 0, fault }
+        })?;
+        Ok(Self { java: java.to_owned(), extent, regex })
     }
 
     /// As the operator wrote it.
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.java
     }
 
-    /// Whether the whole of `text` matches.
+    /// Whether `text`, or a part of it, matches.
     ///
     /// # Errors
     /// [`TooCostly`].
-    pub(super) fn matches(&self, text: &str) -> Result<bool, TooCostly> {
+    pub fn is_match(&self, text: &str) -> Result<bool, TooCostly> {
         self.regex.is_match(text).map_err(|_| TooCostly)
     }
 }

@@ -224,7 +224,7 @@ impl Reader {
         if atom == Atom::Empty {
             let what = "a quantifier behind an anchor or a look-around".to_owned();
             let fault = PatternFault::Unsupported(what);
-            return Err(PatternError { index: begin.max(start), fault });
+            return Err(self.error(begin.max(start), fault));
         }
         match self.peek() {
             Some('?') => {
@@ -432,12 +432,16 @@ impl Reader {
     }
 
     fn fault(&self, fault: PatternFault) -> PatternError {
-        PatternError { index: self.at, fault }
+        self.error(self.at, fault)
     }
 
     /// At the character that was taken last.
     fn fault_before(&self, fault: PatternFault) -> PatternError {
-        PatternError { index: self.at.saturating_sub(1), fault }
+        self.error(self.at.saturating_sub(1), fault)
+    }
+
+    fn error(&self, index: usize, fault: PatternFault) -> PatternError {
+        PatternError { pattern: self.chars.iter().collect(), index, fault }
     }
 
     fn unsupported(&self, what: String) -> PatternError {
