@@ -27,6 +27,7 @@ pub mod inbox;
 pub mod link;
 pub mod memory;
 pub mod recovery;
+pub mod scram;
 
 pub mod mongo;
 

@@ -9,11 +9,13 @@
 //! records   what a topic holds, by another Kafka client than the node's
 //! rest      requests to a REST interface, the node's or Connect's
 //! load      a steady load, and the judgement of what arrived of it
+//! dns       a DNS server that knows what a test tells it
 //! java      Kafka's own command line tools, and small programs in Java
 //! ```
 //!
 //! The node is known by its command line, its log, its exit code and what it leaves behind. Nothing here uses its code.
 
+pub(crate) mod dns;
 pub(crate) mod java;
 pub(crate) mod load;
 pub(crate) mod node;
