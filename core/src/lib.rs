@@ -28,6 +28,7 @@ pub mod java_pattern;
 pub mod link;
 pub mod memory;
 pub mod recovery;
+pub mod scram;
 
 pub mod mongo;
 

@@ -15,6 +15,7 @@ mod allocations;
 mod compat;
 mod config;
 mod herder;
+mod inquiry;
 mod logging;
 mod offsets;
 mod rest;

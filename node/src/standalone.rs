@@ -73,10 +73,13 @@ fn only_read(worker: &WorkerConfig, connectors: &[Checked], events: u64) -> Exit
         return ExitCode::from(2);
     };
     let driver = resolve_driver(worker.io_driver.unwrap_or_default());
-    let session = task::session_config(source, MemoryBudget::new(worker.memory_bytes_max));
-    let start = task::first_position(source);
-    let sockets = (driver, task::encryption(source));
-    let reading = task::only_read::read(session, start, events, sockets);
+    let reading = control_runtime().and_then(|control| {
+        let located = control.block_on(task::locate(&source.mongo))?;
+        let memory = MemoryBudget::new(worker.memory_bytes_max);
+        let session = task::session_config(source, located, memory);
+        let sockets = (driver, task::encryption(source));
+        task::only_read::read(session, task::first_position(source), events, sockets)
+    });
     match reading.and_then(|reading| Ok(serde_json::to_string(&reading)?)) {
         Ok(text) => {
             println!("{text}");
@@ -148,14 +151,19 @@ fn work(
     });
     // Trying io_uring takes a runtime of its own.
     let driver = resolve_driver(worker.io_driver.unwrap_or_default());
-    let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let control = control.context("no runtime for the worker")?;
-    let outcome = control.block_on(serve(worker, connectors, driver, strict, loggers, stopped));
+    let outcome =
+        control_runtime()?.block_on(serve(worker, connectors, driver, strict, loggers, stopped));
     listening.close();
     if listener.join().is_err() {
         tracing::error!("the thread that listens for signals has panicked");
     }
     outcome
+}
+
+/// What everything but pipelines runs on.
+fn control_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    control.context("no runtime for the worker")
 }
 
 /// Runs the connectors, and the REST interface if there is one, until the end of both.

@@ -117,14 +117,14 @@ impl Kafka {
         self.bootstrap.clone()
     }
 
-    /// As [`Kafka::bootstrap`], for connections in the clear.
+    /// As [`Kafka::bootstrap`], for connections in the clear on which nobody says who he is.
     ///
     /// # Errors
     /// When the plan lets nobody in who does not encrypt.
     pub fn plain_bootstrap(&self) -> Result<String> {
         match self.facts.tls.unwrap_or_default() {
-            Tls::Off => Ok(self.bootstrap()),
-            Tls::Offered => {
+            Tls::Off if self.facts.sasl.is_none() => Ok(self.bootstrap()),
+            Tls::Off | Tls::Offered => {
                 let own = self.own.as_ref().context("a cluster of ours has brokers")?;
                 let addresses: Vec<String> = own.brokers.iter().map(Broker::internal).collect();
                 Ok(addresses.join(","))

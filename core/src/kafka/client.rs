@@ -1,7 +1,7 @@
 //! The Kafka client: takes records, keeps their order, says which batches are stored.
 //!
 //! ```text
-//!  bootstrap ──► ApiVersions ──► Metadata ──► a connection to each leader ──► Produce …
+//!  bootstrap ──► ApiVersions, login ──► Metadata ──► a connection to each leader ──► Produce …
 //!                                   ▲        InitProducerId                      │
 //!                                   └── a leader moved, a broker was lost, ◄─────┘
 //!                                       five minutes passed
@@ -235,6 +235,7 @@ impl Client {
         self.now = now;
         self.polled_at = now;
         self.connect(ids, now);
+        self.cluster.renew_sessions(now);
         self.ask(now);
         for node in self.cluster.indices() {
             while self.cluster.can_produce(node)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::kafka::batch_reader::BatchError;
 use crate::kafka::errors::ErrorCode;
+use crate::kafka::sasl::SaslError;
 use crate::link::Address;
 use crate::recovery::Recovery;
 
@@ -29,6 +30,13 @@ pub enum ClientError {
         version: i16,
         /// The versions that the broker has, if any.
         offered: Option<(i16, i16)>,
+    },
+    /// A broker does not let us in, or could not prove that it is one of ours.
+    Authentication {
+        /// Host and port of the broker.
+        broker: String,
+        /// Why.
+        error: SaslError,
     },
     /// A topic may not be read about, created or written.
     TopicRefused {
@@ -133,6 +141,9 @@ impl fmt::Display for ClientError {
                     None => write!(f, "it does not offer it at all")?,
                 }
                 write!(f, "); a broker of Kafka 2.8 or newer is needed, and not a controller")
+            }
+            Self::Authentication { broker, error } => {
+                write!(f, "cannot log in at broker {broker}: {error}")
             }
             Self::TopicRefused { topic, action, error, message } => {
                 write!(f, "cannot {action} topic {topic}: {error}")?;

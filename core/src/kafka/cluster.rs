@@ -11,12 +11,15 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::inbox::Inbox;
-use crate::kafka::api::api_versions;
 use crate::kafka::api::metadata::Metadata;
 use crate::kafka::api::produce::{self, Head, Part};
+use crate::kafka::api::sasl_authenticate::AuthenticateAnswer;
+use crate::kafka::api::sasl_handshake::HandshakeAnswer;
+use crate::kafka::api::{api_versions, sasl_authenticate, sasl_handshake};
 use crate::kafka::config::ClientConfig;
 use crate::kafka::connection::{Call, Connection, Phase, Sent};
-use crate::kafka::wire::{begin_request, finish_request};
+use crate::kafka::sasl::{self, Conversation, Sasl, SaslError, Step};
+use crate::kafka::wire::finish_request;
 use crate::link::{Address, LinkCommand, LinkId, LinkIds, Protocol};
 use crate::recovery::Backoff;
 
@@ -60,6 +63,7 @@ pub(super) struct Cluster {
     request_timeout: Duration,
     in_flight_max: usize,
     backoff: Backoff,
+    sasl: Option<Sasl>,
 }
 
 impl Cluster {
@@ -74,6 +78,7 @@ impl Cluster {
             request_timeout: config.request_timeout,
             in_flight_max: config.in_flight_limit(),
             backoff: config.backoff(),
+            sasl: config.sasl.clone().map(Sasl::new),
         };
         for address in &config.bootstrap {
             if cluster.nodes.iter().all(|node| node.address != *address) {
@@ -103,7 +108,7 @@ impl Cluster {
     /// Opens the connections that are wanted and whose pause is over. `any_needed`: a broker is
     /// needed, whichever.
     pub(super) fn connect(&mut self, any_needed: bool, ids: &mut LinkIds, now: Instant) {
-        let every = any_needed && self.any_ready().is_none();
+        let every = any_needed && !self.indices().any(|node| self.is_up(node));
         for node in &mut self.nodes {
             let wanted = every || if self.is_known { node.wanted } else { node.broker.is_none() };
             let paused = node.retry_at.is_some_and(|at| now < at);
@@ -129,8 +134,85 @@ impl Cluster {
         }
     }
 
-    /// The broker speaks our versions.
-    pub(super) fn handle_versions(&mut self, node: NodeIndex) {
+    /// Whether we log in at brokers.
+    pub(super) fn has_sasl(&self) -> bool {
+        self.sasl.is_some()
+    }
+
+    /// The broker speaks our versions: logs in, or uses it at once where that is not wanted.
+    pub(super) fn handle_versions(&mut self, node: NodeIndex, now: Instant) {
+        if self.sasl.is_some() {
+            self.log_in(node, Phase::Authenticating, now);
+        } else {
+            self.now_ready(node);
+        }
+    }
+
+    /// Logs in again where the session is about to end. Called before anything is sent, so that a
+    /// connection that has nothing to send is left alone, as Java's clients leave it.
+    pub(super) fn renew_sessions(&mut self, now: Instant) {
+        if self.sasl.is_none() {
+            return;
+        }
+        for node in self.indices() {
+            let due = self.connection(node).and_then(|connection| connection.renew_at);
+            if self.is_ready(node) && due.is_some_and(|at| at <= now) {
+                self.log_in(node, Phase::Renewing, now);
+            }
+        }
+    }
+
+    fn log_in(&mut self, node: NodeIndex, phase: Phase, now: Instant) {
+        let Some(mechanism) = self.sasl.as_ref().map(Sasl::mechanism) else { return };
+        if let Some(connection) = self.connection_mut(node) {
+            connection.phase = phase;
+            self.send(node, Call::SaslHandshake, now, |out| {
+                sasl_handshake::write_request(out, mechanism.name());
+            });
+        }
+    }
+
+    /// The broker takes the mechanism, or does not.
+    pub(super) fn handle_handshake(
+        &mut self,
+        node: NodeIndex,
+        answer: HandshakeAnswer,
+        now: Instant,
+    ) -> Result<(), SaslError> {
+        let Some(sasl) = &mut self.sasl else { return Ok(()) };
+        sasl::check_handshake(sasl.mechanism(), answer)?;
+        let (message, conversation) = sasl.begin();
+        self.say(node, &message, conversation, now);
+        Ok(())
+    }
+
+    fn say(&mut self, node: NodeIndex, message: &[u8], conversation: Conversation, now: Instant) {
+        self.send(node, Call::SaslAuthenticate(Box::new(conversation)), now, |out| {
+            sasl_authenticate::write_request(out, message);
+        });
+    }
+
+    /// The broker has answered what was said last.
+    pub(super) fn handle_said(
+        &mut self,
+        node: NodeIndex,
+        conversation: &Conversation,
+        answer: &AuthenticateAnswer,
+        now: Instant,
+    ) -> Result<(), SaslError> {
+        match conversation.handle(answer)? {
+            Step::Send(message, conversation) => self.say(node, &message, conversation, now),
+            Step::Done { session_lifetime } => {
+                self.now_ready(node);
+                if let Some(connection) = self.connection_mut(node) {
+                    connection.renew_at = sasl::renewal(session_lifetime, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn now_ready(&mut self, node: NodeIndex) {
         let Some(node) = self.nodes.get_mut(node.0) else { return };
         if let Some(connection) = &mut node.connection {
             connection.phase = Phase::Ready;
@@ -178,7 +260,7 @@ impl Cluster {
         let Some(connection) = self.connection_mut(node) else { return };
         let (link, correlation) = (connection.link, connection.expect(call, now));
         let mut request = Vec::with_capacity(256);
-        begin_request(&mut request, api.key(), api.version(), correlation, &self.client_id);
+        api.begin_request(&mut request, correlation, &self.client_id);
         write_body(&mut request);
         let size_bytes = request.len();
         finish_request(&mut request, size_bytes);
@@ -286,6 +368,12 @@ impl Cluster {
         self.nodes.get(node.0).map(|node| &node.address)
     }
 
+    /// Whether `node` can be asked, now or when we have logged in there again.
+    fn is_up(&self, node: NodeIndex) -> bool {
+        let phase = self.connection(node).map(|connection| connection.phase);
+        matches!(phase, Some(Phase::Ready | Phase::Renewing))
+    }
+
     fn is_ready(&self, node: NodeIndex) -> bool {
         self.connection(node).is_some_and(|connection| connection.phase == Phase::Ready)
     }
@@ -334,7 +422,7 @@ impl Cluster {
     /// ever can.
     pub(super) fn has_ready_broker(&self) -> bool {
         let named = |node: NodeIndex| self.nodes.get(node.0).is_some_and(|n| n.broker.is_some());
-        self.indices().any(|node| named(node) && self.is_ready(node))
+        self.indices().any(|node| named(node) && self.is_up(node))
     }
 
     /// A seed's connection that is not needed any more: idle, with a real broker ready.
@@ -375,7 +463,10 @@ impl Node {
         match (&self.last_error, self.connection.as_ref().map(|c| c.phase)) {
             (Some(error), _) => error.clone(),
             (None, Some(Phase::Connecting)) => "the connection does not open".to_owned(),
-            (None, Some(Phase::Versions | Phase::Ready)) => "no answer".to_owned(),
+            (
+                None,
+                Some(Phase::Versions | Phase::Authenticating | Phase::Ready | Phase::Renewing),
+            ) => "no answer".to_owned(),
             (None, None) => "not tried".to_owned(),
         }
     }

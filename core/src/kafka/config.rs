@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::kafka::codec::Compression;
+use crate::kafka::sasl::SaslConfig;
 use crate::link::Address;
 use crate::memory::MemoryBudget;
 use crate::recovery::Backoff;
@@ -33,6 +34,8 @@ pub struct ClientConfig {
     pub bootstrap: Vec<Address>,
     /// Shown in the brokers' logs (`client.id`).
     pub client_id: String,
+    /// How to log in; `None`: not at all.
+    pub sasl: Option<SaslConfig>,
     /// See [`Acks`].
     pub acks: Acks,
     /// Whether brokers refuse what comes twice or out of order (`enable.idempotence`). Has effect
@@ -79,6 +82,7 @@ impl ClientConfig {
         Self {
             bootstrap,
             client_id: "millrace".to_owned(),
+            sasl: None,
             acks: Acks::All,
             idempotence: true,
             in_flight_max: 5,

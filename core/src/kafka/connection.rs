@@ -2,6 +2,8 @@
 //!
 //! ```text
 //!  Connecting ── open ──► Versions ── answered ──► Ready ── closed ──► its open calls are left
+//!                            └──► Authenticating ──►┘ ▲
+//!                              where SASL is wanted   └──► Renewing, before the session ends
 //! ```
 //!
 //! Brokers answer the requests of a connection in order, so what is expected is a queue. What an
@@ -14,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::inbox::Inbox;
 use crate::kafka::api::Api;
 use crate::kafka::partition::PartitionSlot;
+use crate::kafka::sasl::Conversation;
 use crate::kafka::topics::TopicId;
 use crate::kafka::wire::{FRAME_BYTES_MAX, Reader, WireError, next_frame};
 use crate::link::LinkId;
@@ -36,6 +39,9 @@ pub(super) struct Sent {
 #[derive(Debug)]
 pub(super) enum Call {
     ApiVersions,
+    SaslHandshake,
+    /// Boxed: every other call is small, and there is one for each request.
+    SaslAuthenticate(Box<Conversation>),
     Metadata,
     /// Metadata of one topic, which the broker may create.
     AutoCreate(TopicId),
@@ -51,6 +57,8 @@ impl Call {
     pub(super) fn api(&self) -> Api {
         match self {
             Self::ApiVersions => Api::ApiVersions,
+            Self::SaslHandshake => Api::SaslHandshake,
+            Self::SaslAuthenticate(_) => Api::SaslAuthenticate,
             Self::Metadata | Self::AutoCreate(_) => Api::Metadata,
             Self::CreateTopic(_) => Api::CreateTopics,
             Self::DescribeConfigs(_) => Api::DescribeConfigs,
@@ -67,7 +75,11 @@ impl Call {
 pub(super) enum Phase {
     Connecting,
     Versions,
+    Authenticating,
     Ready,
+    /// Logging in again: until that is done the broker takes nothing else. What was asked before is
+    /// still answered, first.
+    Renewing,
 }
 
 /// An answer that lies whole at the front of the inbox.
@@ -82,6 +94,8 @@ pub(super) struct Answer {
 pub(super) struct Connection {
     pub(super) link: LinkId,
     pub(super) phase: Phase,
+    /// When to log in again.
+    pub(super) renew_at: Option<Instant>,
     pub(super) inbox: Inbox,
     next_correlation: i32,
     expected: VecDeque<(i32, Call)>,
@@ -97,6 +111,7 @@ impl Connection {
         Self {
             link,
             phase: Phase::Connecting,
+            renew_at: None,
             inbox: Inbox::new(READ_BYTES, FRAME_BYTES_MAX + READ_BYTES),
             next_correlation: 0,
             expected: VecDeque::new(),
@@ -163,10 +178,10 @@ impl Connection {
     /// When the broker has kept silent for too long.
     pub(super) fn deadline(&self, request_timeout: Duration) -> Option<Instant> {
         match self.phase {
-            Phase::Connecting | Phase::Versions => {
+            Phase::Connecting | Phase::Versions | Phase::Authenticating => {
                 Some(self.waiting_since + OPENING_TIMEOUT.min(request_timeout))
             }
-            Phase::Ready => {
+            Phase::Ready | Phase::Renewing => {
                 (!self.expected.is_empty()).then(|| self.waiting_since + request_timeout)
             }
         }

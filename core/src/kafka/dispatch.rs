@@ -9,13 +9,16 @@ use crate::kafka::api::create_topics;
 use crate::kafka::api::describe_configs::TopicSettings;
 use crate::kafka::api::fetch::Fetched;
 use crate::kafka::api::metadata::{self, Metadata};
-use crate::kafka::api::{Api, api_versions, init_producer_id, list_offsets};
+use crate::kafka::api::{
+    Api, api_versions, init_producer_id, list_offsets, sasl_authenticate, sasl_handshake,
+};
 use crate::kafka::client::Client;
 use crate::kafka::client_error::ClientError;
 use crate::kafka::cluster::{Lost, NodeIndex};
 use crate::kafka::connection::{Answer, Call, Phase};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::partition::Flow;
+use crate::kafka::sasl::SaslError;
 use crate::kafka::topics::TopicId;
 use crate::kafka::wire::WireError;
 use crate::link::LinkId;
@@ -61,10 +64,11 @@ impl Client {
         let Some(node) = self.cluster.node_of_link(link) else { return Ok(()) };
         let hint = match self.cluster.connection(node).map(|connection| connection.phase) {
             Some(Phase::Versions) => " when asked for its versions; does this listener want TLS?",
+            Some(Phase::Authenticating) => " while we logged in",
             Some(Phase::Ready) if !self.cluster.is_known() => {
                 " when asked for metadata; does this listener want SASL?"
             }
-            Some(Phase::Connecting | Phase::Ready) | None => "",
+            Some(Phase::Connecting | Phase::Ready | Phase::Renewing) | None => "",
         };
         let lost = self.cluster.lose(node, &format!("{reason}{hint}"), now);
         self.after_lost(lost, &format!("{reason}{hint}"), now)
@@ -104,7 +108,8 @@ impl Client {
 
     fn handle_unanswered(&mut self, call: &Call, now: Instant) -> Result<(), ClientError> {
         match call {
-            Call::ApiVersions => {}
+            // Asked once for each connection, and again for the next.
+            Call::ApiVersions | Call::SaslHandshake | Call::SaslAuthenticate(_) => {}
             Call::Metadata => self.refresh.failed(now),
             Call::AutoCreate(id) | Call::CreateTopic(id) | Call::DescribeConfigs(id) => {
                 self.topics.ask_again(*id, now);
@@ -166,8 +171,18 @@ impl Client {
         let (topics, notices) = (&self.topics, &mut self.notices);
         match &answer.call {
             Call::ApiVersions => {
-                let answer = api_versions::read_answer(body)?;
-                self.handle_versions(node, answer)?;
+                let answer = api_versions::read_answer(body, self.cluster.has_sasl())?;
+                self.handle_versions(node, answer, now)?;
+            }
+            Call::SaslHandshake => {
+                let answer = sasl_handshake::read_answer(body)?;
+                let taken = self.cluster.handle_handshake(node, answer, now);
+                taken.map_err(|error| self.not_let_in(node, error))?;
+            }
+            Call::SaslAuthenticate(conversation) => {
+                let answer = sasl_authenticate::read_answer(body)?;
+                let taken = self.cluster.handle_said(node, conversation, &answer, now);
+                taken.map_err(|error| self.not_let_in(node, error))?;
             }
             Call::Metadata => {
                 let metadata = Metadata::read(body)?;
@@ -214,10 +229,11 @@ impl Client {
         &mut self,
         node: NodeIndex,
         answer: Result<Option<api_versions::Unsupported>, ErrorCode>,
+        now: Instant,
     ) -> Result<(), Fault> {
         let (api, offered) = match answer {
             Ok(None) => {
-                self.cluster.handle_versions(node);
+                self.cluster.handle_versions(node, now);
                 return Ok(());
             }
             Ok(Some(unsupported)) => (unsupported.api, unsupported.offered),
@@ -227,6 +243,11 @@ impl Client {
         let Some(address) = self.cluster.address(node).cloned() else { return Ok(()) };
         let (api, version) = (api.name(), api.version());
         Err(ClientError::UnsupportedBroker { address, api, version, offered }.into())
+    }
+
+    fn not_let_in(&self, node: NodeIndex, error: SaslError) -> ClientError {
+        let address = self.cluster.address(node).map(ToString::to_string).unwrap_or_default();
+        ClientError::Authentication { broker: address, error }
     }
 
     fn handle_created(

@@ -19,6 +19,7 @@ use crate::kafka::api::produce::{PartAnswer, tests as produce};
 use crate::kafka::api::{Api, api_versions};
 use crate::kafka::batch_reader::RecordBatches;
 use crate::kafka::errors::ErrorCode;
+use crate::kafka::fake_login::FakeLogin;
 use crate::kafka::wire::{Reader, WireError, put_i32, put_no_tags};
 use crate::link::Address;
 
@@ -144,6 +145,8 @@ pub(crate) struct FakeCluster {
     pub(crate) next_producer_id: i64,
     /// Batches in each produce request received.
     pub(crate) requests: Vec<usize>,
+    /// Who must say who they are, and how; `None`: nobody.
+    pub(crate) login: Option<FakeLogin>,
 }
 
 /// The address of a broker.
@@ -162,6 +165,7 @@ impl FakeCluster {
             metadata_error: ErrorCode::NONE,
             next_producer_id: 1_000,
             requests: Vec::new(),
+            login: None,
         }
     }
 
@@ -187,15 +191,20 @@ impl FakeCluster {
         let correlation = reader.i32().unwrap();
         let client_id_bytes = reader.i16().unwrap();
         reader.take(client_id_bytes as usize).unwrap();
-        reader.skip_tags().unwrap();
         let api = Api::ALL.into_iter().find(|api| api.key() == key).expect("a request of ours");
         assert_eq!(version, api.version());
+        if api != Api::SaslHandshake {
+            reader.skip_tags().unwrap();
+        }
+        if let Some(login) = &mut self.login {
+            login.check(broker, api);
+        }
         let body = self.answer(api, broker, &mut reader, fate).expect("a well-formed request");
         assert_eq!(reader.left(), 0, "bytes behind a {} request", api.name());
         let mut out = Vec::new();
         put_i32(&mut out, 0);
         put_i32(&mut out, correlation);
-        if api != Api::ApiVersions {
+        if api != Api::ApiVersions && api != Api::SaslHandshake {
             put_no_tags(&mut out);
         }
         out.extend_from_slice(&body);
@@ -229,6 +238,10 @@ impl FakeCluster {
             Api::Produce => self.produce(broker, reader, fate),
             Api::ListOffsets => self.list_offsets(broker, reader),
             Api::Fetch => self.fetch(broker, reader),
+            Api::SaslHandshake | Api::SaslAuthenticate => {
+                let login = self.login.as_mut().expect("a listener with SASL");
+                login.answer(api, broker, reader)
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  client ──┬─► cluster ──► connection      brokers, links, open calls
+//!           │       └─────► sasl            logging in
 //!  dispatch ┤
 //!           ├─► topics, refresh             what exists, who leads
 //!           └─► producer ─► partition ──► batch ──► codec
@@ -13,7 +14,7 @@
 //! ```
 //!
 //! The kinds of request and the one version of each are in [`api`]. Kafka 2.8 to 4.1 are spoken to.
-//! Not done here: TLS and SASL, transactions, consumer groups.
+//! Not done here: TLS, transactions, consumer groups.
 
 pub mod api;
 pub mod batch;
@@ -23,6 +24,7 @@ pub mod codec;
 pub mod errors;
 pub mod partitioner;
 pub mod producer;
+pub mod sasl;
 pub mod wire;
 
 mod client;
@@ -43,6 +45,12 @@ mod topics;
 
 #[cfg(test)]
 pub(crate) mod fake_broker;
+#[cfg(test)]
+pub(crate) mod fake_login;
+#[cfg(test)]
+mod logging_in;
+#[cfg(test)]
+pub(crate) mod rig;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]

@@ -8,7 +8,8 @@
 //! The client id has a length of two bytes. Fixed integers are big-endian. Varints are
 //! little-endian groups of seven bits; the signed ones are zigzag. A compact length is a varint of
 //! `length + 1`, so that 0 means null. Every version spoken here is flexible (KIP-482), so each
-//! structure ends in tagged fields; the ones received are skipped.
+//! structure ends in tagged fields; the ones received are skipped. SaslHandshake alone is not: its
+//! strings and arrays have lengths of two and four bytes, and nothing has tags.
 //!
 //! [`Reader`] borrows and trusts nothing: each length is checked against the bytes that are there.
 //! Sizes are bytes.
@@ -213,6 +214,14 @@ impl<'a> Reader<'a> {
         self.compact_string()?.ok_or(WireError::Length { declared: -1 })
     }
 
+    /// A string behind a length of two bytes, which must not be null.
+    pub fn name(&mut self) -> Result<&'a str, WireError> {
+        let declared = self.i16()?;
+        let length = usize::try_from(declared)
+            .map_err(|_| WireError::Length { declared: i64::from(declared) })?;
+        str::from_utf8(self.take(length)?).map_err(|_| WireError::NotUtf8)
+    }
+
     /// The number of elements of a compact array; null counts as empty. Each element has at least
     /// one byte, so more elements than bytes left is an error: a loop or an allocation of this
     /// length is bounded by what was received.
@@ -319,21 +328,32 @@ pub fn put_bool(out: &mut Vec<u8>, value: bool) {
     out.push(u8::from(value));
 }
 
+/// Appends a string behind a length of two bytes. What is longer than that can say is cut.
+pub fn put_name(out: &mut Vec<u8>, text: &str) {
+    let text = text.get(..i16::MAX as usize).unwrap_or(text);
+    put_i16(out, text.len() as i16);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Appends bytes behind a compact length.
+pub fn put_compact_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_compact_length(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
 /// Ends a structure that has no tagged fields.
 pub fn put_no_tags(out: &mut Vec<u8>) {
     out.push(0);
 }
 
-/// Begins a request: the size, left blank, and request header v2.
+/// Begins a request: the size, left blank, and request header v1. Flexible requests have tagged
+/// fields behind it.
 pub fn begin_request(out: &mut Vec<u8>, key: i16, version: i16, correlation: i32, client_id: &str) {
     put_i32(out, 0);
     put_i16(out, key);
     put_i16(out, version);
     put_i32(out, correlation);
-    let client_id = client_id.get(..i16::MAX as usize).unwrap_or(client_id);
-    put_i16(out, client_id.len() as i16);
-    out.extend_from_slice(client_id.as_bytes());
-    put_no_tags(out);
+    put_name(out, client_id);
 }
 
 /// Fills in the size of a request of `size_bytes`, the four bytes of the size included.

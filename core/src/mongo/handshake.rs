@@ -1,10 +1,11 @@
-//! From a fresh connection to one that may watch: hello, then the password.
+//! From a fresh connection to one that may watch: hello, then the password or the certificate.
 //!
 //! ```text
 //!  Hello ──► refused (standalone, secondary, other set, too old)
 //!    │
-//!    ├── credentials? ──► saslStart ──► saslContinue ──► Ready
-//!    └── none ──────────────────────────────────────────► Ready
+//!    ├── password ──► saslStart ──► saslContinue ──► Ready
+//!    ├── certificate ──► authenticate ─────────────► Ready
+//!    └── neither ──────────────────────────────────► Ready
 //! ```
 //!
 //! Knows no time: whoever opened the connection sends each [`Handshake::command`], and takes what follows
@@ -16,6 +17,7 @@ use super::bson::RawDoc;
 use super::bson_write::DocWriter;
 use super::error_codes::{CodeClass, ServerError};
 use super::hello::{Hello, Role, write_hello};
+use super::login::{Login, write_authenticate};
 use super::peer::Peer;
 use super::reply::{Reply, ReplyError, ReplyReader};
 use super::scram::{self, Answer, Credentials, Scram};
@@ -43,6 +45,7 @@ pub(super) struct Handshake {
 enum Stage {
     Hello,
     Start { scram: Scram, exhaust: bool },
+    Certificate { exhaust: bool },
     Continue { scram: Scram, exhaust: bool, conversation_id: i32, payload: Vec<u8> },
 }
 
@@ -66,10 +69,19 @@ impl Handshake {
     }
 
     fn write_command(&self, config: &SessionConfig, doc: &mut DocWriter<'_>) {
-        let credentials = config.credentials.as_ref();
-        let source = credentials.map_or("admin", |credentials| &credentials.source);
+        let source = match &config.login {
+            Some(Login::Password(credentials)) => credentials.source.as_str(),
+            Some(Login::Certificate { .. }) | None => "admin",
+        };
         match &self.stage {
-            Stage::Hello => write_hello(&config.app_name, credentials, doc),
+            Stage::Hello => write_hello(&config.app_name, config.login.as_ref(), doc),
+            Stage::Certificate { .. } => {
+                let username = match &config.login {
+                    Some(Login::Certificate { username }) => username.as_deref(),
+                    Some(Login::Password(_)) | None => None,
+                };
+                write_authenticate(username, doc);
+            }
             Stage::Start { scram, .. } => scram.write_start(source, doc),
             Stage::Continue { conversation_id, payload, .. } => {
                 scram::write_continue(source, *conversation_id, payload, doc);
@@ -114,18 +126,24 @@ impl Handshake {
         if !reply.ok {
             return Err(self.refused(config, address, reply.error));
         }
-        match (&mut self.stage, &config.credentials) {
-            (Stage::Hello, credentials) => {
+        match &self.stage {
+            Stage::Hello => {
                 let hello = Hello::read(body).map_err(malformed)?;
                 let by_primary = hello.role == Role::Primary;
                 topology.learn(&hello.hosts, hello.primary.clone(), by_primary);
                 let exhaust = check(&hello, config, address)?;
-                let Some(credentials) = credentials else { return Ok(Next::Ready { exhaust }) };
-                let scram = start_scram(&hello, credentials, self.nonce, address)?;
-                self.stage = Stage::Start { scram, exhaust };
+                self.stage = match &config.login {
+                    None => return Ok(Next::Ready { exhaust }),
+                    Some(Login::Certificate { .. }) => Stage::Certificate { exhaust },
+                    Some(Login::Password(credentials)) => {
+                        let scram = start_scram(&hello, credentials, self.nonce, address)?;
+                        Stage::Start { scram, exhaust }
+                    }
+                };
                 Ok(Next::Send)
             }
-            (Stage::Start { .. } | Stage::Continue { .. }, _) => self.continue_scram(address, body),
+            Stage::Certificate { exhaust } => Ok(Next::Ready { exhaust: *exhaust }),
+            Stage::Start { .. } | Stage::Continue { .. } => self.continue_scram(address, body),
         }
     }
 
@@ -138,7 +156,7 @@ impl Handshake {
             Stage::Start { scram, exhaust } | Stage::Continue { scram, exhaust, .. } => {
                 (scram, exhaust)
             }
-            Stage::Hello => return Ok(Next::Send),
+            Stage::Hello | Stage::Certificate { .. } => return Ok(Next::Send),
         };
         let answer = scram.answer(body);
         match answer.map_err(|error| SessionError::Scram { address: address.clone(), error })? {
@@ -158,7 +176,7 @@ impl Handshake {
     ) -> SessionError {
         let address = address.clone();
         let error = Box::new(error);
-        match (&self.stage, &config.credentials) {
+        match (&self.stage, &config.login) {
             (Stage::Hello, _) | (_, None) => {
                 if error.class(false) == CodeClass::BadRequest {
                     SessionError::TooOld { address, wire_version: 0 }
@@ -166,11 +184,14 @@ impl Handshake {
                     SessionError::Hello { address, error }
                 }
             }
-            (Stage::Start { .. } | Stage::Continue { .. }, Some(credentials)) => {
+            (
+                Stage::Start { .. } | Stage::Continue { .. } | Stage::Certificate { .. },
+                Some(login),
+            ) => {
                 if error.class(false) == CodeClass::Retry {
                     return SessionError::Hello { address, error };
                 }
-                let Credentials { username, source, password: _ } = credentials.clone();
+                let (username, source) = login.user();
                 SessionError::Authentication { address, username, source, error }
             }
         }

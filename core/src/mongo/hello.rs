@@ -10,6 +10,7 @@
 
 use super::bson::{BsonError, RawDoc, RawValue};
 use super::bson_write::DocWriter;
+use super::login::Login;
 use super::scram::Credentials;
 use crate::link::Address;
 
@@ -88,11 +89,7 @@ impl Hello {
 }
 
 /// The `hello` command.
-pub(super) fn write_hello(
-    app_name: &str,
-    credentials: Option<&Credentials>,
-    doc: &mut DocWriter<'_>,
-) {
+pub(super) fn write_hello(app_name: &str, login: Option<&Login>, doc: &mut DocWriter<'_>) {
     let app_name = app_name.get(..app_name.floor_char_boundary(APP_NAME_BYTES_MAX));
     doc.int32("hello", 1);
     doc.document("client", |client| {
@@ -108,7 +105,7 @@ pub(super) fn write_hello(
             os.string("architecture", std::env::consts::ARCH);
         });
     });
-    if let Some(Credentials { username, source, password: _ }) = credentials {
+    if let Some(Login::Password(Credentials { username, source, password: _ })) = login {
         doc.string("saslSupportedMechs", &format!("{source}.{username}"));
     }
     doc.string("$db", "admin");
@@ -184,7 +181,8 @@ mod tests {
             source: "admin".to_owned(),
         };
         let mut bytes = Vec::new();
-        write_document(&mut bytes, |doc| write_hello("my app", Some(&credentials), doc));
+        let login = Login::Password(credentials);
+        write_document(&mut bytes, |doc| write_hello("my app", Some(&login), doc));
         let got = Document::from_reader(bytes.as_slice()).unwrap();
         assert_eq!(got.get_str("saslSupportedMechs").unwrap(), "admin.u");
         let client = got.get_document("client").unwrap();

@@ -1,33 +1,27 @@
-//! Proves to a server that we know a password, and makes it prove that it does: SCRAM-SHA-256.
+//! SCRAM as MongoDB speaks it: [`crate::scram`] in commands and replies.
 //!
 //! ```text
-//!  n,,n=user,r=NONCE                         ──► saslStart
-//!                                            ◄── r=NONCE+theirs,s=salt,i=iterations
-//!  c=biws,r=NONCE+theirs,p=proof             ──► saslContinue
-//!                                            ◄── v=signature      checked in constant time
+//!  first message of the client       ──► saslStart
+//!                                    ◄── first message of the server
+//!  its last one                      ──► saslContinue
+//!                                    ◄── last one of the server
 //! ```
 //!
 //! One round trip is saved with `skipEmptyExchange`; a server that does not know it gets the empty
-//! third message. SCRAM-SHA-1 is refused on purpose. The password is prepared with SASLprep, the
-//! user name is sent as it is. Facts: RFC 5802, RFC 7677, authentication specification of the
-//! MongoDB drivers.
+//! third message. The mechanism is SCRAM-SHA-256; the password is prepared with SASLprep, the user
+//! name is sent as it is. Facts: authentication specification of the MongoDB drivers.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256};
 
 use super::bson::{RawDoc, RawValue};
 use super::bson_write::DocWriter;
+use crate::scram::{ClientFirst, Hash, ScramError, ServerSignature};
 
 /// The one mechanism.
 pub const MECHANISM: &str = "SCRAM-SHA-256";
-/// Fewer iterations make the password cheap to guess; RFC 7677 forbids them.
-const ITERATIONS_MIN: u32 = 4_096;
-/// More iterations keep the thread busy for seconds; servers use 15,000.
-const ITERATIONS_MAX: u32 = 2_000_000;
 
 /// A user and the database that knows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,56 +41,16 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why the conversation cannot go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScramError {
-    /// The password holds characters that SASLprep forbids.
-    Password,
-    /// A message of the server lacks a part or has one that cannot be read.
-    Malformed,
-    /// The server's nonce does not begin with ours: the message belongs to another conversation.
-    Nonce,
-    /// The server asks for an iteration count out of range.
-    Iterations {
-        /// As asked.
-        iterations: u32,
-    },
-    /// The server does not know the password: it is not the server that it claims to be.
-    Signature,
-}
-
-impl fmt::Display for ScramError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Password => f.write_str("the password holds characters that SASLprep forbids"),
-            Self::Malformed => f.write_str("the server sent a malformed SCRAM message"),
-            Self::Nonce => f.write_str("the server answered with a foreign nonce"),
-            Self::Iterations { iterations } => write!(
-                f,
-                "the server asks for {iterations} iterations, allowed are {ITERATIONS_MIN} to \
-                 {ITERATIONS_MAX}"
-            ),
-            Self::Signature => f.write_str("the server could not prove that it knows the password"),
-        }
-    }
-}
-
-impl std::error::Error for ScramError {}
-
 /// One conversation. Write [`Scram::write_start`], then answer each reply until it is done.
 pub struct Scram {
-    nonce: String,
-    /// `n=user,r=NONCE`: part of what both sides sign.
-    client_first_bare: String,
-    password: String,
     stage: Stage,
 }
 
 enum Stage {
     /// `saslStart` is on the way.
-    First,
-    /// The proof is on the way; this is the HMAC that the server must send.
-    Final { signature: Hmac<Sha256> },
+    First(ClientFirst),
+    /// The proof is on the way; this is what the server must send.
+    Final(ServerSignature),
     /// The server has proved itself, but wants an empty message before it is done.
     Empty,
 }
@@ -125,22 +79,19 @@ impl Scram {
     }
 
     fn with_nonce(credentials: &Credentials, nonce: String) -> Result<Self, ScramError> {
-        let user = credentials.username.replace('=', "=3D").replace(',', "=2C");
         let password =
             stringprep::saslprep(&credentials.password).map_err(|_| ScramError::Password)?;
-        Ok(Self {
-            client_first_bare: format!("n={user},r={nonce}"),
-            nonce,
-            password: password.into_owned(),
-            stage: Stage::First,
-        })
+        let (username, password) = (&credentials.username, password.into_owned());
+        let first = ClientFirst::new(Hash::Sha256, username, password, nonce);
+        Ok(Self { stage: Stage::First(first) })
     }
 
-    /// The first command.
+    /// The first command; later ones are of [`write_continue`].
     pub fn write_start(&self, source: &str, doc: &mut DocWriter<'_>) {
+        let Stage::First(first) = &self.stage else { return };
         doc.int32("saslStart", 1);
         doc.string("mechanism", MECHANISM);
-        doc.binary("payload", format!("n,,{}", self.client_first_bare).as_bytes());
+        doc.binary("payload", first.message().as_bytes());
         doc.document("options", |options| options.boolean("skipEmptyExchange", true));
         doc.string("$db", source);
     }
@@ -160,15 +111,13 @@ impl Scram {
         };
         let message = std::str::from_utf8(payload).map_err(|_| ScramError::Malformed)?;
         let payload = match &self.stage {
-            Stage::First => {
-                let (payload, signature) = self.prove(message)?;
-                self.stage = Stage::Final { signature };
-                payload.into_bytes()
+            Stage::First(first) => {
+                let (message, signature) = first.prove(message)?;
+                self.stage = Stage::Final(signature);
+                message.into_bytes()
             }
-            Stage::Final { signature } => {
-                let got = attribute(message, "v=").and_then(|text| BASE64.decode(text).ok());
-                let got = got.ok_or(ScramError::Malformed)?;
-                signature.clone().verify_slice(&got).map_err(|_| ScramError::Signature)?;
+            Stage::Final(signature) => {
+                signature.verify(message)?;
                 self.stage = Stage::Empty;
                 Vec::new()
             }
@@ -177,38 +126,11 @@ impl Scram {
         };
         match &self.stage {
             Stage::Empty if done => Ok(Answer::Done),
-            Stage::First | Stage::Final { .. } if done => Err(ScramError::Signature),
-            Stage::First | Stage::Final { .. } | Stage::Empty => {
+            Stage::First(_) | Stage::Final(_) if done => Err(ScramError::Signature),
+            Stage::First(_) | Stage::Final(_) | Stage::Empty => {
                 Ok(Answer::Continue { conversation_id, payload })
             }
         }
-    }
-
-    /// The proof for the server's first message, and what its signature must be.
-    fn prove(&self, server_first: &str) -> Result<(String, Hmac<Sha256>), ScramError> {
-        let nonce = attribute(server_first, "r=").ok_or(ScramError::Malformed)?;
-        let salt = attribute(server_first, "s=").and_then(|salt| BASE64.decode(salt).ok());
-        let salt = salt.ok_or(ScramError::Malformed)?;
-        let iterations = attribute(server_first, "i=").and_then(|count| count.parse().ok());
-        let iterations: u32 = iterations.ok_or(ScramError::Malformed)?;
-        if !nonce.starts_with(&self.nonce) || nonce.len() == self.nonce.len() {
-            return Err(ScramError::Nonce);
-        }
-        if !(ITERATIONS_MIN..=ITERATIONS_MAX).contains(&iterations) {
-            return Err(ScramError::Iterations { iterations });
-        }
-        let salted =
-            pbkdf2::pbkdf2_hmac_array::<Sha256, 32>(self.password.as_bytes(), &salt, iterations);
-        let without_proof = format!("c=biws,r={nonce}");
-        let signed = format!("{},{server_first},{without_proof}", self.client_first_bare);
-        let client_key = hmac(&salted, b"Client Key")?.finalize().into_bytes();
-        let stored_key = Sha256::digest(client_key);
-        let client_signature = hmac(&stored_key, signed.as_bytes())?.finalize().into_bytes();
-        let proof: Vec<u8> =
-            client_key.iter().zip(client_signature).map(|(key, sign)| key ^ sign).collect();
-        let server_key = hmac(&salted, b"Server Key")?.finalize().into_bytes();
-        let server_signature = hmac(&server_key, signed.as_bytes())?;
-        Ok((format!("{without_proof},p={}", BASE64.encode(proof)), server_signature))
     }
 }
 
@@ -226,26 +148,12 @@ pub fn write_continue(source: &str, conversation_id: i32, payload: &[u8], doc: &
     doc.string("$db", source);
 }
 
-fn attribute<'a>(message: &'a str, name: &str) -> Option<&'a str> {
-    message.split(',').find_map(|part| part.strip_prefix(name))
-}
-
-fn hmac(key: &[u8], text: &[u8]) -> Result<Hmac<Sha256>, ScramError> {
-    // HMAC takes keys of every length; the error exists for other codes.
-    let mut hmac = Hmac::<Sha256>::new_from_slice(key).map_err(|_| ScramError::Malformed)?;
-    hmac.update(text);
-    Ok(hmac)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::mongo::bson_write::write_document;
 
-    // The conversation of RFC 7677, section 3.
-    const SERVER_FIRST: &str = "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
-                                s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096";
-    const SERVER_FINAL: &str = "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=";
+    use crate::scram::tests::SHA_256;
 
     fn conversation() -> Scram {
         let credentials = Credentials {
@@ -253,7 +161,7 @@ mod tests {
             password: "pencil".to_owned(),
             source: "admin".to_owned(),
         };
-        Scram::with_nonce(&credentials, "rOprNGfwEbeRWgbNEkqO".to_owned()).unwrap()
+        Scram::with_nonce(&credentials, SHA_256.nonce.to_owned()).unwrap()
     }
 
     fn answer(scram: &mut Scram, payload: &str, done: bool) -> Result<Answer, ScramError> {
@@ -275,61 +183,55 @@ mod tests {
         let payload = RawDoc::new(&start).unwrap().get(b"payload").unwrap().unwrap();
         let bytes = b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO".as_slice();
         assert_eq!(payload, RawValue::Binary { subtype: 0, bytes });
-        let want = "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,\
-                    p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=";
-        let proof = Answer::Continue { conversation_id: 5, payload: want.into() };
-        assert_eq!(answer(&mut scram, SERVER_FIRST, false), Ok(proof));
-        assert_eq!(answer(&mut scram, SERVER_FINAL, true), Ok(Answer::Done));
+        let proof = Answer::Continue { conversation_id: 5, payload: SHA_256.client_final.into() };
+        assert_eq!(answer(&mut scram, SHA_256.server_first, false), Ok(proof));
+        assert_eq!(answer(&mut scram, SHA_256.server_final, true), Ok(Answer::Done));
     }
 
     #[test]
     fn a_server_without_skip_empty_exchange_gets_the_empty_message() {
         let mut scram = conversation();
-        answer(&mut scram, SERVER_FIRST, false).unwrap();
+        answer(&mut scram, SHA_256.server_first, false).unwrap();
         let empty = Answer::Continue { conversation_id: 5, payload: Vec::new() };
-        assert_eq!(answer(&mut scram, SERVER_FINAL, false), Ok(empty));
+        assert_eq!(answer(&mut scram, SHA_256.server_final, false), Ok(empty));
         assert_eq!(answer(&mut scram, "", true), Ok(Answer::Done));
     }
 
     #[test]
     fn a_server_that_does_not_prove_itself_is_refused() {
         let mut scram = conversation();
-        answer(&mut scram, SERVER_FIRST, false).unwrap();
-        let forged = SERVER_FINAL.replace('6', "7");
+        answer(&mut scram, SHA_256.server_first, false).unwrap();
+        let forged = SHA_256.server_final.replace('6', "7");
         assert_eq!(answer(&mut scram, &forged, true), Err(ScramError::Signature));
         let mut scram = conversation();
-        assert_eq!(answer(&mut scram, SERVER_FIRST, true), Err(ScramError::Signature));
+        assert_eq!(answer(&mut scram, SHA_256.server_first, true), Err(ScramError::Signature));
     }
 
     #[test]
-    fn bad_server_messages_are_refused() {
-        for (message, want) in [
-            (SERVER_FIRST.replace("r=r", "r=s"), ScramError::Nonce),
-            ("r=rOprNGfwEbeRWgbNEkqO,s=W22Z,i=4096".to_owned(), ScramError::Nonce),
-            (SERVER_FIRST.replace("4096", "4095"), ScramError::Iterations { iterations: 4095 }),
-            (
-                SERVER_FIRST.replace("4096", "4000000000"),
-                ScramError::Iterations { iterations: 4_000_000_000 },
-            ),
-            (SERVER_FIRST.replace("4096", "x"), ScramError::Malformed),
-            (SERVER_FIRST.replace("s=W", "s=!"), ScramError::Malformed),
-            (String::new(), ScramError::Malformed),
-        ] {
-            assert_eq!(answer(&mut conversation(), &message, false), Err(want), "{message}");
-        }
+    fn a_reply_without_a_message_is_refused() {
+        let mut body = Vec::new();
+        write_document(&mut body, |doc| doc.double("ok", 1.0));
+        let answer = conversation().answer(RawDoc::new(&body).unwrap());
+        assert_eq!(answer, Err(ScramError::Malformed));
+        assert_eq!(answer_to_first("r=x,s=,i=1"), Err(ScramError::Nonce));
+    }
+
+    fn answer_to_first(message: &str) -> Result<Answer, ScramError> {
+        answer(&mut conversation(), message, false)
     }
 
     #[test]
-    fn names_are_escaped_and_secrets_are_not_shown() {
+    fn passwords_are_prepared_and_secrets_are_not_shown() {
         let credentials = Credentials {
-            username: "a=b,c".to_owned(),
-            password: "I\u{ad}X\u{2168}".to_owned(),
+            username: "user".to_owned(),
+            password: "pen\u{ad}cil".to_owned(),
             source: "admin".to_owned(),
         };
-        let scram = Scram::new(&credentials, [0; 24]).unwrap();
-        assert!(scram.client_first_bare.starts_with("n=a=3Db=2Cc,r=AAAA"));
-        assert_eq!(scram.password, "IXIX", "RFC 4013, section 3");
-        assert!(!format!("{credentials:?}{scram:?}").contains("IX"));
+        let mut scram = Scram::with_nonce(&credentials, SHA_256.nonce.to_owned()).unwrap();
+        assert!(!format!("{credentials:?}{scram:?}").contains("pen"));
+        let proof = answer(&mut scram, SHA_256.server_first, false);
+        let payload = SHA_256.client_final.into();
+        assert_eq!(proof, Ok(Answer::Continue { conversation_id: 5, payload }), "RFC 4013");
         let bad = Credentials { password: "\u{7}".to_owned(), ..credentials };
         assert_eq!(Scram::new(&bad, [0; 24]).err(), Some(ScramError::Password));
     }

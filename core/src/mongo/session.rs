@@ -28,12 +28,12 @@ use bytes::Bytes;
 use super::bson::RawDoc;
 use super::fragments::Fragments;
 use super::handshake::Handshake;
+use super::login::Login;
 use super::peer::{
     BACKOFF_FIRST, BACKOFF_MAX, CONNECT_TIMEOUT, HANDSHAKE_TIMEOUT, Peer, SEGMENT_BYTES,
 };
 use super::quiet::Quiet;
 use super::reply::ReplyReader;
-use super::scram::Credentials;
 pub use super::server_api::ServerApi;
 use super::session_error::Doing;
 pub use super::session_error::SessionError;
@@ -66,7 +66,7 @@ pub struct SessionConfig {
     /// `replicaSet`: the set that a server must belong to.
     pub replica_set: Option<String>,
     /// Who we are; `None`: nobody.
-    pub credentials: Option<Credentials>,
+    pub login: Option<Login>,
     /// How we are called in the server's logs.
     pub app_name: String,
     /// The Stable API that every command asks for; `None`: whatever the server has.

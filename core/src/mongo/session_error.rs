@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use super::error_codes::{CodeClass, ServerError};
 use super::fragments::{FragmentError, FragmentNumber};
+use super::login::EXTERNAL;
 use super::lost_position::{LostPosition, OplogBegin};
 use super::reply::ReplyError;
-use super::scram::ScramError;
 use super::watch::{ResumePosition, SPLIT_STAGE, Scope};
 use crate::link::Address;
 use crate::recovery::Recovery;
+use crate::scram::ScramError;
 
 /// What a session was doing when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -422,8 +423,12 @@ impl fmt::Display for SessionError {
             }
             Self::Authentication { address, username, source, error } => write!(
                 f,
-                "{address} refused user '{username}' of '{source}': {error}; check user, password \
-                 and authSource in connection.uri"
+                "{address} refused user '{username}' of '{source}': {error}; {}",
+                if source == EXTERNAL {
+                    "make the subject of the certificate in connection.ssl.keystore a user there"
+                } else {
+                    "check user, password and authSource in connection.uri"
+                }
             ),
             Self::Command { address, doing, error, scope, cluster_time } => {
                 write!(f, "{address} failed while {doing} on {scope}: {error}")?;

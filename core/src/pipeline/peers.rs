@@ -74,7 +74,7 @@ pub(super) fn config(format: OutputFormat, brokers: usize) -> PipelineConfig {
         session: SessionConfig {
             seeds: vec![Address::new("server", 27_017)],
             replica_set: None,
-            credentials: None,
+            login: None,
             app_name: "test".to_owned(),
             server_api: None,
             watch: spec(Scope::Deployment),

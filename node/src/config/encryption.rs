@@ -1,5 +1,5 @@
 //! Which connections are encrypted: `security.protocol` and `ssl.*` of Kafka's clients, `connection.ssl.*` and the
-//! connection string of MongoDB.
+//! connection string of MongoDB. Who we are to Kafka is in [`super::sasl`].
 //!
 //! ```text
 //! producer.*, producer.override.*   what a connector writes with
@@ -12,6 +12,7 @@
 
 use std::collections::BTreeMap;
 
+use millrace_core::kafka::sasl::{Login, SaslConfig};
 use millrace_io::tls::{Identity, TlsClient, TlsSettings};
 
 use super::error::{Reason, Shown};
@@ -19,9 +20,8 @@ use super::key_store::{KeyStoreError, Store};
 use super::mongo_uri::MongoConnection;
 use super::property::{Kind, Property, Values};
 use super::report::Report;
+use super::sasl;
 
-const SASL: &str =
-    "SASL comes with a later version; use SSL, with a client certificate where one is asked for";
 const RUSTLS: &str =
     "connections are encrypted by rustls, TLS 1.3 or 1.2 with its safe cipher suites";
 const BY_CONTENT: &str = "what a store is, its bytes say: PEM or PKCS #12";
@@ -29,9 +29,12 @@ const STORE_TYPES: &[&str] = &["JKS", "PKCS12", "PEM"];
 
 /// The properties of a Kafka client that concern encryption.
 pub(super) const TLS_PROPERTIES: &[Property] = &[
-    Property::text("security.protocol", "PLAINTEXT")
-        .one_of_any_case(&["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"])
-        .only(&["PLAINTEXT", "SSL"], SASL),
+    Property::text("security.protocol", "PLAINTEXT").one_of_any_case(&[
+        "plaintext",
+        "ssl",
+        "sasl_plaintext",
+        "sasl_ssl",
+    ]),
     Property::text("ssl.protocol", "TLSv1.3").accepted(RUSTLS),
     Property::text("ssl.provider", "").accepted(RUSTLS),
     Property::list("ssl.cipher.suites", "").accepted(RUSTLS),
@@ -56,14 +59,36 @@ pub(super) const TLS_PROPERTIES: &[Property] = &[
         .not_yet("Java classes cannot be loaded; connections are encrypted by rustls"),
 ];
 
-/// The client for connections to Kafka; `Ok(None)`: they are in the clear; `Err`: a problem was reported. `prefix`
-/// stands before the names in the file.
+/// What `security.protocol` of a Kafka client comes to: SSL has the first, SASL_PLAINTEXT the second, SASL_SSL both.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KafkaSecurity {
+    /// How connections to brokers are encrypted; `None`: not at all.
+    pub(crate) tls: Option<TlsClient>,
+    /// Who we are to brokers; `None`: nobody.
+    pub(crate) login: Option<Login>,
+}
+
+impl KafkaSecurity {
+    /// The login for one client, with a secret of its own.
+    pub(crate) fn sasl(&self) -> Option<SaslConfig> {
+        let login = self.login.clone()?;
+        Some(SaslConfig { login, nonce_seed: rand::random() })
+    }
+}
+
+/// How connections to Kafka are made; `Err`: a problem was reported. `prefix` stands before the names in the file.
 pub(super) fn kafka(
     values: &Values,
     prefix: &str,
     report: &mut Report,
-) -> Result<Option<TlsClient>, ()> {
-    if !values.text("security.protocol").eq_ignore_ascii_case("ssl") {
+) -> Result<KafkaSecurity, ()> {
+    let (tls, login) = (kafka_tls(values, prefix, report), sasl::login(values, prefix, report));
+    Ok(KafkaSecurity { tls: tls?, login: login? })
+}
+
+fn kafka_tls(values: &Values, prefix: &str, report: &mut Report) -> Result<Option<TlsClient>, ()> {
+    let protocol = values.text("security.protocol").to_ascii_lowercase();
+    if !matches!(protocol.as_str(), "ssl" | "sasl_ssl") {
         return Ok(None);
     }
     let mut problem = |name: &str, error: KeyStoreError| {
@@ -84,7 +109,7 @@ pub(super) fn kafka(
     client(settings, &format!("{prefix}security.protocol"), report)
 }
 
-/// The client for connections to MongoDB; as [`kafka`].
+/// The client for connections to MongoDB; `Ok(None)`: they are in the clear; `Err`: a problem was reported.
 pub(super) fn mongodb(
     values: &Values,
     connection: &MongoConnection,
@@ -122,11 +147,11 @@ pub(super) fn of_worker(
     given: &BTreeMap<String, String>,
     values: &Values,
     report: &mut Report,
-) -> Result<Option<TlsClient>, ()> {
-    let encrypted = values.text("security.protocol").eq_ignore_ascii_case("ssl");
-    if encrypted && !given.contains_key("producer.security.protocol") {
+) -> Result<KafkaSecurity, ()> {
+    let in_the_clear = values.text("security.protocol").eq_ignore_ascii_case("plaintext");
+    if !in_the_clear && !given.contains_key("producer.security.protocol") {
         report.warn(
-            "security.protocol is for the worker's own connections; those of its connectors are encrypted by \
+            "security.protocol is for the worker's own connections; those of its connectors are made by \
              producer.security.protocol, which is not there",
         );
     }

@@ -13,6 +13,7 @@ use millrace_core::route::MapError;
 use thiserror::Error;
 
 use super::extended_json::JsonError;
+use super::jaas::JaasError;
 use super::key_store::KeyStoreError;
 use super::mongo_uri::UriError;
 
@@ -183,6 +184,12 @@ pub(crate) enum Reason {
     /// A store of certificates or keys is of no use.
     #[error("{0}")]
     KeyStore(KeyStoreError),
+    /// `sasl.jaas.config` names no login module.
+    #[error(transparent)]
+    Jaas(JaasError),
+    /// Nobody could log in that way.
+    #[error("{0}")]
+    Login(String),
     /// What the stores hold makes no TLS client.
     #[error("{0}")]
     Tls(String),

@@ -9,15 +9,16 @@
 //! that sorted list, each host as it is written. [`MongoConnection::seeds`] keep the order of the
 //! file.
 //!
-//! `mongodb+srv://` is refused: it takes a DNS query, which a configuration check must not make.
+//! `mongodb+srv://` names one host whose servers DNS knows. DNS is not asked here but when a task begins
+//! ([`crate::task::locate`]): a configuration check must not wait for the network.
 //! Java prints the whole connection string in its errors, password included; we never do.
 
 use millrace_core::link::Address;
 use thiserror::Error;
 
+use super::mongo_login::MongoLogin;
 use super::report::Report;
-use super::secret::Secret;
-use super::uri_options::{UriOptions, percent_decode};
+use super::uri_options::UriOptions;
 
 /// The port of MongoDB where none is given.
 const PORT_DEFAULT: u16 = 27017;
@@ -27,15 +28,15 @@ const SERVER_SELECTION_TIMEOUT_MS: u64 = 30_000;
 /// Where MongoDB is and how to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct MongoConnection {
-    /// Members to ask first, in the order of the file.
-    pub(crate) seeds: Vec<Address>,
+    /// Whom to ask first.
+    pub(crate) servers: Servers,
     /// The hosts as written, sorted: the part of the offsets' partition name that depends on the
     /// connection.
     pub(crate) hosts: Vec<String>,
     /// The set that must be there.
     pub(crate) replica_set: Option<String>,
     /// How to log in; `None`: not at all.
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) login: Option<MongoLogin>,
     /// Whether connections are encrypted, and how strictly; `None`: not at all.
     pub(crate) tls: Option<UriTls>,
     /// What the server's log calls this client.
@@ -51,15 +52,24 @@ pub(crate) struct UriTls {
     pub(crate) checks_host_name: bool,
 }
 
-/// A user of MongoDB.
+/// Servers to ask first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Credentials {
-    /// The name, decoded.
-    pub(crate) username: String,
-    /// The password, decoded.
-    pub(crate) password: Secret,
-    /// The database that knows the user.
-    pub(crate) auth_source: String,
+pub(crate) enum Servers {
+    /// In the order of the file.
+    Listed(Vec<Address>),
+    /// DNS knows them: `mongodb+srv://`.
+    Srv(SrvName),
+}
+
+/// What DNS is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SrvName {
+    /// The one host of the string.
+    pub(crate) host: String,
+    /// `srvServiceName`.
+    pub(crate) service: String,
+    /// `srvMaxHosts`: as many servers at most, whichever; `None`: all.
+    pub(crate) hosts_max: Option<usize>,
 }
 
 /// Why a connection string cannot be used. Never holds the string itself.
@@ -70,11 +80,16 @@ pub(crate) enum UriError {
          or 'mongodb+srv://"
     )]
     Scheme,
-    #[error(
-        "mongodb+srv:// comes with a later version; list the hosts instead: \
-         mongodb://host1:27017,host2:27017/?tls=…"
-    )]
-    Srv,
+    #[error("Only one host allowed when using mongodb+srv protocol")]
+    SrvHosts,
+    #[error("Host for when using mongodb+srv protocol can not contain a port")]
+    SrvPort,
+    #[error("{0} can only be specified with mongodb+srv protocol")]
+    SrvOption(&'static str),
+    #[error("srvMaxHosts must be >= 0")]
+    SrvMaxHosts,
+    #[error("srvMaxHosts can not be specified with replica set name")]
+    SrvMaxHostsOfSet,
     #[error("The connection string contains an empty host")]
     NoHost,
     #[error(
@@ -89,8 +104,14 @@ pub(crate) enum UriError {
          contains a colon (:) or an at-sign (@) then it must be urlencoded"
     )]
     UserInfo,
+    #[error("username can not be null")]
+    NoUsername,
     #[error("Password can not be null")]
     NoPassword,
+    #[error("Invalid mechanism, MONGODB_x509 does not support passwords")]
+    CertificateWithPassword,
+    #[error("Invalid authSource for MONGODB-X509, it must be '$external'")]
+    NotExternal,
     #[error(
         "The connection string contains '%' that is not followed by two hex digits of UTF-8 text"
     )]
@@ -117,17 +138,25 @@ pub(crate) enum UriError {
     InsecureConflict,
     #[error("authSource can not be an empty string")]
     EmptyAuthSource,
-    #[error("authMechanism {0} is not supported by this version; use SCRAM-SHA-256")]
+    #[error(
+        "authMechanism {0} is not supported by this version; use SCRAM-SHA-256 or MONGODB-X509"
+    )]
     Mechanism(String),
 }
 
 impl MongoConnection {
+    /// Of a string that is right.
+    #[cfg(test)]
+    pub(crate) fn of_test(uri: &str) -> Self {
+        Self::parse(uri, &mut Report::new(true, Vec::new())).unwrap()
+    }
+
     /// Reads a connection string; what its options mean here goes to `report`.
     pub(super) fn parse(uri: &str, report: &mut Report) -> Result<Self, UriError> {
-        if uri.starts_with("mongodb+srv://") {
-            return Err(UriError::Srv);
-        }
-        let rest = uri.strip_prefix("mongodb://").ok_or(UriError::Scheme)?;
+        let (is_srv, rest) = match uri.strip_prefix("mongodb+srv://") {
+            Some(rest) => (true, rest),
+            None => (false, uri.strip_prefix("mongodb://").ok_or(UriError::Scheme)?),
+        };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         if authority.contains('?') {
             return Err(UriError::OptionsWithoutSlash);
@@ -138,21 +167,19 @@ impl MongoConnection {
         };
         let (database, options) = path.split_once('?').unwrap_or((path, ""));
         let options = UriOptions::parse(options, report)?;
-        let seeds = parse_hosts(hosts)?;
+        let servers =
+            if is_srv { srv(hosts, &options)? } else { Servers::Listed(listed(hosts, &options)?) };
         let mut hosts: Vec<String> = hosts_as_written(hosts).map(str::to_owned).collect();
         hosts.sort_unstable();
         let selection_ms =
             timeout_ms("serverSelectionTimeoutMS", options.server_selection_timeout_ms.as_deref())?;
-        let tls = tls(&options)?;
-        let credentials = match user_info {
-            Some(user_info) => Some(credentials(user_info, database, &options)?),
-            None => None,
-        };
+        let tls = tls(&options, is_srv)?;
+        let login = MongoLogin::parse(user_info, database, &options)?;
         Ok(Self {
-            seeds,
+            servers,
             hosts,
             replica_set: options.replica_set,
-            credentials,
+            login,
             tls,
             app_name: options.app_name,
             server_selection_timeout_ms: selection_ms.unwrap_or(SERVER_SELECTION_TIMEOUT_MS),
@@ -160,9 +187,13 @@ impl MongoConnection {
     }
 }
 
-/// As the driver has it: `ssl` and `tls` are one option; `tlsInsecure` lets host names differ, and nothing more.
-fn tls(options: &UriOptions) -> Result<Option<UriTls>, UriError> {
-    let wanted: Vec<bool> = options.tls.iter().map(|text| is_true(text)).collect();
+/// As the driver has it: `ssl` and `tls` are one option, and on for servers that DNS knows; `tlsInsecure` lets host
+/// names differ, and nothing more.
+fn tls(options: &UriOptions, is_srv: bool) -> Result<Option<UriTls>, UriError> {
+    let mut wanted: Vec<bool> = options.tls.iter().map(|text| is_true(text)).collect();
+    if wanted.is_empty() {
+        wanted.push(is_srv);
+    }
     if wanted.contains(&true) && wanted.contains(&false) {
         return Err(UriError::TlsConflict);
     }
@@ -184,7 +215,40 @@ fn hosts_as_written(hosts: &str) -> impl Iterator<Item = &str> {
     hosts.trim_end_matches(',').split(',')
 }
 
-fn parse_hosts(hosts: &str) -> Result<Vec<Address>, UriError> {
+/// The one host of `mongodb+srv://`, and how many servers of it are wanted.
+fn srv(hosts: &str, options: &UriOptions) -> Result<Servers, UriError> {
+    let mut all = hosts_as_written(hosts);
+    let host = all.next().filter(|host| !host.is_empty()).ok_or(UriError::NoHost)?;
+    if all.next().is_some() {
+        return Err(UriError::SrvHosts);
+    }
+    if host.contains(':') {
+        return Err(UriError::SrvPort);
+    }
+    let hosts_max = match options.srv_max_hosts.as_deref().map(str::parse::<i32>) {
+        None => None,
+        Some(Ok(count)) => Some(usize::try_from(count).map_err(|_| UriError::SrvMaxHosts)?),
+        Some(Err(_)) => {
+            let value = options.srv_max_hosts.clone().unwrap_or_default();
+            return Err(UriError::NotAnInteger { name: "srvMaxHosts", value });
+        }
+    };
+    let hosts_max = hosts_max.filter(|count| *count != 0);
+    if hosts_max.is_some() && options.replica_set.is_some() {
+        return Err(UriError::SrvMaxHostsOfSet);
+    }
+    let service = options.srv_service_name.clone().unwrap_or_else(|| "mongodb".to_owned());
+    Ok(Servers::Srv(SrvName { host: host.to_owned(), service, hosts_max }))
+}
+
+/// The hosts of `mongodb://`.
+fn listed(hosts: &str, options: &UriOptions) -> Result<Vec<Address>, UriError> {
+    if options.srv_max_hosts.is_some() {
+        return Err(UriError::SrvOption("srvMaxHosts"));
+    }
+    if options.srv_service_name.is_some() {
+        return Err(UriError::SrvOption("srvServiceName"));
+    }
     hosts_as_written(hosts)
         .map(|host| {
             if host.is_empty() {
@@ -200,35 +264,6 @@ fn parse_hosts(hosts: &str) -> Result<Vec<Address>, UriError> {
             }
         })
         .collect()
-}
-
-fn credentials(
-    user_info: &str,
-    database: &str,
-    options: &UriOptions,
-) -> Result<Credentials, UriError> {
-    let (username, password) = user_info.split_once(':').ok_or(UriError::NoPassword)?;
-    if username.is_empty() || user_info.contains('@') || password.contains(':') {
-        return Err(UriError::UserInfo);
-    }
-    // Named or negotiated, it is the strongest that both sides know: for us SCRAM-SHA-256.
-    match options.auth_mechanism.as_deref() {
-        None | Some("SCRAM-SHA-256") => {}
-        Some(other) => return Err(UriError::Mechanism(other.to_owned())),
-    }
-    // The path is `database.collection`.
-    let database = percent_decode(database.split('.').next().unwrap_or_default())?;
-    let auth_source = match &options.auth_source {
-        Some(source) if source.is_empty() => return Err(UriError::EmptyAuthSource),
-        Some(source) => source.clone(),
-        None if database.is_empty() => "admin".to_owned(),
-        None => database,
-    };
-    Ok(Credentials {
-        username: percent_decode(username)?,
-        password: Secret::new(percent_decode(password)?),
-        auth_source,
-    })
 }
 
 /// The number, `None` for none or for a negative one, which means the default in Java.
@@ -256,11 +291,14 @@ mod tests {
             "authMechanism=SCRAM-SHA-256",
         ];
         let connection = parse(&uri.join("&")).unwrap();
-        let credentials = connection.credentials.clone().unwrap();
-        assert_eq!(credentials.username, "us@er");
-        assert_eq!(credentials.password.expose(), "p:ss");
-        assert_eq!(credentials.auth_source, "db");
-        assert_eq!(connection.seeds, [Address::new("h2", 27018), Address::new("h1", 27017)]);
+        let Some(MongoLogin::Password { username, password, auth_source }) = &connection.login
+        else {
+            panic!("{connection:?}")
+        };
+        assert_eq!((username.as_str(), password.expose()), ("us@er", "p:ss"));
+        assert_eq!(auth_source.name(), "db");
+        let seeds = vec![Address::new("h2", 27018), Address::new("h1", 27017)];
+        assert_eq!(connection.servers, Servers::Listed(seeds));
         assert_eq!(connection.replica_set.as_deref(), Some("rs0"));
         assert_eq!(connection.app_name.as_deref(), Some("x y"));
         assert_eq!(connection.server_selection_timeout_ms, 5);
@@ -279,18 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn auth_source_is_the_option_then_the_path_then_admin() {
-        let source = |uri: &str| parse(uri).unwrap().credentials.unwrap().auth_source;
-        assert_eq!(source("mongodb://u:a@h1/db.coll?authSource=zz"), "zz");
-        assert_eq!(source("mongodb://u:a@h1/foo"), "foo");
-        assert_eq!(source("mongodb://u:@h1"), "admin");
-    }
-
-    #[test]
     fn wrong_strings_are_refused_with_their_reason() {
         for (uri, error) in [
             ("localhost:27017", UriError::Scheme),
-            ("mongodb+srv://h", UriError::Srv),
+            ("mongodb+srv://", UriError::NoHost),
+            ("mongodb+srv://a.b.c:27", UriError::SrvPort),
+            ("mongodb+srv://a.b.c,d.e.f", UriError::SrvHosts),
+            ("mongodb+srv://a.b.c/?srvMaxHosts=-1", UriError::SrvMaxHosts),
+            ("mongodb+srv://a.b.c/?replicaSet=x&srvMaxHosts=1", UriError::SrvMaxHostsOfSet),
+            ("mongodb://h/?srvMaxHosts=0", UriError::SrvOption("srvMaxHosts")),
+            ("mongodb://h/?srvServiceName=x", UriError::SrvOption("srvServiceName")),
             ("mongodb://", UriError::NoHost),
             ("mongodb:///", UriError::NoHost),
             ("mongodb://a,,b", UriError::NoHost),
@@ -333,6 +369,23 @@ mod tests {
             tls("tls=true&tlsInsecure=true&tlsAllowInvalidHostnames=true"),
             Err(UriError::InsecureConflict)
         );
+    }
+
+    #[test]
+    fn servers_that_dns_knows_are_named_by_one_host_and_encrypted() {
+        let srv = |options: &str| parse(&format!("mongodb+srv://u:p@a.b.c/db{options}")).unwrap();
+        let usual = srv("");
+        let name = |service: &str, hosts_max| {
+            let (host, service) = ("a.b.c".to_owned(), service.to_owned());
+            Servers::Srv(SrvName { host, service, hosts_max })
+        };
+        assert_eq!(usual.servers, name("mongodb", None));
+        assert_eq!(usual.hosts, ["a.b.c"]);
+        assert_eq!(usual.tls, Some(UriTls { checks_host_name: true }));
+        assert_eq!(srv("?ssl=false").tls, None);
+        let chosen = srv("?srvMaxHosts=2&srvServiceName=other");
+        assert_eq!(chosen.servers, name("other", Some(2)));
+        assert_eq!(srv("?replicaSet=x&srvMaxHosts=0").servers, name("mongodb", None));
     }
 
     #[test]
@@ -394,11 +447,15 @@ mod tests {
                     Address::new(host.trim_matches(['[', ']']), port.unwrap_or(27017))
                 })
                 .collect();
-            assert_eq!(ours.seeds, hosts);
+            assert_eq!(ours.servers, Servers::Listed(hosts));
             assert_eq!(ours.replica_set, theirs.replica_set);
             let user =
                 theirs.credential.as_ref().and_then(|credential| credential.username.clone());
-            assert_eq!(ours.credentials.map(|credentials| credentials.username), user);
+            let our_user = ours.login.map(|login| match login {
+                MongoLogin::Password { username, .. } => username,
+                MongoLogin::Certificate { .. } => panic!("{uri}"),
+            });
+            assert_eq!(our_user, user);
         }
     }
 }

@@ -16,27 +16,25 @@ use std::collections::BTreeMap;
 
 use millrace_core::kafka::Compression;
 use millrace_core::link::Address;
-use millrace_io::tls::TlsClient;
 
-use super::encryption::{self, TLS_PROPERTIES};
+use super::encryption::{self, KafkaSecurity, TLS_PROPERTIES};
 use super::error::{Reason, Shown};
 use super::property::{Kind, Property, Values, check_all, nearest};
 use super::report::Report;
+use super::sasl::SASL_PROPERTIES;
 
 /// Kafka's bound for an idempotent producer.
 const REQUESTS_IN_FLIGHT_MAX: i64 = 5;
 /// The port of Kafka where none is given.
 pub(super) const PORT_DEFAULT: u16 = 9092;
 
-const SECURITY: &str =
-    "SASL to Kafka comes with a later version; use a PLAINTEXT or an SSL listener";
 const TRANSACTIONS: &str = "exactly-once delivery comes with a later version";
 const PARTITIONER: &str =
     "Java partitioners cannot be loaded; records go where Kafka's default partitioner puts them";
 const SOCKETS: &str = "sockets are tuned by the node itself";
 const METADATA: &str = "metadata is fetched when a broker says that it has changed";
 
-/// The settings of `ProducerConfig`, in its order, but for [`TLS_PROPERTIES`] and [`is_security`].
+/// The settings of `ProducerConfig`, in its order, but for [`TLS_PROPERTIES`] and [`SASL_PROPERTIES`].
 const PRODUCER_PROPERTIES: &[Property] = &[
     Property::list("bootstrap.servers", ""),
     Property::text("client.dns.lookup", "use_all_dns_ips").accepted(SOCKETS),
@@ -85,7 +83,6 @@ const PRODUCER_PROPERTIES: &[Property] = &[
     Property::long("connections.max.idle.ms", "540000").accepted(SOCKETS),
     Property::optional("partitioner.class", Kind::Text).not_yet(PARTITIONER),
     Property::list("interceptor.classes", "").not_yet("Java interceptors cannot be loaded"),
-    Property::optional("security.providers", Kind::Text).not_yet(SECURITY),
     Property::boolean("enable.idempotence", "true")
         .accepted("the producer stays idempotent: it only takes duplicates away"),
     Property::boolean("enable.metrics.push", "true").accepted("metrics are not pushed to brokers"),
@@ -127,8 +124,8 @@ pub(crate) struct ProducerSettings {
     pub(crate) retry_backoff_ms: u64,
     /// Produce requests under way per connection, 1 to 5.
     pub(crate) requests_in_flight_max: u8,
-    /// How connections to brokers are encrypted; `None`: not at all.
-    pub(crate) tls: Option<TlsClient>,
+    /// How connections to brokers are made.
+    pub(crate) security: KafkaSecurity,
     /// What the broker's log calls this client; `None`: the node chooses.
     pub(crate) client_id: Option<String>,
 }
@@ -164,28 +161,13 @@ const OVERRIDE: &str = "producer.override.";
 pub(super) fn check_names(given: &BTreeMap<String, String>, prefix: &str, report: &mut Report) {
     let (_, unknown) = check_all(table(), given, prefix, report);
     for name in unknown {
-        let full = format!("{prefix}{name}");
-        if is_security(name) {
-            report.refuse(&full, Shown::Hidden, Reason::NotYet(SECURITY));
-        } else {
-            let near = nearest(name, table().map(|property| property.name));
-            report.unknown(&full, near.map(|near| format!("{prefix}{near}")));
-        }
+        let near = nearest(name, table().map(|property| property.name));
+        report.unknown(&format!("{prefix}{name}"), near.map(|near| format!("{prefix}{near}")));
     }
 }
 
 fn table() -> impl Iterator<Item = &'static Property> {
-    PRODUCER_PROPERTIES.iter().chain(TLS_PROPERTIES)
-}
-
-/// Settings of who we are to Kafka that stand in no table.
-pub(super) fn is_security(name: &str) -> bool {
-    name.starts_with("sasl.") || name.starts_with("security.")
-}
-
-/// The text of a refusal of SASL.
-pub(super) fn security_not_yet() -> Reason {
-    Reason::NotYet(SECURITY)
+    PRODUCER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(SASL_PROPERTIES)
 }
 
 fn settings(values: &Values, report: &mut Report) -> Option<ProducerSettings> {
@@ -202,10 +184,10 @@ fn settings(values: &Values, report: &mut Report) -> Option<ProducerSettings> {
         [] => None,
         servers => Some(parse_addresses("producer.override.bootstrap.servers", servers, report)?),
     };
-    let tls = encryption::kafka(values, OVERRIDE, report).ok()?;
+    let security = encryption::kafka(values, OVERRIDE, report).ok()?;
     Some(ProducerSettings {
         bootstrap,
-        tls,
+        security,
         batch_bytes_max: narrow("batch.size")?,
         compression: compression(values)?,
         linger_ms: wide("linger.ms")?,
@@ -284,7 +266,7 @@ mod tests {
         assert_eq!(
             settings,
             ProducerSettings {
-                tls: None,
+                security: KafkaSecurity::default(),
                 bootstrap: None,
                 batch_bytes_max: 1_048_576,
                 compression: Compression::None,
@@ -322,8 +304,8 @@ mod tests {
     #[test]
     fn what_we_do_not_support_is_refused_by_name() {
         for (name, value) in [
-            ("security.protocol", "SASL_SSL"),
-            ("sasl.jaas.config", "secret"),
+            ("security.providers", "x"),
+            ("sasl.login.class", "x"),
             ("transactional.id", "x"),
             ("partitioner.class", "x"),
             ("interceptor.classes", "x"),
@@ -335,7 +317,6 @@ mod tests {
                 )),
                 "{error}"
             );
-            assert!(!error.contains("secret"));
         }
         assert!(parse(&[], &[("security.protocol", "PLAINTEXT")]).is_ok());
     }

@@ -11,7 +11,7 @@ use super::converter::ConverterKind;
 use super::copy_existing::CopyExisting;
 use super::dead_letters::DeadLetters;
 use super::heartbeats::Heartbeats;
-use super::mongo_uri::MongoConnection;
+use super::mongo_uri::{MongoConnection, Servers};
 use super::operation_time::OperationTime;
 use super::producer::ProducerSettings;
 use super::server_api::ServerApi;
@@ -214,7 +214,11 @@ impl SourcePartition {
             Scope::Database(database) => database.clone(),
             Scope::Collection { database, collection } => format!("{database}.{collection}"),
         };
-        let name = format!("mongodb://{}/{watched}", mongo.hosts.join(","));
+        let scheme = match mongo.servers {
+            Servers::Listed(_) => "mongodb",
+            Servers::Srv(_) => "mongodb+srv",
+        };
+        let name = format!("{scheme}://{}/{watched}", mongo.hosts.join(","));
         Self { name, is_custom: false }
     }
 }

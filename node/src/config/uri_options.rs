@@ -23,7 +23,6 @@ enum Fate {
 
 const ONE_CONNECTION: &str = "the node has no connection pool";
 const NO_WRITES: &str = "the source connector does not write to MongoDB";
-const SRV: &str = "mongodb+srv:// comes with a later version";
 const DIRECT: &str =
     "the primary is always looked for; direct connections come with a later version";
 const PRIMARY: &str =
@@ -32,7 +31,7 @@ const PRIMARY: &str =
 const OPTIONS: &[(&str, Fate)] = &[
     ("appname", Fate::Read),
     ("authmechanism", Fate::Read),
-    ("authmechanismproperties", Fate::NotYet("SCRAM-SHA-256 has no properties")),
+    ("authmechanismproperties", Fate::NotYet("SCRAM-SHA-256 and MONGODB-X509 have no properties")),
     ("authsource", Fate::Read),
     ("compressors", Fate::Accepted("wire compression is not offered to the server")),
     ("connecttimeoutms", Fate::Accepted("an attempt to connect has the node's own limit")),
@@ -62,8 +61,8 @@ const OPTIONS: &[(&str, Fate)] = &[
     ("servermonitoringmode", Fate::Accepted("the node watches the stream itself, not the server")),
     ("serverselectiontimeoutms", Fate::Read),
     ("sockettimeoutms", Fate::Accepted("the node notices a silent server by itself")),
-    ("srvmaxhosts", Fate::NotYet(SRV)),
-    ("srvservicename", Fate::NotYet(SRV)),
+    ("srvmaxhosts", Fate::Read),
+    ("srvservicename", Fate::Read),
     ("ssl", Fate::Read),
     ("sslinvalidhostnameallowed", Fate::Read),
     ("timeoutms", Fate::NotYet("remove the option; a stream is read until it is stopped")),
@@ -85,6 +84,8 @@ pub(super) struct UriOptions {
     pub(super) auth_source: Option<String>,
     pub(super) replica_set: Option<String>,
     pub(super) server_selection_timeout_ms: Option<String>,
+    pub(super) srv_max_hosts: Option<String>,
+    pub(super) srv_service_name: Option<String>,
     /// `ssl` and `tls`, in the order of the string.
     pub(super) tls: Vec<String>,
     /// `sslInvalidHostNameAllowed` and `tlsAllowInvalidHostnames`.
@@ -137,6 +138,8 @@ impl UriOptions {
                 return;
             }
             "replicaset" => &mut self.replica_set,
+            "srvmaxhosts" => &mut self.srv_max_hosts,
+            "srvservicename" => &mut self.srv_service_name,
             "ssl" | "tls" => {
                 self.tls.push(value);
                 return;
@@ -194,10 +197,12 @@ mod tests {
             options.server_selection_timeout_ms.as_deref(),
             Some("serverselectiontimeoutms-value")
         );
+        assert_eq!(options.srv_max_hosts.as_deref(), Some("srvmaxhosts-value"));
+        assert_eq!(options.srv_service_name.as_deref(), Some("srvservicename-value"));
         assert_eq!(options.tls, ["ssl-value", "tls-value"]);
         assert_eq!(options.any_host_name.as_deref(), Some("tlsallowinvalidhostnames-value"));
         assert_eq!(options.tls_insecure.as_deref(), Some("tlsinsecure-value"));
-        assert_eq!(text.len(), 10);
+        assert_eq!(text.len(), 12);
     }
 
     #[test]

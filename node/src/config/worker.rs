@@ -2,8 +2,8 @@
 //!
 //! Both of Connect's stock files are taken: the standalone one, which keeps offsets in a file, and
 //! the distributed one, which names an offset topic. Exactly one of the two must be there.
-//! Properties of distributed mode are taken with a note; security and exactly-once are refused by name, never
-//! passed over. The REST interface has a file of its own, [`super::rest`].
+//! Properties of distributed mode are taken with a note; exactly-once is refused by name, never passed over. The REST
+//! interface has a file of its own, [`super::rest`].
 //!
 //! The producer's settings (`producer.*`) are checked here and joined with a connector's own in
 //! [`super::producer`].
@@ -13,17 +13,17 @@ use std::path::{Path, PathBuf};
 
 use millrace_core::link::Address;
 use millrace_io::driver::DriverChoice;
-use millrace_io::tls::TlsClient;
 
 use super::connect_properties::{Fate, family};
 use super::connector_file::{properties_of_text, read_file};
 use super::converter::{ConverterKind, parse_converter};
-use super::encryption::{self, TLS_PROPERTIES};
+use super::encryption::{self, KafkaSecurity, TLS_PROPERTIES};
 use super::error::{ConfigError, Reason, Shown, Subject};
-use super::producer::{check_names, is_security, parse_addresses, security_not_yet};
+use super::producer::{check_names, parse_addresses};
 use super::property::{Values, check_all, nearest};
 use super::report::{Notice, Report};
 use super::rest::RestConfig;
+use super::sasl::SASL_PROPERTIES;
 use super::worker_properties::{WORKER_FAMILIES, WORKER_PROPERTIES};
 
 const FILE: &str = "offset.storage.file.filename";
@@ -50,8 +50,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) compression_threads: usize,
     /// Bytes that the buffers of all pipelines may have together.
     pub(crate) memory_bytes_max: usize,
-    /// How the worker's own connections to Kafka are encrypted; `None`: not at all.
-    pub(crate) tls: Option<TlsClient>,
+    /// How the worker's own connections to Kafka are made.
+    pub(crate) security: KafkaSecurity,
     /// The REST interface.
     pub(crate) rest: RestConfig,
     /// `producer.*` without the prefix, checked.
@@ -94,7 +94,7 @@ impl WorkerConfig {
     }
 
     fn checked(given: &BTreeMap<String, String>, report: &mut Report) -> Option<Self> {
-        let table = WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES);
+        let table = WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(SASL_PROPERTIES);
         let (values, unknown) = check_all(table, given, "", report);
         for name in unknown {
             check_family(name, report);
@@ -110,7 +110,7 @@ impl WorkerConfig {
         let value_converter = converter("value.converter", given, report);
         let offsets = offset_storage(&values, report);
         let bootstrap = bootstrap(&values, report);
-        let tls = encryption::of_worker(given, &values, report);
+        let security = encryption::of_worker(given, &values, report);
         let rest = RestConfig::new(&values, given.contains_key("admin.listeners"), report);
         Some(Self {
             bootstrap: bootstrap?,
@@ -123,7 +123,7 @@ impl WorkerConfig {
             io_driver: values.text("io.driver").parse().ok(),
             compression_threads: usize::try_from(values.integer("compression.threads")?).ok()?,
             memory_bytes_max: usize::try_from(values.integer("memory.bytes.max")?).ok()?,
-            tls: tls.ok()?,
+            security: security.ok()?,
             rest,
             producer,
         })
@@ -131,10 +131,6 @@ impl WorkerConfig {
 }
 
 fn check_family(name: &str, report: &mut Report) {
-    if is_security(name) {
-        report.refuse(name, Shown::Hidden, security_not_yet());
-        return;
-    }
     match family(WORKER_FAMILIES, name).map(|family| family.fate) {
         Some(Fate::Read) => {}
         Some(Fate::Accepted(meaning)) => report.info(format!("{name}: {meaning}")),
@@ -287,9 +283,8 @@ mod tests {
         for (line, name) in [
             ("exactly.once.source.support=enabled", "exactly.once.source.support"),
             ("exactly.once.source.support=Preparing", "exactly.once.source.support"),
-            ("security.protocol=SASL_SSL", "security.protocol"),
-            ("sasl.mechanism=PLAIN", "sasl.mechanism"),
-            ("producer.sasl.jaas.config=x", "producer.sasl.jaas.config"),
+            ("sasl.login.class=x", "sasl.login.class"),
+            ("producer.security.providers=x", "producer.security.providers"),
             ("config.providers=file", "config.providers"),
             ("config.providers.file.class=x", "config.providers.file.class"),
             ("producer.acks=0", "producer.acks"),

@@ -1,8 +1,8 @@
 //! The properties of a Connect worker, and what becomes of them in a standalone run.
 //!
 //! As `StandaloneConfig` and `DistributedConfig` of Connect 4.1.0 print them; behind them the node's
-//! own, which Connect would pass over with a warning. Families of TLS and SASL are refused in
-//! [`super::worker`].
+//! own, which Connect would pass over with a warning. Those of TLS and SASL are in
+//! [`super::encryption`] and [`super::sasl`].
 
 use super::connect_properties::{Family, Fate};
 use super::property::{Kind, Property};

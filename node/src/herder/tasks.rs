@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::Herder;
 use crate::config::SourceConfig;
 use crate::offsets::{self, StoredOffsets};
-use crate::task::{self, ActiveTopics, StateCell, Surroundings, TaskState};
+use crate::task::{self, ActiveTopics, Located, StateCell, Surroundings, TaskState};
 
 /// Time for what was sent to be acknowledged after the order to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -80,17 +80,20 @@ impl Herder {
         mut around: Surroundings,
         stored: Option<Arc<StoredOffsets>>,
     ) {
-        let read = async {
-            match stored {
-                Some(stored) => Ok(stored),
-                None => self.offsets.read().await.map(Arc::new),
-            }
+        let found = async {
+            let stored = match stored {
+                Some(stored) => stored,
+                None => self.offsets.read().await.map(Arc::new)?,
+            };
+            anyhow::Ok((stored, task::locate(&source.mongo).await?))
         };
-        let stored = tokio::select! {
-            stored = read => stored,
+        let found = tokio::select! {
+            found = found => found,
             _ = around.stop.changed() => return around.state.set(TaskState::Stopped),
         };
-        match stored.and_then(|stored| self.pipeline_config(&source, &stored, key)) {
+        let config = found
+            .and_then(|(stored, located)| self.pipeline_config((&source, located), &stored, key));
+        match config {
             Ok(config) => self.spawn(config, around),
             Err(error) => {
                 tracing::error!("connector {} failed: {error:#}", source.name);
@@ -101,13 +104,13 @@ impl Herder {
 
     fn pipeline_config(
         &self,
-        source: &SourceConfig,
+        (source, located): (&SourceConfig, Located),
         stored: &StoredOffsets,
         key: Vec<u8>,
     ) -> anyhow::Result<PipelineConfig> {
         let position = stored.position(&source.name, &source.partition)?;
         let gaps = stored.gaps(&key);
-        task::pipeline_config(&self.worker, source, (position, gaps), key, &self.memory)
+        task::pipeline_config(&self.worker, (source, located), (position, gaps), key, &self.memory)
     }
 
     fn spawn(&self, config: PipelineConfig, around: Surroundings) {

@@ -33,8 +33,8 @@ impl OffsetStore {
                 Self::File(FileOrders(writer::start(FileStore::open(path)?)))
             }
             OffsetStorage::Topic { name, .. } => {
-                let cluster =
-                    Cluster { bootstrap: worker.bootstrap.clone(), tls: worker.tls.clone() };
+                let (bootstrap, security) = (worker.bootstrap.clone(), worker.security.clone());
+                let cluster = Cluster { bootstrap, security };
                 Self::Topic { cluster, name: name.clone() }
             }
         })

@@ -11,19 +11,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use millrace_core::kafka::cluster_id::InquiryError;
+use millrace_core::kafka::sasl::{Login, Mechanism, SaslError};
 use millrace_core::link::Address;
-use millrace_io::tls::TlsClient;
+use millrace_core::scram::Hash;
 use rskafka::BackoffConfig;
 use rskafka::client::error::Error;
 use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
-use rskafka::client::{Client, ClientBuilder};
+use rskafka::client::{Client, ClientBuilder, Credentials, SaslConfig};
 use thiserror::Error;
 use tokio::time::timeout;
 
 use super::stored::StoredOffsets;
+use crate::config::KafkaSecurity;
+use crate::inquiry::{AskError, ask};
 
 /// How long brokers may stay away before that is an error.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long one broker may take to let us in.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long reading may take in all.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a broker holds an answer back that has nothing in it.
@@ -45,6 +51,8 @@ pub(crate) enum OffsetTopicError {
         .after.as_secs()
     )]
     Silent { brokers: String, after: Duration },
+    #[error("cannot log in at broker {broker} to read the offset topic {topic}: {error}")]
+    Login { topic: String, broker: Address, error: SaslError },
     #[error("reading the offset topic {topic} took longer than {} s", .after.as_secs())]
     Slow { topic: String, after: Duration },
     #[error(
@@ -87,34 +95,60 @@ pub(super) async fn partitions(client: &Client, topic: &str) -> Result<Vec<i32>,
 #[derive(Clone, Debug)]
 pub(crate) struct Cluster {
     pub(super) bootstrap: Vec<Address>,
-    /// How connections to them are encrypted; `None`: not at all.
-    pub(super) tls: Option<TlsClient>,
+    /// How connections to them are made.
+    pub(super) security: KafkaSecurity,
 }
 
 /// Whom to ask about an offset topic, and how they are called in an error.
 pub(super) struct Brokers<'a> {
+    cluster: &'a Cluster,
     addresses: Vec<String>,
-    tls: Option<&'a TlsClient>,
     topic: &'a str,
 }
 
 impl<'a> Brokers<'a> {
     pub(super) fn new(cluster: &'a Cluster, topic: &'a str) -> Self {
         let addresses = cluster.bootstrap.iter().map(Address::to_string).collect();
-        Self { addresses, tls: cluster.tls.as_ref(), topic }
+        Self { cluster, addresses, topic }
     }
 
     pub(super) async fn connect(&self) -> Result<Client, OffsetTopicError> {
+        self.log_in().await?;
+        let KafkaSecurity { tls, login } = &self.cluster.security;
         let backoff = BackoffConfig { deadline: Some(BROKER_TIMEOUT), ..BackoffConfig::default() };
         let builder = ClientBuilder::new(self.addresses.clone());
         let builder = builder.client_id("millrace-offsets").backoff_config(backoff);
-        let builder = match self.tls {
+        let builder = match tls {
             Some(tls) => builder.tls_config(tls.config()),
+            None => builder,
+        };
+        let builder = match login {
+            Some(login) => builder.sasl_config(sasl_config(login)),
             None => builder,
         };
         let silent = || OffsetTopicError::Silent { brokers: self.names(), after: BROKER_TIMEOUT };
         let built = timeout(BROKER_TIMEOUT, builder.build()).await.map_err(|_| silent())?;
         built.map_err(|error| self.failed(error))
+    }
+
+    /// Fails if a broker does not let us in: the library would try for long, and lose the broker's words.
+    async fn log_in(&self) -> Result<(), OffsetTopicError> {
+        let Cluster { bootstrap, security } = self.cluster;
+        if security.login.is_none() {
+            return Ok(());
+        }
+        for broker in bootstrap {
+            match timeout(LOGIN_TIMEOUT, ask(broker, security)).await {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(AskError::Answer(InquiryError::Sasl(error)))) => {
+                    let (topic, broker) = (self.topic.to_owned(), broker.clone());
+                    return Err(OffsetTopicError::Login { topic, broker, error });
+                }
+                // What may pass is tried again by the library.
+                Ok(Err(AskError::Io(_) | AskError::Answer(InquiryError::Wire(_)))) | Err(_) => {}
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn failed(&self, error: Error) -> OffsetTopicError {
@@ -124,6 +158,15 @@ impl<'a> Brokers<'a> {
 
     fn names(&self) -> String {
         self.addresses.join(",")
+    }
+}
+
+fn sasl_config(Login { mechanism, username, password }: &Login) -> SaslConfig {
+    let credentials = Credentials::new(username.clone(), password.clone());
+    match mechanism {
+        Mechanism::Plain => SaslConfig::Plain(credentials),
+        Mechanism::Scram(Hash::Sha256) => SaslConfig::ScramSha256(credentials),
+        Mechanism::Scram(Hash::Sha512) => SaslConfig::ScramSha512(credentials),
     }
 }
 

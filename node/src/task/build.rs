@@ -7,7 +7,6 @@ use millrace_core::format;
 use millrace_core::kafka::{self, ClientConfig, NewTopic};
 use millrace_core::memory::MemoryBudget;
 use millrace_core::mongo::copy::{CopyPosition, CopySpec};
-use millrace_core::mongo::scram;
 use millrace_core::mongo::session::{ResumePosition, ServerApi, SessionConfig};
 use millrace_core::mongo::watch::{self, WatchSpec};
 use millrace_core::pipeline::{
@@ -16,10 +15,11 @@ use millrace_core::pipeline::{
 };
 
 use super::links::Encryption;
+use super::locate::Located;
 use crate::config::{
     Acks, ConverterKind, CopyExisting, DeadLetters, FullDocument, FullDocumentBeforeChange,
-    Heartbeats, LostPosition, MongoConnection, OffsetStorage, Output, OutputFormat,
-    ProducerSettings, Publish, Scope, SourceConfig, Startup, TopicCreation, WorkerConfig,
+    Heartbeats, LostPosition, OffsetStorage, Output, OutputFormat, ProducerSettings, Publish,
+    Scope, SourceConfig, Startup, TopicCreation, WorkerConfig,
 };
 use crate::offsets::GoOn;
 
@@ -34,17 +34,18 @@ const STORE_INTERVAL_MAX: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts (`retry.backoff.max.ms` of Java's producer).
 const RETRY_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// The pipeline of `source` in a worker, going on where `stored` says; `gaps` is what was skipped before.
+/// The pipeline of `source` in a worker, from the servers in `located`, going on where `stored` says; `gaps` is what
+/// was skipped before.
 pub(crate) fn pipeline_config(
     worker: &WorkerConfig,
-    source: &SourceConfig,
+    (source, located): (&SourceConfig, Located),
     (stored, gaps): (GoOn, Option<String>),
     offset_key: Vec<u8>,
     memory: &MemoryBudget,
 ) -> anyhow::Result<PipelineConfig> {
     let flush_interval = Duration::from_millis(worker.offset_flush_interval_ms);
     Ok(PipelineConfig {
-        session: session_config(source, memory.clone()),
+        session: session_config(source, located, memory.clone()),
         copy: copy(source, &stored)?,
         start: match stored {
             GoOn::After { token } => ResumePosition::After(token),
@@ -120,16 +121,20 @@ fn copy_spec(copy: &CopyExisting) -> CopySpec {
 
 /// How the connections of `source` are encrypted.
 pub(crate) fn encryption(source: &SourceConfig) -> Encryption {
-    Encryption { mongodb: source.mongo_tls.clone(), kafka: source.producer.tls.clone() }
+    Encryption { mongodb: source.mongo_tls.clone(), kafka: source.producer.security.tls.clone() }
 }
 
-/// The change stream of `source`.
-pub(crate) fn session_config(source: &SourceConfig, memory: MemoryBudget) -> SessionConfig {
+/// The change stream of `source`, from the servers in `located`.
+pub(crate) fn session_config(
+    source: &SourceConfig,
+    located: Located,
+    memory: MemoryBudget,
+) -> SessionConfig {
     let mongo = &source.mongo;
     SessionConfig {
-        seeds: mongo.seeds.clone(),
-        replica_set: mongo.replica_set.clone(),
-        credentials: credentials(mongo),
+        seeds: located.seeds,
+        replica_set: located.replica_set,
+        login: located.login,
         app_name: mongo.app_name.clone().unwrap_or_else(|| format!("millrace {}", source.name)),
         server_api: source.server_api.map(|api| ServerApi {
             strict: api.strict,
@@ -156,14 +161,6 @@ pub(crate) fn session_config(source: &SourceConfig, memory: MemoryBudget) -> Ses
         read_ahead_bytes_max: READ_AHEAD_BYTES_MAX,
         memory,
     }
-}
-
-fn credentials(mongo: &MongoConnection) -> Option<scram::Credentials> {
-    mongo.credentials.as_ref().map(|credentials| scram::Credentials {
-        username: credentials.username.clone(),
-        password: credentials.password.expose().to_owned(),
-        source: credentials.auth_source.clone(),
-    })
 }
 
 fn full_document(mode: FullDocument) -> watch::FullDocument {
@@ -199,6 +196,7 @@ fn client(
             .client_id
             .clone()
             .unwrap_or_else(|| format!("connector-producer-{connector}-0")),
+        sasl: producer.security.sasl(),
         acks: match producer.acks {
             Acks::All => kafka::Acks::All,
             Acks::Leader => kafka::Acks::Leader,

@@ -3,6 +3,7 @@
 //! * [`runtimes`] those threads
 //! * [`drive`] the loop between the pipeline and the world
 //! * [`links`] connections and the operations under way on them
+//! * [`locate`] where the servers of MongoDB are
 //! * [`build`] from a checked configuration to a pipeline
 //! * [`only_read`] the reading side alone
 //! * [`state`] what others may know of the task
@@ -16,6 +17,7 @@ mod active_topics;
 mod build;
 mod drive;
 mod links;
+mod locate;
 pub(crate) mod only_read;
 mod runtimes;
 mod state;
@@ -23,6 +25,7 @@ mod state;
 pub(crate) use active_topics::ActiveTopics;
 pub(crate) use build::{encryption, first_position, pipeline_config, session_config};
 pub(crate) use drive::Surroundings;
+pub(crate) use locate::{Located, locate};
 pub(crate) use runtimes::Runtimes;
 pub(crate) use state::{StateCell, TaskState};
 

@@ -10,11 +10,13 @@
 //! rest      requests to a REST interface, the node's or Connect's
 //! load      a steady load, and the judgement of what arrived of it
 //! window    what a topic may hold after kills
+//! dns       a DNS server that knows what a test tells it
 //! java      Kafka's own command line tools, and small programs in Java
 //! ```
 //!
 //! The node is known by its command line, its log, its exit code and what it leaves behind. Nothing here uses its code.
 
+pub(crate) mod dns;
 pub(crate) mod java;
 pub(crate) mod load;
 pub(crate) mod node;

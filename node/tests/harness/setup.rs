@@ -75,6 +75,7 @@ pub(crate) struct Setup {
     files: Vec<PathBuf>,
     worker_file: Option<String>,
     arguments: Vec<String>,
+    env: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -98,6 +99,7 @@ impl Setup {
             files: Vec::new(),
             worker_file: None,
             arguments: Vec::new(),
+            env: Vec::new(),
         })
     }
 
@@ -150,6 +152,12 @@ impl Setup {
         self
     }
 
+    /// Sets a variable of the node's environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -173,6 +181,7 @@ impl Setup {
         }
         command.args(&self.files);
         command.args(&self.arguments);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         NodeProcess::start(command, Arc::clone(&self.folder))
     }
 

@@ -10,6 +10,8 @@
 //! | topics          | topics that the node creates, partitions of keys                                     |
 //! | access          | authentication and rights                                                            |
 //! | encryption      | TLS to both servers                                                                  |
+//! | sasl            | brokers that ask who the node is                                                     |
+//! | mongodb_logins  | mongodb+srv, X.509                                                                   |
 //! | addresses       | servers that are not there, or are not what they should be                           |
 //! | files           | configuration that cannot be run                                                     |
 //! | lost_position   | positions that the server no longer knows, positions under other hosts               |
@@ -40,10 +42,12 @@ mod large_events;
 mod large_record;
 mod lost_position;
 mod many_connectors;
+mod mongodb_logins;
 mod offset_topic;
 mod positions;
 mod rest;
 mod resume_policy;
+mod sasl;
 mod scopes;
 mod stock_files;
 mod topics;

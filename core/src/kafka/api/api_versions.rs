@@ -29,9 +29,10 @@ pub struct Unsupported {
 }
 
 /// Reads an answer: the first of our requests that the broker does not speak in our version, if
-/// there is one.
+/// there is one. Those of SASL count only where we log in by it (`with_sasl`).
 pub fn read_answer(
     reader: &mut Reader<'_>,
+    with_sasl: bool,
 ) -> Result<Result<Option<Unsupported>, ErrorCode>, WireError> {
     let error = ErrorCode(reader.i16()?);
     if !error.is_none() {
@@ -51,7 +52,8 @@ pub fn read_answer(
     let _throttle_ms = reader.i32()?;
     reader.skip_tags()?;
     let unsupported = Api::ALL.into_iter().zip(offered).find(|(api, offered)| {
-        offered.is_none_or(|(min, max)| api.version() < min || max < api.version())
+        (with_sasl || !api.is_sasl())
+            && offered.is_none_or(|(min, max)| api.version() < min || max < api.version())
     });
     Ok(Ok(unsupported.map(|(api, offered)| Unsupported { api, offered })))
 }
@@ -87,34 +89,39 @@ pub(crate) mod tests {
     }
 
     /// The ranges of Kafka 4.1.0.
-    const KAFKA_4_1: [(i16, i16, i16); 9] = [
+    const KAFKA_4_1: [(i16, i16, i16); 11] = [
         (0, 3, 13),
         (1, 4, 17),
         (2, 1, 10),
         (3, 0, 13),
+        (17, 0, 1),
         (18, 0, 4),
         (19, 2, 7),
         (22, 0, 5),
         (32, 1, 4),
+        (36, 0, 2),
         (777, 0, 0),
     ];
 
     /// The ranges of Kafka 2.8.0.
-    const KAFKA_2_8: [(i16, i16, i16); 8] = [
+    const KAFKA_2_8: [(i16, i16, i16); 10] = [
         (0, 0, 9),
         (1, 0, 12),
         (2, 0, 6),
         (3, 0, 11),
+        (17, 0, 1),
         (18, 0, 3),
         (19, 0, 7),
         (22, 0, 4),
         (32, 0, 4),
+        (36, 0, 2),
     ];
 
     #[test]
     fn brokers_from_2_8_to_4_1_are_spoken_to() {
         for ranges in [&KAFKA_4_1[..], &KAFKA_2_8[..]] {
-            assert_eq!(cut::at_every_byte(&answer(ranges), read_answer), Ok(None));
+            let read = |reader: &mut Reader<'_>| read_answer(reader, true);
+            assert_eq!(cut::at_every_byte(&answer(ranges), read), Ok(None));
         }
     }
 
@@ -123,20 +130,29 @@ pub(crate) mod tests {
         let mut ranges = KAFKA_2_8;
         ranges[3] = (3, 0, 8);
         assert_eq!(
-            read_answer(&mut Reader::new(&answer(&ranges))).unwrap(),
+            read_answer(&mut Reader::new(&answer(&ranges)), false).unwrap(),
             Ok(Some(Unsupported { api: Api::Metadata, offered: Some((0, 8)) }))
         );
         assert_eq!(
-            read_answer(&mut Reader::new(&answer(&ranges[1..]))).unwrap(),
+            read_answer(&mut Reader::new(&answer(&ranges[1..])), false).unwrap(),
             Ok(Some(Unsupported { api: Api::Produce, offered: None }))
         );
+    }
+
+    #[test]
+    fn a_broker_without_sasl_will_do_where_none_is_wanted() {
+        let ranges: Vec<_> = KAFKA_2_8.into_iter().filter(|(key, ..)| *key != 36).collect();
+        let read = |with_sasl| read_answer(&mut Reader::new(&answer(&ranges)), with_sasl).unwrap();
+        assert_eq!(read(false), Ok(None));
+        let lacking = Unsupported { api: Api::SaslAuthenticate, offered: None };
+        assert_eq!(read(true), Ok(Some(lacking)));
     }
 
     #[test]
     fn a_broker_that_refuses_the_version_is_understood_by_its_error() {
         let v0 = [0, 35, 0, 0, 0, 0];
         assert_eq!(
-            read_answer(&mut Reader::new(&v0)).unwrap(),
+            read_answer(&mut Reader::new(&v0), true).unwrap(),
             Err(ErrorCode::UNSUPPORTED_VERSION)
         );
     }

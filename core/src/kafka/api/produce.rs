@@ -16,8 +16,8 @@ use bytes::Bytes;
 use crate::kafka::api::Api;
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::wire::{
-    Reader, WireError, begin_request, finish_request, put_compact_length, put_compact_null,
-    put_compact_string, put_i16, put_i32, put_no_tags,
+    Reader, WireError, finish_request, put_compact_length, put_compact_null, put_compact_string,
+    put_i16, put_i32, put_no_tags,
 };
 
 /// One batch of a request. Those of one topic follow each other.
@@ -48,8 +48,7 @@ pub struct Head<'a> {
 pub fn request(head: Head<'_>, parts: &[Part<'_>]) -> Vec<Bytes> {
     let mut framing = Vec::with_capacity(64 + parts.len() * 48);
     let mut cuts = Vec::with_capacity(parts.len());
-    let (key, version) = (Api::Produce.key(), Api::Produce.version());
-    begin_request(&mut framing, key, version, head.correlation, head.client_id);
+    Api::Produce.begin_request(&mut framing, head.correlation, head.client_id);
     put_compact_null(&mut framing);
     put_i16(&mut framing, head.acks);
     put_i32(&mut framing, head.timeout_ms);

@@ -194,7 +194,7 @@ fn config(scope: Scope) -> SessionConfig {
     SessionConfig {
         seeds: vec![Address::new("a", 1)],
         replica_set: None,
-        credentials: None,
+        login: None,
         app_name: "test".to_owned(),
         watch: spec(scope),
         server_selection_timeout: Duration::from_secs(30),

@@ -48,7 +48,7 @@ fn config() -> SessionConfig {
     SessionConfig {
         seeds: vec![Address::new("a", 1), Address::new("b", 2)],
         replica_set: None,
-        credentials: None,
+        login: None,
         app_name: "test".to_owned(),
         server_api: None,
         watch: spec(Scope::Database("d".to_owned())),

@@ -5,6 +5,7 @@ use std::path::Path;
 use millrace_core::connect::DecimalFormat;
 
 use super::super::copy_existing::CopyExisting;
+use super::super::mongo_uri::Servers;
 use super::super::topic_creation::TopicCreation;
 use super::*;
 
@@ -43,7 +44,8 @@ fn fixture_of_the_mongodb_source_runs_unmodified() {
     assert!(notices[0].text.ends_with("go to topic mongo..yourDatabase.yourCollection"));
     assert_eq!(notices.len(), 1);
     assert_eq!(config.name, "mongodb-source-connector");
-    assert_eq!(config.mongo.seeds, [millrace_core::link::Address::new("localhost", 27017)]);
+    let seeds = vec![millrace_core::link::Address::new("localhost", 27017)];
+    assert_eq!(config.mongo.servers, Servers::Listed(seeds));
     let (database, collection) = ("yourDatabase".to_owned(), "yourCollection".to_owned());
     assert_eq!(config.scope, Scope::Collection { database, collection });
     assert_eq!(config.partition.name, "mongodb://localhost:27017/yourDatabase.yourCollection");

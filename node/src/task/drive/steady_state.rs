@@ -23,7 +23,7 @@ use super::*;
 use crate::allocations;
 use crate::config::{ConnectorFile, SourceConfig, WorkerConfig};
 use crate::offsets::GoOn;
-use crate::task::{Runtimes, pipeline_config};
+use crate::task::{Runtimes, locate, pipeline_config};
 
 const EVENTS_PER_REPLY: usize = 1_000;
 /// Buffers reach their size.
@@ -125,7 +125,9 @@ fn config(peers: &InProcess, format: &str, compressed: Compressed) -> PipelineCo
     let source = SourceConfig::new(&file.expect("a connector file"), &worker, true);
     let (source, _) = source.expect("a connector");
     let memory = MemoryBudget::new(worker.memory_bytes_max);
-    pipeline_config(&worker, &source, (GoOn::Begin, None), b"key".to_vec(), &memory)
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let located = runtime.block_on(locate(&source.mongo)).unwrap();
+    pipeline_config(&worker, (&source, located), (GoOn::Begin, None), b"key".to_vec(), &memory)
         .expect("a pair that goes")
 }
 

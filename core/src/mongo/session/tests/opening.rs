@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::mongo::error_codes::CodeClass;
+use crate::mongo::login::Login;
+use crate::mongo::scram::Credentials;
 
 #[test]
 fn a_stream_opens_and_is_asked_for_once() {
@@ -151,7 +153,7 @@ fn with_credentials() -> SessionConfig {
         password: "pw".to_owned(),
         source: "admin".to_owned(),
     };
-    SessionConfig { credentials: Some(credentials), ..config() }
+    SessionConfig { login: Some(Login::Password(credentials)), ..config() }
 }
 
 #[test]
@@ -179,6 +181,34 @@ fn credentials_are_proved_before_watching() {
     let text = failure.to_string();
     assert!(text.starts_with("a:1 refused user 'u' of 'admin'"), "{text}");
     assert!(!text.contains("pw"));
+}
+
+#[test]
+fn a_certificate_is_all_that_is_needed() {
+    for username in [None, Some("CN=client".to_owned())] {
+        let login = Some(Login::Certificate { username: username.clone() });
+        let mut rig = Rig::new(SessionConfig { login, ..config() }, ResumePosition::Now);
+        rig.connect("a:1");
+        rig.greet(&primary());
+        let command = rig.expect("authenticate");
+        assert_eq!(command.body.get_str("mechanism").unwrap(), "MONGODB-X509");
+        assert_eq!(command.body.get_str("$db").unwrap(), "$external");
+        assert_eq!(command.body.get_str("user").ok(), username.as_deref());
+        let body = doc! { "dbname": "$external", "user": "CN=client", "ok": 1.0 };
+        assert_eq!(rig.reply(&command, false, &body), []);
+        rig.expect("aggregate");
+    }
+}
+
+#[test]
+fn a_certificate_that_no_user_has_is_named() {
+    let login = Some(Login::Certificate { username: None });
+    let mut rig = Rig::new(SessionConfig { login, ..config() }, ResumePosition::Now);
+    rig.connect("a:1");
+    rig.greet(&primary());
+    let command = rig.expect("authenticate");
+    let text = rig.refused(&command, &error(18)).to_string();
+    assert!(text.contains("the subject of the client certificate' of '$external'"), "{text}");
 }
 
 #[test]

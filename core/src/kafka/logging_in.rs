@@ -1,0 +1,192 @@
+//! The client at brokers that ask who it is, that lie, and whose sessions end.
+
+use std::time::Duration;
+
+use crate::kafka::fake_login::{FakeLogin, Lie, PASSWORD, config};
+use crate::kafka::rig::{Rig, TOPIC};
+use crate::kafka::sasl::{Mechanism, SaslError};
+use crate::kafka::{ClientError, ErrorCode};
+use crate::scram::{Hash, ScramError};
+
+const SCRAM: Mechanism = Mechanism::Scram(Hash::Sha512);
+
+/// Brokers that want `mechanism`, and a client that has `password`.
+fn rig(mechanism: Mechanism, password: &str) -> Rig {
+    let mut rig = Rig::new(|sasl| sasl.sasl = Some(config(mechanism, password)));
+    rig.cluster.login = Some(FakeLogin::new(mechanism));
+    rig
+}
+
+fn login(rig: &mut Rig) -> &mut FakeLogin {
+    rig.cluster.login.as_mut().unwrap()
+}
+
+/// Why the client does not get in.
+fn refusal(rig: &mut Rig) -> SaslError {
+    rig.client.topic(TOPIC, None);
+    match rig.pump() {
+        Err(ClientError::Authentication { broker, error }) => {
+            assert!(broker.starts_with("broker-"), "{broker}");
+            error
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn records_are_stored_by_every_mechanism() {
+    for mechanism in Mechanism::ALL {
+        let mut rig = rig(mechanism, PASSWORD);
+        let topic = rig.topic();
+        rig.append(topic, 0, b"one");
+        rig.append(topic, 1, b"two");
+        rig.client.flush();
+        rig.pump().unwrap();
+        assert_eq!((rig.values(0), rig.values(1)), (vec!["one".into()], vec!["two".into()]));
+        assert_eq!(login(&mut rig).logins, 2, "{mechanism:?}: one for each broker");
+    }
+}
+
+#[test]
+fn a_wrong_password_ends_the_client_in_the_words_of_the_broker() {
+    for mechanism in Mechanism::ALL {
+        let error = refusal(&mut rig(mechanism, "wrong"));
+        let refused = ErrorCode::SASL_AUTHENTICATION_FAILED;
+        let message = Some("Authentication failed".to_owned());
+        assert_eq!(error, SaslError::Refused { error: refused, message });
+        let text = error.to_string();
+        assert!(text.starts_with("SASL_AUTHENTICATION_FAILED (58): Authentication failed; check"));
+    }
+}
+
+#[test]
+fn a_mechanism_that_is_not_enabled_ends_the_client_with_those_that_are() {
+    let mut rig = rig(Mechanism::Plain, PASSWORD);
+    rig.cluster.login = Some(FakeLogin::new(SCRAM));
+    assert_eq!(
+        refusal(&mut rig).to_string(),
+        "UNSUPPORTED_SASL_MECHANISM (33): Client SASL mechanism 'PLAIN' not enabled in the server, \
+         enabled mechanisms are [SCRAM-SHA-512]; set sasl.mechanism to one of them"
+    );
+}
+
+#[test]
+fn a_broker_that_lies_is_not_talked_to() {
+    for hash in [Hash::Sha256, Hash::Sha512] {
+        for (lie, wanted) in [
+            (Lie::ForeignNonce, ScramError::Nonce),
+            (Lie::Iterations(4_095), ScramError::Iterations { iterations: 4_095 }),
+            (Lie::Iterations(0), ScramError::Iterations { iterations: 0 }),
+            (Lie::Iterations(u32::MAX), ScramError::Iterations { iterations: u32::MAX }),
+            (Lie::Salt, ScramError::Malformed),
+            (Lie::NotUtf8, ScramError::Malformed),
+            (Lie::Empty, ScramError::Malformed),
+            (Lie::Signature, ScramError::Signature),
+        ] {
+            let mut rig = rig(Mechanism::Scram(hash), PASSWORD);
+            login(&mut rig).lie = Some(lie);
+            let mechanism = Mechanism::Scram(hash);
+            assert_eq!(refusal(&mut rig), SaslError::Scram { mechanism, error: wanted }, "{lie:?}");
+            assert!(rig.produced.is_empty());
+        }
+    }
+}
+
+#[test]
+fn every_conversation_has_a_nonce_of_its_own() {
+    let mut rig = rig(SCRAM, PASSWORD);
+    login(&mut rig).session_lifetime_ms = 2_000;
+    rig.topic();
+    for _ in 0..5 {
+        rig.now += Duration::from_secs(2);
+        rig.pump().unwrap();
+    }
+    let mut nonces = login(&mut rig).nonces.clone();
+    assert!(6 <= nonces.len(), "{nonces:?}");
+    assert!(nonces.iter().all(|nonce| 40 < nonce.len() && !nonce.contains(',')), "{nonces:?}");
+    let count = nonces.len();
+    nonces.sort();
+    nonces.dedup();
+    assert_eq!(nonces.len(), count);
+}
+
+#[test]
+fn a_session_is_renewed_before_it_ends_and_nothing_is_asked_meanwhile() {
+    let mut rig = rig(SCRAM, PASSWORD);
+    login(&mut rig).session_lifetime_ms = 10_000;
+    let topic = rig.topic();
+    let (before, connects) = (login(&mut rig).logins, rig.connects);
+    rig.pass(Duration::from_millis(8_900)).unwrap();
+    rig.pump().unwrap();
+    assert_eq!(login(&mut rig).logins, before, "too early");
+    // Requests are under way when the session is about to end; their answers come first.
+    rig.holds = true;
+    rig.append(topic, 0, b"one");
+    rig.client.flush();
+    rig.pump().unwrap();
+    rig.now += Duration::from_millis(200);
+    rig.append(topic, 0, b"two");
+    rig.client.flush();
+    rig.pump().unwrap();
+    assert_eq!(rig.produced.len(), 1, "the second waits for the new session");
+    rig.release();
+    assert_eq!(rig.values(0), ["one", "two"]);
+    assert_eq!(rig.connects, connects, "on the same connections");
+    assert_eq!(login(&mut rig).logins, before + 2);
+}
+
+#[test]
+fn a_session_without_an_end_is_never_renewed() {
+    let mut rig = rig(SCRAM, PASSWORD);
+    rig.topic();
+    let before = login(&mut rig).logins;
+    rig.pass(Duration::from_secs(3_600)).unwrap();
+    assert_eq!(login(&mut rig).logins, before);
+}
+
+#[test]
+fn a_password_that_is_no_longer_right_ends_the_client_at_the_renewal() {
+    let mut rig = rig(SCRAM, PASSWORD);
+    login(&mut rig).session_lifetime_ms = 10_000;
+    rig.topic();
+    login(&mut rig).lie = Some(Lie::Signature);
+    rig.now += Duration::from_secs(10);
+    let error = rig.pump().unwrap_err();
+    assert!(matches!(error, ClientError::Authentication { .. }), "{error}");
+}
+
+#[test]
+fn a_connection_that_is_lost_while_we_log_in_is_tried_again() {
+    let mut rig = rig(SCRAM, PASSWORD);
+    rig.holds = true;
+    let topic = rig.client.topic(TOPIC, None);
+    rig.pump().unwrap();
+    while let Some((link, versions)) = rig.held.pop_front() {
+        rig.holds = false;
+        rig.reply(link, &versions).unwrap();
+        rig.client.handle_closed(link, "reset by the peer", rig.now).unwrap();
+    }
+    let notice = std::iter::from_fn(|| rig.client.next_notice()).last().unwrap().to_string();
+    assert!(notice.contains("reset by the peer while we logged in"), "{notice}");
+    rig.pump().unwrap();
+    rig.pass(Duration::from_secs(1)).unwrap();
+    assert!(rig.client.topic_ready(topic).is_some());
+}
+
+#[test]
+fn a_broker_that_says_nothing_to_a_login_is_given_up_in_time() {
+    let mut rig = rig(SCRAM, PASSWORD);
+    rig.client.topic(TOPIC, None);
+    rig.holds = true;
+    rig.pump().unwrap();
+    let versions = rig.held.drain(..).collect::<Vec<_>>();
+    for (link, versions) in versions {
+        rig.reply(link, &versions).unwrap();
+    }
+    rig.pump().unwrap();
+    let handshakes = rig.held.len();
+    assert_eq!(handshakes, 2);
+    rig.pass(Duration::from_secs(11)).unwrap();
+    let notice = std::iter::from_fn(|| rig.client.next_notice()).last().unwrap().to_string();
+    assert!(notice.contains("no answer in time"), "{notice}");
+}
