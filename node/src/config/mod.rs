@@ -14,12 +14,14 @@
 //! never printed. Nothing here opens a socket.
 
 mod avro;
+mod check;
 mod collation;
 mod connect_properties;
 mod connector_file;
 mod converter;
 mod copy_existing;
 mod dead_letters;
+mod definition;
 mod encryption;
 mod error;
 mod extended_json;
@@ -32,6 +34,7 @@ mod operation_time;
 mod output_schema;
 mod own_properties;
 mod producer;
+mod producer_properties;
 mod properties;
 mod property;
 mod report;
@@ -46,11 +49,12 @@ pub(crate) mod state_table;
 mod topic_creation;
 mod topic_naming;
 mod uri_options;
+mod validation;
 mod worker;
 mod worker_properties;
 
 pub(crate) use connector_file::{ConnectorFile, TargetState};
-pub(crate) use converter::ConverterKind;
+pub(crate) use converter::{CONVERTER_CLASSES, ConverterKind};
 pub(crate) use copy_existing::CopyExisting;
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use error::{ConfigError, Problem};
@@ -64,4 +68,5 @@ pub(crate) use source::{
     SourceConfig, SourcePartition, Startup,
 };
 pub(crate) use topic_creation::TopicCreation;
+pub(crate) use validation::{Validation, definitions, objections_to_null};
 pub(crate) use worker::{OffsetStorage, WorkerConfig};

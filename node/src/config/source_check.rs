@@ -27,7 +27,7 @@ use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
 use super::output_schema;
 use super::own_properties::{OWN_PROPERTIES, java_version, lost_position, split_large_events};
-use super::producer::parse_producer;
+use super::producer::{OVERRIDE, parse_producer};
 use super::property::{Values, check_all, nearest};
 use super::report::{Notice, Report};
 use super::server_api::ServerApi;
@@ -45,7 +45,6 @@ const CLASSES: [&str; 3] =
     ["com.mongodb.kafka.connect.MongoSourceConnector", "MongoSourceConnector", "MongoSource"];
 const OTHER_CLASS: &str = "the one connector is com.mongodb.kafka.connect.MongoSourceConnector; \
                            others come with a later version";
-const OVERRIDE: &str = "producer.override.";
 
 impl SourceConfig {
     /// Whether `class` names the connector, by its class or one of its short names.
@@ -74,10 +73,14 @@ impl SourceConfig {
         for name in unknown {
             check_family(name, report);
         }
-        check_name(&file.name, report);
-        let scope = scope(&values, report);
+        if !given.contains_key("name") {
+            report.missing("name");
+        }
         let mongo = connection(values.text("connection.uri"), report);
         let pipeline = pipeline(values.text("pipeline"), report);
+        let collation = parse_collation(values.text("collation"), report);
+        let server_api = ServerApi::new(&values, report);
+        let scope = scope(&values, report);
         let split_large_events = split_large_events(&values, pipeline.as_deref(), report);
         let startup = startup(given, &values, report);
         let formatter = parse_formatter(values.text("output.json.formatter"), report);
@@ -91,8 +94,6 @@ impl SourceConfig {
         let producer = parse_producer(&worker.producer, &overrides.collect(), report);
         let publish = publish(&values, report);
         let topic = TopicNaming::new(&values, scope.as_ref(), report);
-        let collation = parse_collation(values.text("collation"), report);
-        let server_api = ServerApi::new(&values, report);
         let heartbeats = Heartbeats::new(&values, key.as_ref(), report);
         let (key, value) = (key?, value?);
         let dead_letters =
@@ -151,13 +152,6 @@ fn check_class(file: &ConnectorFile, report: &mut Report) {
     }
 }
 
-fn check_name(name: &str, report: &mut Report) {
-    if let Some(control) = name.chars().find(|char| char.is_control()) {
-        let reason = Reason::ControlCharacter(control.into());
-        report.refuse("name", Shown::Text(name.to_owned()), reason);
-    }
-}
-
 /// A property that no table knows: one of a family, or unknown.
 fn check_family(name: &str, report: &mut Report) {
     match family(CONNECT_FAMILIES, name).map(|family| family.fate) {
@@ -181,6 +175,8 @@ fn scope(values: &Values, report: &mut Report) -> Option<Scope> {
             database: database.to_owned(),
             collection: collection.to_owned(),
         }),
+        // Java looks at it when nothing else is wrong with the connector's own.
+        (true, false) if report.has_problems_among(SOURCE_PROPERTIES) => None,
         (true, false) => {
             let shown = Shown::Text(collection.to_owned());
             report.refuse("collection", shown, Reason::DatabaseMissing);

@@ -1,0 +1,100 @@
+//! Whether a connector's configuration can be run: what a change is refused for, and what `config/validate` says.
+//!
+//! Connect's rules: `null` is no value and an error of its own; the class must be that of a connector that there is,
+//! before anything else is looked at.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::Herder;
+use super::changes::Posted;
+use super::entities::{CONNECTOR_CLASS, CONNECTOR_VERSION};
+use super::error::{HerderError, say};
+use crate::config::{
+    ConfigError, ConnectorFile, Problem, SourceConfig, Validation, objections_to_null,
+};
+use crate::task::only_open;
+
+/// A configuration that was looked at.
+struct Checked {
+    properties: BTreeMap<String, String>,
+    validation: Validation,
+    /// `None` if there are errors.
+    source: Option<SourceConfig>,
+}
+
+impl Herder {
+    /// The properties of a connector that can be run.
+    pub(super) async fn check(
+        &self,
+        name: &str,
+        posted: Posted,
+    ) -> Result<(BTreeMap<String, String>, SourceConfig), HerderError> {
+        let Checked { properties, validation, source } = self.look_through(name, posted).await?;
+        match source {
+            Some(source) if validation.error_count() == 0 => Ok((properties, source)),
+            Some(_) | None => Err(HerderError::invalid(&validation)),
+        }
+    }
+
+    /// What there is to say of every property of a connector.
+    ///
+    /// # Errors
+    /// When its class is not there, or is none.
+    pub(crate) async fn validate(&self, posted: Posted) -> Result<Validation, HerderError> {
+        let name = posted.get("name").cloned().flatten().unwrap_or_default();
+        Ok(self.look_through(name.trim(), posted).await?.validation)
+    }
+
+    async fn look_through(&self, name: &str, posted: Posted) -> Result<Checked, HerderError> {
+        let nulls = posted.iter().filter(|(_, value)| value.is_none());
+        let of_nulls: Vec<Problem> =
+            nulls.flat_map(|(property, _)| objections_to_null(property)).collect();
+        let given = posted.iter().filter_map(|(property, value)| Some((property, value.as_ref()?)));
+        let properties: BTreeMap<String, String> =
+            given.map(|(property, value)| (property.clone(), value.clone())).collect();
+        let class = known_class(&properties)?.to_owned();
+        let file = ConnectorFile::posted(name, properties);
+        let (source, mut problems) = match SourceConfig::new(&file, &self.worker, self.strict) {
+            Ok((source, notices)) => {
+                say(Path::new(&file.path), &notices);
+                let problems = self.connect(&source).await?;
+                (Some(source), problems)
+            }
+            Err(ConfigError::Invalid { problems, .. }) => (None, problems),
+            // Neither can come of properties that were not read from a file.
+            Err(error @ (ConfigError::Unreadable { .. } | ConfigError::Malformed { .. })) => {
+                return Err(HerderError::BadRequest(error.to_string()));
+            }
+        };
+        problems.extend(of_nulls);
+        let validation = Validation::new(&class, &posted, &problems);
+        Ok(Checked { properties: file.properties, validation, source })
+    }
+
+    /// Looks whether MongoDB lets the connector watch.
+    async fn connect(&self, source: &SourceConfig) -> Result<Vec<Problem>, HerderError> {
+        let (source, driver) = (source.clone(), self.driver);
+        let objection = tokio::task::spawn_blocking(move || only_open::objection(&source, driver));
+        let failed =
+            |error: String| HerderError::Failed(format!("could not look at MongoDB: {error}"));
+        let objection = objection.await.map_err(|error| failed(error.to_string()))?;
+        let objection = objection.map_err(|error| failed(error.to_string()))?;
+        Ok(objection.map(|text| Problem::of_server("connection.uri", text)).into_iter().collect())
+    }
+}
+
+/// The class of the connector, as it is given.
+fn known_class(properties: &BTreeMap<String, String>) -> Result<&str, HerderError> {
+    match properties.get("connector.class") {
+        // Connect prints the whole configuration here, passwords too.
+        None => Err(HerderError::BadRequest(
+            "Connector config contains no connector type; set connector.class".to_owned(),
+        )),
+        Some(class) if !SourceConfig::is_class(class) => Err(HerderError::BadRequest(format!(
+            "Failed to find any class that implements Connector and which name matches {class}, available \
+             connectors are: {CONNECTOR_CLASS} {CONNECTOR_VERSION}"
+        ))),
+        Some(class) => Ok(class),
+    }
+}

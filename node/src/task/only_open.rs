@@ -1,0 +1,63 @@
+//! Opens a connector's change stream once and leaves it: whether its servers can be reached, and its user may watch.
+//!
+//! Says what the MongoDB connector says of the same when it validates a configuration. That connector asks for the
+//! user's rights; here the stream is opened, which takes them.
+
+use std::time::Duration;
+
+use millrace_core::memory::MemoryBudget;
+use millrace_core::mongo::session::{Item, ResumePosition, SessionError};
+use millrace_io::clock;
+use millrace_io::driver::{Driver, Runtime};
+
+use super::build::{encryption, session_config};
+use super::stream::Stream;
+use crate::config::SourceConfig;
+
+/// How long servers are looked for: the connector's, the driver's time for a connection and half a second.
+const TIMEOUT: Duration = Duration::from_millis(10_500);
+const UNREACHABLE: &str = "Unable to connect to the server.";
+const UNAUTHORIZED: &str =
+    "Invalid user permissions. Missing the following action permissions: changeStream, find";
+/// Memory for the one reply that is wanted. Bytes.
+const MEMORY_BYTES_MAX: usize = 32 << 20;
+
+/// What `connection.uri` is refused for; `None`: nothing that the connector would refuse it for. Blocks for up to
+/// [`TIMEOUT`].
+///
+/// # Errors
+/// When there is no runtime for `driver`.
+pub(crate) fn objection(source: &SourceConfig, driver: Driver) -> std::io::Result<Option<String>> {
+    let mut config = session_config(source, MemoryBudget::new(MEMORY_BYTES_MAX));
+    config.server_selection_timeout = TIMEOUT;
+    let stream = Stream::new(config, ResumePosition::Now, (driver, encryption(source)));
+    let opened = async { tokio::time::timeout(TIMEOUT, open(stream)).await };
+    Ok(match Runtime::new(driver)?.block_on(opened) {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => objection_of(&error),
+        Err(_) => Some(UNREACHABLE.to_owned()),
+    })
+}
+
+async fn open(mut stream: Stream) -> Result<(), SessionError> {
+    loop {
+        while let Some(item) = stream.session.next_item(clock::now())? {
+            if item == Item::Opened {
+                return Ok(());
+            }
+        }
+        stream.carry_out();
+        stream.wait().await?;
+    }
+}
+
+/// Java's words for what Java looks at; anything else is for the task to say.
+fn objection_of(error: &SessionError) -> Option<String> {
+    if error.is_unreachable() {
+        Some(UNREACHABLE.to_owned())
+    } else if error.is_login_refused() {
+        Some(format!("Invalid user permissions authentication failed. {error}"))
+    } else {
+        error.is_unauthorized().then(|| UNAUTHORIZED.to_owned())
+    }
+}
