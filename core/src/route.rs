@@ -21,7 +21,7 @@ mod java_pattern;
 mod namespace_map;
 mod template;
 
-pub use java_pattern::{PatternError, PatternFault};
+pub use java_pattern::{PatternError, PatternFault, check_pattern};
 pub use namespace_map::{MapError, NamespaceMap};
 pub use template::TemplateError;
 

@@ -69,6 +69,13 @@ pub enum PatternFault {
     TooLarge,
 }
 
+impl PatternError {
+    /// Whether Java takes the pattern, and only this version does not.
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self.fault, PatternFault::Unsupported(_) | PatternFault::TooLarge)
+    }
+}
+
 impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.fault {
@@ -91,6 +98,14 @@ impl fmt::Display for PatternError {
 }
 
 impl std::error::Error for PatternError {}
+
+/// Whether `pattern` is one in Java's notation.
+///
+/// # Errors
+/// What is wrong with it, also what Java would take and the table of the file refuses.
+pub fn check_pattern(pattern: &str) -> Result<(), PatternError> {
+    JavaPattern::new(pattern).map(drop)
+}
 
 /// The engine gave up on a name. The pattern backtracks without end, as `(a*)*b` may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

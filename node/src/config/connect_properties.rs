@@ -4,6 +4,7 @@
 //! properties by their prefix. A family that is `Read` has its own file: [`super::converter`],
 //! [`super::topic_creation`], [`super::producer`].
 
+use super::converter::{CONVERTER_CLASSES, CONVERTER_VERSION, HEADER_CONVERTER_CLASS};
 use super::definition::Width;
 use super::property::{Kind, Property};
 
@@ -16,6 +17,10 @@ const EXACTLY_ONCE: &str = "exactly-once delivery comes with a later version; wi
                             disabled";
 const TRANSFORMS: &str = "single message transforms come with a later version";
 const PLUGIN_VERSION: &str = "connector and converters are built in and have one version";
+/// The version of the MongoDB connector whose configuration and records are ours.
+pub(crate) const CONNECTOR_VERSION: &str = "2.0.1";
+/// The versions of a converter that may be asked for: ours, and Connect's whose bytes it writes.
+const CONVERTER_VERSIONS: &[&str] = &[CONVERTER_VERSION, "4.1.0"];
 const NO_RETRY: &str =
     "nothing between reading and sending can fail for a while, so nothing is retried there";
 
@@ -28,7 +33,10 @@ pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
     Property::optional("connector.class", Kind::Text).required()
         .high("The connector's class or its short name, MongoSource or MongoSourceConnector.")
         .at(COMMON, 2, Width::Long, "Connector class"),
-    Property::optional("connector.plugin.version", Kind::Text).not_yet(PLUGIN_VERSION)
+    Property::optional("connector.plugin.version", Kind::Text)
+        .only(&[CONNECTOR_VERSION], PLUGIN_VERSION)
+        .default_of_java(Some(CONNECTOR_VERSION))
+        .recommends(&[CONNECTOR_VERSION])
         .medium("The version of the connector that is wanted; there is one.")
         .at(COMMON, 3, Width::Medium, "Connector version"),
     Property::int("tasks.max", "1")
@@ -41,22 +49,31 @@ pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
         .low("Whether more tasks than tasks.max are an error; this connector always has one.")
         .at(COMMON, 5, Width::Short, "Enforce tasks max"),
     Property::optional("key.converter", Kind::Class)
+        .recommends(&CONVERTER_CLASSES)
         .low("The class that writes keys; without it the worker's.")
         .at(COMMON, 6, Width::Short, "Key converter class"),
-    Property::optional("key.converter.plugin.version", Kind::Text).not_yet(PLUGIN_VERSION)
+    Property::optional("key.converter.plugin.version", Kind::Text)
+        .only(CONVERTER_VERSIONS, PLUGIN_VERSION)
+        .recommends(&[CONVERTER_VERSION])
         .low("The version of the key converter that is wanted; there is one.")
         .at(COMMON, 7, Width::Short, "Key converter version"),
     Property::optional("value.converter", Kind::Class)
+        .recommends(&CONVERTER_CLASSES)
         .low("The class that writes values; without it the worker's.")
         .at(COMMON, 8, Width::Short, "Value converter class"),
-    Property::optional("value.converter.plugin.version", Kind::Text).not_yet(PLUGIN_VERSION)
+    Property::optional("value.converter.plugin.version", Kind::Text)
+        .only(CONVERTER_VERSIONS, PLUGIN_VERSION)
+        .recommends(&[CONVERTER_VERSION])
         .low("The version of the value converter that is wanted; there is one.")
         .at(COMMON, 9, Width::Short, "Value converter version"),
     Property::optional("header.converter", Kind::Class)
+        .recommends(&[HEADER_CONVERTER_CLASS])
         .accepted("records of the MongoDB source connector have no headers")
         .low("The class that writes headers; without it the worker's.")
         .at(COMMON, 10, Width::Short, "Header converter class"),
-    Property::optional("header.converter.plugin.version", Kind::Text).not_yet(PLUGIN_VERSION)
+    Property::optional("header.converter.plugin.version", Kind::Text)
+        .only(CONVERTER_VERSIONS, PLUGIN_VERSION)
+        .recommends(&[CONVERTER_VERSION])
         .low("The version of the header converter that is wanted; there is one.")
         .at(COMMON, 11, Width::Short, "Header converter version"),
     Property::list("transforms", "").not_yet(TRANSFORMS)
@@ -66,7 +83,7 @@ pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
         .low("The names of the conditions that transformations refer to.")
         .at("Predicates", 13, Width::Long, "Predicates"),
     Property::text("config.action.reload", "restart")
-        .one_of(&["none", "restart"])
+        .one_of_strings(&["none", "restart"])
         .accepted("read only together with config.providers")
         .low("What follows when a value from a config provider changes: nothing, or a restart.")
         .at(COMMON, 14, Width::Medium, "Reload Action"),

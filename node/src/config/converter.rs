@@ -45,16 +45,12 @@ impl ConverterKind {
         Self::String,
     ];
 
-    /// The converter of a class, named as Connect takes it: whole, without its package, without `Converter` too.
     fn of_class(class: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| {
-            let whole = kind.class();
-            let simple = whole.rsplit('.').next().unwrap_or(whole);
-            [whole, simple, simple.trim_end_matches("Converter")].contains(&class.trim())
-        })
+        Self::ALL.into_iter().find(|kind| is_named(kind.class(), class))
     }
 
-    const fn class(self) -> &'static str {
+    /// Its Java class.
+    pub(super) const fn class(self) -> &'static str {
         match self {
             Self::ByteArray => "org.apache.kafka.connect.converters.ByteArrayConverter",
             Self::Json { .. } => "org.apache.kafka.connect.json.JsonConverter",
@@ -78,9 +74,25 @@ pub(crate) const CONVERTER_CLASSES: [&str; 3] = [
     ConverterKind::String.class(),
 ];
 
+/// The version of these converters.
+pub(crate) const CONVERTER_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The class that writes headers unless another is named.
+pub(super) const HEADER_CONVERTER_CLASS: &str =
+    "org.apache.kafka.connect.storage.SimpleHeaderConverter";
+
 /// The class that `text` names, whole; `None` if it is no converter.
 pub(super) fn class_name(text: &str) -> Option<&'static str> {
+    if is_named(HEADER_CONVERTER_CLASS, text) {
+        return Some(HEADER_CONVERTER_CLASS);
+    }
     Some(ConverterKind::of_class(text)?.class())
+}
+
+/// Whether `text` names a class as Connect takes it: whole, without its package, without `Converter` too.
+fn is_named(class: &str, text: &str) -> bool {
+    let simple = class.rsplit('.').next().unwrap_or(class);
+    [class, simple, simple.trim_end_matches("Converter")].contains(&text.trim())
 }
 
 /// The settings of the converter that `text` names; `None` if it is no converter.

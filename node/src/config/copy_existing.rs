@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::thread;
 
+use millrace_core::route::check_pattern;
+
 use super::error::{Reason, Shown};
 use super::extended_json::stages_from_json;
 use super::property::Values;
@@ -63,27 +65,34 @@ pub(super) fn is_wanted(values: &Values) -> bool {
     }
 }
 
-/// What `given` says of the copy. `None`: something is wrong, and reported.
-pub(super) fn parse(
-    given: &BTreeMap<String, String>,
-    values: &Values,
-    report: &mut Report,
-) -> Option<CopyExisting> {
+/// Reports what is wrong with the properties of a copy, wanted or not, as Java does.
+pub(super) fn check(values: &Values, report: &mut Report) {
+    for prefix in [PREFIX, DEPRECATED_PREFIX] {
+        let name = format!("{prefix}pipeline");
+        let text = values.text(&name);
+        if let (false, Err(error)) = (text.is_empty(), stages_from_json(text)) {
+            report.refuse(&name, Shown::Text(text.to_owned()), Reason::NotAPipeline(error));
+        }
+        let name = format!("{prefix}namespace.regex");
+        let text = values.text(&name);
+        // The server looks for it: what only our own engine lacks is no fault.
+        if let Err(error) = check_pattern(text)
+            && !error.is_unsupported()
+        {
+            report.refuse(&name, Shown::Text(text.to_owned()), Reason::NotARegex(error));
+        }
+    }
+}
+
+/// What `given` says of the copy. `None`: something is wrong, and [`check`] has reported it.
+pub(super) fn parse(given: &BTreeMap<String, String>, values: &Values) -> Option<CopyExisting> {
     let name = |property: &str| {
         let name = format!("{PREFIX}{property}");
         if given.contains_key(&name) { name } else { format!("{DEPRECATED_PREFIX}{property}") }
     };
-    let pipeline = name("pipeline");
-    let stages = match values.text(&pipeline) {
+    let stages = match values.text(&name("pipeline")) {
         "" => Vec::new(),
-        text => match stages_from_json(text) {
-            Ok(stages) => stages,
-            Err(error) => {
-                let shown = Shown::Text(text.to_owned());
-                report.refuse(&pipeline, shown, Reason::NotAPipeline(error));
-                return None;
-            }
-        },
+        text => stages_from_json(text).ok()?,
     };
     let regex = values.text(&name("namespace.regex"));
     let threads = values.integer(&name("max.threads"));

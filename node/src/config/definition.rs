@@ -212,6 +212,11 @@ impl DefinitionShown {
         self.group
     }
 
+    /// Says what counts where nothing is given.
+    pub(super) fn set_default(&mut self, default: &str) {
+        self.default_value = Some(default.to_owned());
+    }
+
     /// That of `property`, whose name has `prefix` in front where it is given.
     pub(super) fn new(property: &Property, prefix: &str) -> Self {
         let Definition { importance, documentation, place, dependents, default, .. } =

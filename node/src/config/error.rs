@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use millrace_core::route::MapError;
+use millrace_core::route::{MapError, PatternError};
 use thiserror::Error;
 
 use super::extended_json::JsonError;
@@ -106,15 +106,20 @@ impl Problem {
     pub(crate) fn of_server(name: &str, text: String) -> Self {
         Self { name: name.to_owned(), value: None, reason: Reason::OfServer(text) }
     }
+
+    /// The text, with another name for the property.
+    pub(super) fn text_about(&self, name: &str) -> String {
+        let Self { value, reason, .. } = self;
+        match value {
+            Some(value) => format!("Invalid value {value} for configuration {name}: {reason}"),
+            None => reason.to_string(),
+        }
+    }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, value, reason } = self;
-        match value {
-            Some(value) => write!(f, "Invalid value {value} for configuration {name}: {reason}"),
-            None => write!(f, "{reason}"),
-        }
+        f.write_str(&self.text_about(&self.name))
     }
 }
 
@@ -201,6 +206,9 @@ pub(crate) enum Reason {
     /// The pipeline is no array of stages.
     #[error("Not a valid JSON array: {0}")]
     NotAPipeline(JsonError),
+    /// No regular expression.
+    #[error("Invalid regex: {0}")]
+    NotARegex(PatternError),
     /// A store of certificates or keys is of no use.
     #[error("{0}")]
     KeyStore(KeyStoreError),

@@ -53,11 +53,12 @@ mod validation;
 mod worker;
 mod worker_properties;
 
+pub(crate) use connect_properties::CONNECTOR_VERSION;
 pub(crate) use connector_file::{ConnectorFile, TargetState};
-pub(crate) use converter::{CONVERTER_CLASSES, ConverterKind};
+pub(crate) use converter::{CONVERTER_CLASSES, CONVERTER_VERSION, ConverterKind};
 pub(crate) use copy_existing::CopyExisting;
 pub(crate) use dead_letters::DeadLetters;
-pub(crate) use error::{ConfigError, Problem};
+pub(crate) use error::Problem;
 pub(crate) use heartbeats::Heartbeats;
 pub(crate) use mongo_uri::MongoConnection;
 pub(crate) use producer::{Acks, ProducerSettings};
@@ -67,6 +68,7 @@ pub(crate) use source::{
     FullDocument, FullDocumentBeforeChange, LostPosition, Output, OutputFormat, Publish, Scope,
     SourceConfig, SourcePartition, Startup,
 };
+pub(crate) use source_check::Examined;
 pub(crate) use topic_creation::TopicCreation;
 pub(crate) use validation::{Validation, definitions, objections_to_null};
 pub(crate) use worker::{OffsetStorage, WorkerConfig};

@@ -339,9 +339,6 @@ fn check_one(property: &Property, text: &str, prefix: &str, report: &mut Report)
         Ok(value) => value,
         Err(reason) => {
             report.refuse(&name, property.shown(text), reason);
-            if let Some(reason) = property.objection_to_null() {
-                report.refuse(&name, Shown::Text("null".to_owned()), reason);
-            }
             return None;
         }
     };

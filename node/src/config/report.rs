@@ -86,6 +86,11 @@ impl Report {
         self.problems.iter().any(is_among)
     }
 
+    /// Everything that was found.
+    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Notice>) {
+        (self.problems, self.notices)
+    }
+
     /// The notices, or every problem together. `value` is what was built; `None` only if there are
     /// problems.
     pub(crate) fn finish<T>(

@@ -19,7 +19,7 @@ use super::converter::{ConverterKind, parse_converter, warn_of_idle_settings};
 use super::copy_existing;
 use super::dead_letters::DeadLetters;
 use super::encryption;
-use super::error::{ConfigError, Reason, Shown, Subject};
+use super::error::{ConfigError, Problem, Reason, Shown, Subject};
 use super::extended_json::stages_from_json;
 use super::heartbeats::Heartbeats;
 use super::json_formatter::parse_formatter;
@@ -46,6 +46,16 @@ const CLASSES: [&str; 3] =
 const OTHER_CLASS: &str = "the one connector is com.mongodb.kafka.connect.MongoSourceConnector; \
                            others come with a later version";
 
+/// What was found in a configuration.
+pub(crate) struct Examined {
+    /// What would run. May be there in spite of problems.
+    pub(crate) source: Option<SourceConfig>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) notices: Vec<Notice>,
+    /// Nothing is wrong with the connector's own properties: Java asks the server then.
+    pub(crate) may_connect: bool,
+}
+
 impl SourceConfig {
     /// Whether `class` names the connector, by its class or one of its short names.
     pub(crate) fn is_class(class: &str) -> bool {
@@ -66,6 +76,15 @@ impl SourceConfig {
         report.finish(&file.path, Subject::Connector, config)
     }
 
+    /// As [`SourceConfig::new`], with all that was found beside what was made of it.
+    pub(crate) fn examine(file: &ConnectorFile, worker: &WorkerConfig, strict: bool) -> Examined {
+        let mut report = Report::new(strict, file.notices.clone());
+        let source = Self::checked(file, worker, &mut report);
+        let may_connect = !report.has_problems_among(SOURCE_PROPERTIES);
+        let (problems, notices) = report.into_parts();
+        Examined { source, problems, notices, may_connect }
+    }
+
     fn checked(file: &ConnectorFile, worker: &WorkerConfig, report: &mut Report) -> Option<Self> {
         let given = &file.properties;
         let table = SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES).chain(OWN_PROPERTIES);
@@ -82,6 +101,7 @@ impl SourceConfig {
         let server_api = ServerApi::new(&values, report);
         let scope = scope(&values, report);
         let split_large_events = split_large_events(&values, pipeline.as_deref(), report);
+        copy_existing::check(&values, report);
         let startup = startup(given, &values, report);
         let formatter = parse_formatter(values.text("output.json.formatter"), report);
         let key = output("key", &values, formatter, file, worker.key_converter, report);
@@ -223,7 +243,7 @@ fn startup(
         },
     };
     if copy_existing::is_wanted(values) {
-        return copy_existing::parse(given, values, report).map(Startup::CopyExisting);
+        return copy_existing::parse(given, values).map(Startup::CopyExisting);
     }
     copy_existing::warn_of_idle(given, report);
     let by_timestamp = values.text("startup.mode").eq_ignore_ascii_case("timestamp");

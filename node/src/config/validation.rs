@@ -24,9 +24,13 @@ use super::producer;
 use super::property::{Kind, Property};
 use super::source::SourceConfig;
 use super::source_properties;
+use super::worker::WorkerConfig;
 
 /// What Connect and the connector both declare stands before this property.
 const BEHIND_COMMON: &str = "errors.log.include.messages";
+
+/// What may be written by a converter of the connector's own.
+const ROLES: [&str; 3] = ["header.converter", "key.converter", "value.converter"];
 
 /// The whole answer (`ConfigInfos`).
 #[derive(Clone, Debug, Serialize)]
@@ -62,17 +66,28 @@ type Errors = BTreeMap<String, Vec<String>>;
 
 impl Validation {
     /// What there is to say of `given`, in which `problems` were found. `class` is its `connector.class`.
-    pub(crate) fn new(class: &str, given: &Given, problems: &[Problem]) -> Self {
+    pub(crate) fn new(
+        class: &str,
+        given: &Given,
+        problems: &[Problem],
+        worker: &WorkerConfig,
+    ) -> Self {
         let mut errors = Errors::new();
         for problem in problems {
-            errors.entry(problem.name.clone()).or_default().push(problem.to_string());
+            let errors = errors.entry(problem.name.clone()).or_default();
+            errors.push(text_of(problem));
+            errors.extend(consequence(problem).map(|problem| problem.to_string()));
         }
         let mut configs: Vec<PropertyShown> = declared()
             .into_iter()
             .map(|property| PropertyShown::new(property, "", given, &mut errors))
             .collect();
+        for shown in &mut configs {
+            shown.default_to_worker(given, worker);
+        }
+        hide_versions(&mut configs);
         let mut settings = producer_settings(given, &mut errors);
-        for role in ["header.converter", "key.converter", "value.converter"] {
+        for role in ROLES {
             settings.extend(converter_settings(role, given, &configs, &mut errors));
         }
         let mut all: Vec<PropertyShown> = errors.into_iter().map(PropertyShown::unknown).collect();
@@ -125,6 +140,24 @@ impl PropertyShown {
         }
     }
 
+    /// Where the worker's setting counts if nothing is given, it is the default.
+    fn default_to_worker(&mut self, given: &Given, worker: &WorkerConfig) {
+        let ValueShown { name, value, .. } = &mut self.value;
+        let default = match name.as_str() {
+            "key.converter" => worker.key_converter.class(),
+            "value.converter" => worker.value_converter.class(),
+            "header.converter" => converter::HEADER_CONVERTER_CLASS,
+            name if name.ends_with(".converter.plugin.version") => converter::CONVERTER_VERSION,
+            _ => return,
+        };
+        if !given.contains_key(name) {
+            *value = Some(default.to_owned());
+        }
+        if let Some(definition) = &mut self.definition {
+            definition.set_default(default);
+        }
+    }
+
     /// A property that no table has.
     fn unknown((name, errors): (String, Vec<String>)) -> Self {
         let value =
@@ -146,17 +179,51 @@ pub(crate) fn definitions(plugin: &str) -> Option<Vec<DefinitionShown>> {
     Some(converter::settings_of(plugin)?.iter().map(shown).collect())
 }
 
-/// What is wrong with a property that is `null`.
+/// What is wrong with a property that is `null`. Connect has a line of its own for what it declares, and for what
+/// nobody does.
 pub(crate) fn objections_to_null(name: &str) -> Vec<Problem> {
-    let name = name.to_owned();
-    let of_check = declared().into_iter().find(|property| property.name == name);
-    let of_check = of_check.and_then(Property::objection_to_null).map(|reason| Problem {
-        name: name.clone(),
-        value: Some(Shown::Text("null".to_owned())),
-        reason,
+    let of_connector = source_properties::declared().iter().any(|known| known.name == name);
+    let supplied = Problem { name: name.to_owned(), value: None, reason: Reason::NullSupplied };
+    match objection_to_null(name) {
+        None => vec![supplied],
+        Some(of_check) if of_connector => vec![of_check],
+        Some(of_check) => vec![of_check, supplied],
+    }
+}
+
+/// What Java's check says of `null`.
+fn objection_to_null(name: &str) -> Option<Problem> {
+    let property = declared().into_iter().find(|property| property.name == name)?;
+    let (name, value) = (name.to_owned(), Some(Shown::Text("null".to_owned())));
+    property.objection_to_null().map(|reason| Problem { name, value, reason })
+}
+
+/// What Java says besides of text that is no number: that there is no number.
+fn consequence(problem: &Problem) -> Option<Problem> {
+    let is_unread = matches!(problem.reason, Reason::NotANumber(_));
+    is_unread.then(|| objection_to_null(&problem.name)).flatten()
+}
+
+/// The text of a problem. A converter knows its settings without their prefix, and so names them in Java.
+fn text_of(problem: &Problem) -> String {
+    let bare = ROLES.into_iter().find_map(|role| {
+        let setting = problem.name.strip_prefix(role)?.strip_prefix('.')?;
+        (setting != "plugin.version").then_some(setting)
     });
-    let always = Problem { name, value: None, reason: Reason::NullSupplied };
-    of_check.into_iter().chain([always]).collect()
+    problem.text_about(bare.unwrap_or(&problem.name))
+}
+
+/// Java does not show which version of a converter it is that cannot be had.
+fn hide_versions(configs: &mut [PropertyShown]) {
+    let is_refused = |shown: &&PropertyShown| !shown.value.errors.is_empty();
+    let refused: Vec<String> =
+        configs.iter().filter(is_refused).map(|shown| shown.value.name.clone()).collect();
+    for shown in configs {
+        let of_role = shown.value.name.strip_suffix(".plugin.version");
+        if of_role.is_some_and(|role| refused.iter().any(|refused| refused == role)) {
+            shown.value.visible = false;
+        }
+    }
 }
 
 /// Every property of a connector, in the order of Connect's answer.
@@ -231,4 +298,109 @@ fn converter_settings(
     let side = role.trim_end_matches(".converter").to_owned();
     given.entry(format!("{prefix}{}", converter::TYPE)).or_insert(Some(side));
     table.iter().map(|property| PropertyShown::new(property, &prefix, &given, errors)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::producer_properties::PRODUCER_PROPERTIES;
+    use super::super::source_check::tests::worker;
+    use super::*;
+
+    fn validation(given: &[(&str, &str)], problems: &[(&str, &str)]) -> Validation {
+        let given = given.iter().map(|(name, text)| ((*name).to_owned(), Some((*text).to_owned())));
+        let problems =
+            problems.iter().map(|(name, text)| Problem::of_server(name, (*text).to_owned()));
+        let problems: Vec<_> = problems.collect();
+        Validation::new("MongoSource", &given.collect(), &problems, &worker())
+    }
+
+    fn value_of<'a>(validation: &'a Validation, name: &str) -> &'a ValueShown {
+        let mut values = validation.configs.iter().map(|shown| &shown.value);
+        values.find(|value| value.name == name).expect(name)
+    }
+
+    #[test]
+    fn every_property_that_is_shown_says_what_it_is_for() {
+        let converters = ["Json", "String", "ByteArray"];
+        let converters = converters.into_iter().filter_map(converter::settings_of).flatten();
+        for property in declared().into_iter().chain(PRODUCER_PROPERTIES).chain(converters) {
+            let shown = serde_json::to_value(DefinitionShown::new(property, "")).unwrap();
+            assert_ne!(shown["documentation"], "", "{}", property.name);
+        }
+        for property in declared() {
+            assert!(property.definition.group().is_some(), "{}", property.name);
+        }
+    }
+
+    #[test]
+    fn what_both_declare_stands_once_where_connect_has_it() {
+        let names: Vec<&str> = declared().iter().map(|property| property.name).collect();
+        let place = |name: &str| names.iter().position(|other| *other == name).unwrap();
+        for pair in [
+            "errors.retry.delay.max.ms",
+            "errors.tolerance",
+            "errors.log.enable",
+            "errors.log.include.messages",
+        ]
+        .windows(2)
+        {
+            assert_eq!(place(pair[0]) + 1, place(pair[1]));
+        }
+        let once: std::collections::BTreeSet<&str> = names.iter().copied().collect();
+        assert_eq!(once.len(), names.len());
+        assert!(place("name") == 0 && place("offsets.storage.topic") < place("connection.uri"));
+    }
+
+    #[test]
+    fn errors_are_counted_and_stand_with_what_they_are_about() {
+        let json = ("key.converter", "JsonConverter");
+        let validation = validation(
+            &[json, ("producer.override.sasl.jaas.config", "s3cret")],
+            &[
+                ("batch.size", "one"),
+                ("batch.size", "two"),
+                ("transforms.a.type", "three"),
+                ("key.converter.schemas.enable", "four"),
+                ("key.converter.schemas.enable", "five"),
+                ("producer.override.sasl.jaas.config", "six"),
+            ],
+        );
+        let errors: Vec<&str> = validation.errors().collect();
+        assert_eq!(errors, ["three", "one", "two", "six", "four", "five"]);
+        assert_eq!(validation.error_count(), 5, "a setting counts once");
+        assert!(validation.configs[0].definition.is_none());
+        assert_eq!(
+            value_of(&validation, "key.converter.converter.type").value.as_deref(),
+            Some("key")
+        );
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let given = [
+            ("connection.uri", "mongodb://u:s3cret@h/"),
+            ("connection.ssl.keystorePassword", "s3cret"),
+            ("producer.override.ssl.key.password", "s3cret"),
+            ("producer.override.sasl.jaas.config", "s3cret"),
+        ];
+        let validation = validation(&given, &[]);
+        for (name, _) in given {
+            assert_eq!(value_of(&validation, name).value.as_deref(), Some(HIDDEN), "{name}");
+        }
+        assert!(!serde_json::to_string(&validation).unwrap().contains("s3cret"));
+    }
+
+    #[test]
+    fn worker_says_what_a_connector_leaves_open() {
+        let json = "org.apache.kafka.connect.json.JsonConverter";
+        let open = validation(&[], &[]);
+        assert_eq!(value_of(&open, "key.converter").value.as_deref(), Some(json));
+        let named = validation(&[("key.converter", "String")], &[]);
+        let class = "org.apache.kafka.connect.storage.StringConverter";
+        assert_eq!(value_of(&named, "key.converter").value.as_deref(), Some(class));
+        assert_eq!(
+            value_of(&named, "key.converter.converter.encoding").value.as_deref(),
+            Some("UTF-8")
+        );
+    }
 }

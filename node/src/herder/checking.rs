@@ -8,10 +8,11 @@ use std::path::Path;
 
 use super::Herder;
 use super::changes::Posted;
-use super::entities::{CONNECTOR_CLASS, CONNECTOR_VERSION};
+use super::entities::CONNECTOR_CLASS;
 use super::error::{HerderError, say};
 use crate::config::{
-    ConfigError, ConnectorFile, Problem, SourceConfig, Validation, objections_to_null,
+    CONNECTOR_VERSION, ConnectorFile, Examined, Problem, SourceConfig, Validation,
+    objections_to_null,
 };
 use crate::task::only_open;
 
@@ -19,7 +20,7 @@ use crate::task::only_open;
 struct Checked {
     properties: BTreeMap<String, String>,
     validation: Validation,
-    /// `None` if there are errors.
+    /// `None` if errors are in its way.
     source: Option<SourceConfig>,
 }
 
@@ -55,20 +56,16 @@ impl Herder {
             given.map(|(property, value)| (property.clone(), value.clone())).collect();
         let class = known_class(&properties)?.to_owned();
         let file = ConnectorFile::posted(name, properties);
-        let (source, mut problems) = match SourceConfig::new(&file, &self.worker, self.strict) {
-            Ok((source, notices)) => {
-                say(Path::new(&file.path), &notices);
-                let problems = self.connect(&source).await?;
-                (Some(source), problems)
-            }
-            Err(ConfigError::Invalid { problems, .. }) => (None, problems),
-            // Neither can come of properties that were not read from a file.
-            Err(error @ (ConfigError::Unreadable { .. } | ConfigError::Malformed { .. })) => {
-                return Err(HerderError::BadRequest(error.to_string()));
-            }
-        };
+        let Examined { source, mut problems, notices, may_connect } =
+            SourceConfig::examine(&file, &self.worker, self.strict);
         problems.extend(of_nulls);
-        let validation = Validation::new(&class, &posted, &problems);
+        if let (Some(source), true) = (&source, may_connect) {
+            problems.extend(self.connect(source).await?);
+        }
+        if problems.is_empty() {
+            say(Path::new(&file.path), &notices);
+        }
+        let validation = Validation::new(&class, &posted, &problems, &self.worker);
         Ok(Checked { properties: file.properties, validation, source })
     }
 

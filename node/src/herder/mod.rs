@@ -42,7 +42,7 @@ mod modify_offsets;
 mod tasks;
 
 pub(crate) use changes::{Posted, Restart};
-pub(crate) use entities::{CONNECTOR_CLASS, CONNECTOR_VERSION, ConnectorInfo, ConnectorStateInfo};
+pub(crate) use entities::{CONNECTOR_CLASS, ConnectorInfo, ConnectorStateInfo};
 pub(crate) use error::{HerderError, say};
 
 use connector::Connector;

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use super::body::{Object, complete, ok, texts};
 use super::{Answer, RestError, Shared, query, resources};
-use crate::config::{CONVERTER_CLASSES, definitions};
-use crate::herder::{CONNECTOR_CLASS, CONNECTOR_VERSION};
+use crate::config::{CONNECTOR_VERSION, CONVERTER_CLASSES, CONVERTER_VERSION, definitions};
+use crate::herder::CONNECTOR_CLASS;
 
 pub(super) fn routes() -> Router<Shared> {
     resources([
@@ -26,11 +26,9 @@ async fn list(RawQuery(query): RawQuery) -> Response {
         vec![json!({ "class": CONNECTOR_CLASS, "type": "source", "version": CONNECTOR_VERSION })];
     let connectors_only = query::first(query.as_deref(), "connectorsOnly");
     if connectors_only.is_some_and(|value| !value.eq_ignore_ascii_case("true")) {
-        let version = env!("CARGO_PKG_VERSION");
-        plugins.extend(
-            CONVERTER_CLASSES
-                .map(|class| json!({ "class": class, "type": "converter", "version": version })),
-        );
+        plugins.extend(CONVERTER_CLASSES.map(
+            |class| json!({ "class": class, "type": "converter", "version": CONVERTER_VERSION }),
+        ));
     }
     ok(&plugins)
 }
@@ -57,8 +55,11 @@ async fn validate(
             "Included connector type {class} does not match request type {plugin}"
         )));
     }
-    let validation = complete(async move { shared.herder.validate(posted).await });
-    Ok(ok(&validation.await?))
+    let validation = complete(async move { shared.herder.validate(posted).await }).await;
+    // Connect makes no difference here between a wrong request and a fault of its own.
+    let validation = validation
+        .map_err(|error| RestError { status: StatusCode::INTERNAL_SERVER_ERROR, ..error })?;
+    Ok(ok(&validation))
 }
 
 /// A class without `Connector` at its end, as Connect compares them.
