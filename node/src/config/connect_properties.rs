@@ -7,6 +7,7 @@
 use super::converter::{CONVERTER_CLASSES, CONVERTER_VERSION, HEADER_CONVERTER_CLASS};
 use super::definition::Width;
 use super::property::{Kind, Property};
+use super::topic_creation::OTHER_GROUPS;
 
 const COMMON: &str = "Common";
 const ERROR_HANDLING: &str = "Error Handling";
@@ -97,7 +98,7 @@ pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
         .not_yet("the content of records is never logged")
         .medium("Whether the log shows the record that an error is about.")
         .at(ERROR_HANDLING, 5, Width::Short, "Log Error Details"),
-    Property::list("topic.creation.groups", "")
+    Property::list("topic.creation.groups", "").not_yet(OTHER_GROUPS)
         .low("The names of groups of topics that are created alike, beside the default group.")
         .at("Topic Creation", 1, Width::Long, "Topic Creation Groups"),
     Property::text("exactly.once.support", "requested")

@@ -39,11 +39,8 @@ pub(crate) enum ConverterKind {
 }
 
 impl ConverterKind {
-    const ALL: [Self; 3] = [
-        Self::ByteArray,
-        Self::Json { schemas: true, decimals: DecimalFormat::Base64 },
-        Self::String,
-    ];
+    const JSON: Self = Self::Json { schemas: true, decimals: DecimalFormat::Base64 };
+    const ALL: [Self; 3] = [Self::ByteArray, Self::JSON, Self::String];
 
     fn of_class(class: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| is_named(kind.class(), class))
@@ -68,11 +65,8 @@ impl ConverterKind {
 }
 
 /// The classes of the converters that there are.
-pub(crate) const CONVERTER_CLASSES: [&str; 3] = [
-    ConverterKind::ByteArray.class(),
-    ConverterKind::ALL[1].class(),
-    ConverterKind::String.class(),
-];
+pub(crate) const CONVERTER_CLASSES: [&str; 3] =
+    [ConverterKind::ByteArray.class(), ConverterKind::JSON.class(), ConverterKind::String.class()];
 
 /// The version of these converters.
 pub(crate) const CONVERTER_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -92,7 +86,8 @@ pub(super) fn class_name(text: &str) -> Option<&'static str> {
 /// Whether `text` names a class as Connect takes it: whole, without its package, without `Converter` too.
 fn is_named(class: &str, text: &str) -> bool {
     let simple = class.rsplit('.').next().unwrap_or(class);
-    [class, simple, simple.trim_end_matches("Converter")].contains(&text.trim())
+    let short = simple.strip_suffix("Converter").unwrap_or(simple);
+    [class, simple, short].contains(&text.trim())
 }
 
 /// The settings of the converter that `text` names; `None` if it is no converter.
@@ -103,7 +98,7 @@ pub(super) fn settings_of(text: &str) -> Option<&'static [Property]> {
 /// What a converter writes: `key`, `value` or `header`. Connect sets it by itself.
 pub(super) const TYPE: &str = "converter.type";
 
-/// The settings of `JsonConverter` and of `StringConverter`, without the prefix.
+/// The settings of each converter, without the prefix.
 const JSON_SETTINGS: &[Property] = &[
     CONVERTER_TYPE,
     Property::boolean("schemas.enable", "true")

@@ -3,7 +3,8 @@
 //! ```text
 //! worker.properties ── properties ─────► table ─► worker::WorkerConfig ┐ converters, producer.*
 //! connector.json    ── connector_file ─► table ─► source_check ────────┴─► source::SourceConfig
-//!                                        (name, type, default, check, what becomes of it)
+//!                                        (name, type, default, check, what becomes of it,
+//!                                         what a form shows: validation, definition)
 //! ```
 //!
 //! Every property that Java knows stands in one table with what becomes of it here: used, accepted

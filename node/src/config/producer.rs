@@ -29,6 +29,7 @@ const REQUESTS_IN_FLIGHT_MAX: i64 = 5;
 /// The port of Kafka where none is given.
 pub(super) const PORT_DEFAULT: u16 = 9092;
 
+/// Why SASL is refused.
 pub(super) const SECURITY: &str =
     "SASL to Kafka comes with a later version; use a PLAINTEXT or an SSL listener";
 

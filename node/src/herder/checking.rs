@@ -4,7 +4,6 @@
 //! before anything else is looked at.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use super::Herder;
 use super::changes::Posted;
@@ -18,7 +17,8 @@ use crate::task::only_open;
 
 /// A configuration that was looked at.
 struct Checked {
-    properties: BTreeMap<String, String>,
+    /// Its notices are what the log should say if it is run.
+    file: ConnectorFile,
     validation: Validation,
     /// `None` if errors are in its way.
     source: Option<SourceConfig>,
@@ -31,10 +31,13 @@ impl Herder {
         name: &str,
         posted: Posted,
     ) -> Result<(BTreeMap<String, String>, SourceConfig), HerderError> {
-        let Checked { properties, validation, source } = self.look_through(name, posted).await?;
-        match source {
-            Some(source) if validation.error_count() == 0 => Ok((properties, source)),
-            Some(_) | None => Err(HerderError::invalid(&validation)),
+        let checked = self.look_through(name, posted).await?;
+        match checked.source {
+            Some(source) if checked.validation.error_count() == 0 => {
+                say(&checked.file.path, &checked.file.notices);
+                Ok((checked.file.properties, source))
+            }
+            Some(_) | None => Err(HerderError::invalid(&checked.validation)),
         }
     }
 
@@ -55,18 +58,16 @@ impl Herder {
         let properties: BTreeMap<String, String> =
             given.map(|(property, value)| (property.clone(), value.clone())).collect();
         let class = known_class(&properties)?.to_owned();
-        let file = ConnectorFile::posted(name, properties);
+        let mut file = ConnectorFile::posted(name, properties);
         let Examined { source, mut problems, notices, may_connect } =
             SourceConfig::examine(&file, &self.worker, self.strict);
         problems.extend(of_nulls);
         if let (Some(source), true) = (&source, may_connect) {
             problems.extend(self.connect(source).await?);
         }
-        if problems.is_empty() {
-            say(Path::new(&file.path), &notices);
-        }
+        file.notices = notices;
         let validation = Validation::new(&class, &posted, &problems, &self.worker);
-        Ok(Checked { properties: file.properties, validation, source })
+        Ok(Checked { file, validation, source })
     }
 
     /// Looks whether MongoDB lets the connector watch.

@@ -241,6 +241,12 @@ fn all_problems_are_shown_together_and_no_secret() {
 }
 
 #[test]
+fn groups_of_topics_are_refused_once() {
+    let error = error("topic.creation.groups=g");
+    assert_eq!(error.matches("for configuration topic.creation.groups: not supported").count(), 1);
+}
+
+#[test]
 fn collection_without_a_database_is_looked_at_when_nothing_else_is_wrong_as_in_java() {
     let about_database = "for configuration collection: Missing database configuration `database`";
     assert!(error("collection=c").contains(about_database));
