@@ -16,6 +16,8 @@ use crate::config::SourceConfig;
 
 /// How long servers are looked for: the connector's, the driver's time for a connection and half a second.
 const TIMEOUT: Duration = Duration::from_millis(10_500);
+/// How long a server that was found may take to open the stream. One that is slow is none that cannot be reached.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(12);
 const UNREACHABLE: &str = "Unable to connect to the server.";
 const UNAUTHORIZED: &str =
     "Invalid user permissions. Missing the following action permissions: changeStream, find";
@@ -23,7 +25,7 @@ const UNAUTHORIZED: &str =
 const MEMORY_BYTES_MAX: usize = 32 << 20;
 
 /// What `connection.uri` is refused for; `None`: nothing that the connector would refuse it for. Blocks for up to
-/// [`TIMEOUT`].
+/// [`OPENING_TIMEOUT`].
 ///
 /// # Errors
 /// When there is no runtime for `driver`.
@@ -31,11 +33,10 @@ pub(crate) fn objection(source: &SourceConfig, driver: Driver) -> std::io::Resul
     let mut config = session_config(source, MemoryBudget::new(MEMORY_BYTES_MAX));
     config.server_selection_timeout = TIMEOUT;
     let stream = Stream::new(config, ResumePosition::Now, (driver, encryption(source)));
-    let opened = async { tokio::time::timeout(TIMEOUT, open(stream)).await };
+    let opened = async { tokio::time::timeout(OPENING_TIMEOUT, open(stream)).await };
     Ok(match Runtime::new(driver)?.block_on(opened) {
-        Ok(Ok(())) => None,
         Ok(Err(error)) => objection_of(&error),
-        Err(_) => Some(UNREACHABLE.to_owned()),
+        Ok(Ok(())) | Err(_) => None,
     })
 }
 
