@@ -361,6 +361,22 @@ impl SessionError {
         }
     }
 
+    /// Whether no server that could be used was found in time.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
+    /// Whether a server refused the user, or the user's password.
+    pub fn is_login_refused(&self) -> bool {
+        matches!(self, Self::Authentication { .. } | Self::Mechanism { .. } | Self::Scram { .. })
+    }
+
+    /// Whether the user has not the right to watch.
+    pub fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Command { doing, error, .. }
+            if error.class(*doing == Doing::Opening) == CodeClass::Unauthorized)
+    }
+
     /// Whether the server no longer knows the resume position: going on would be a gap.
     pub fn is_position_lost(&self) -> bool {
         matches!(self, Self::PositionLost { .. })

@@ -87,7 +87,7 @@ impl ConnectorFile {
         };
         match properties.get("name").map(|name| name.trim()) {
             None => Err(invalid(path, None, Reason::Missing("name".to_owned()))),
-            Some("") => Err(invalid(path, Some(""), Reason::Empty)),
+            Some("") => Err(invalid(path, Some(""), Reason::NoName)),
             Some(name) => Ok(Self {
                 path: path.to_owned(),
                 name: name.to_owned(),
@@ -338,7 +338,7 @@ mod tests {
         }
         assert!(
             error("c", "name= ")
-                .ends_with("Invalid value  for configuration name: String must be non-empty")
+                .ends_with("Invalid value  for configuration name: String may not be empty")
         );
     }
 

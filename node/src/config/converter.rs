@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use millrace_core::connect::DecimalFormat;
 
+use super::definition::Width;
 use super::error::{Reason, Shown};
 use super::property::{Kind, Property, check_all, nearest};
 use super::report::Report;
@@ -37,21 +38,98 @@ pub(crate) enum ConverterKind {
     String,
 }
 
-/// The settings of `JsonConverter` and of `StringConverter`, without the prefix.
+impl ConverterKind {
+    const JSON: Self = Self::Json { schemas: true, decimals: DecimalFormat::Base64 };
+    const ALL: [Self; 3] = [Self::ByteArray, Self::JSON, Self::String];
+
+    fn of_class(class: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| is_named(kind.class(), class))
+    }
+
+    /// Its Java class.
+    pub(super) const fn class(self) -> &'static str {
+        match self {
+            Self::ByteArray => "org.apache.kafka.connect.converters.ByteArrayConverter",
+            Self::Json { .. } => "org.apache.kafka.connect.json.JsonConverter",
+            Self::String => "org.apache.kafka.connect.storage.StringConverter",
+        }
+    }
+
+    fn settings(self) -> &'static [Property] {
+        match self {
+            Self::ByteArray => BYTE_ARRAY_SETTINGS,
+            Self::Json { .. } => JSON_SETTINGS,
+            Self::String => STRING_SETTINGS,
+        }
+    }
+}
+
+/// The classes of the converters that there are.
+pub(crate) const CONVERTER_CLASSES: [&str; 3] =
+    [ConverterKind::ByteArray.class(), ConverterKind::JSON.class(), ConverterKind::String.class()];
+
+/// The version of these converters.
+pub(crate) const CONVERTER_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The class that writes headers unless another is named.
+pub(super) const HEADER_CONVERTER_CLASS: &str =
+    "org.apache.kafka.connect.storage.SimpleHeaderConverter";
+
+/// The class that `text` names, whole; `None` if it is no converter.
+pub(super) fn class_name(text: &str) -> Option<&'static str> {
+    if is_named(HEADER_CONVERTER_CLASS, text) {
+        return Some(HEADER_CONVERTER_CLASS);
+    }
+    Some(ConverterKind::of_class(text)?.class())
+}
+
+/// Whether `text` names a class as Connect takes it: whole, without its package, without `Converter` too.
+fn is_named(class: &str, text: &str) -> bool {
+    let simple = class.rsplit('.').next().unwrap_or(class);
+    let short = simple.strip_suffix("Converter").unwrap_or(simple);
+    [class, simple, short].contains(&text.trim())
+}
+
+/// The settings of the converter that `text` names; `None` if it is no converter.
+pub(super) fn settings_of(text: &str) -> Option<&'static [Property]> {
+    Some(ConverterKind::of_class(text)?.settings())
+}
+
+/// What a converter writes: `key`, `value` or `header`. Connect sets it by itself.
+pub(super) const TYPE: &str = "converter.type";
+
+/// The settings of each converter, without the prefix.
 const JSON_SETTINGS: &[Property] = &[
-    Property::boolean("schemas.enable", "true"),
-    Property::int("schemas.cache.size", "1000").at_least(0).accepted(NO_CACHE),
-    Property::text("decimal.format", "BASE64").one_of_any_case(&["base64", "numeric"]),
-    Property::boolean("replace.null.with.default", "true").accepted(NO_NULLS),
-    Property::optional("converter.type", Kind::Text).accepted("the worker sets it by itself"),
+    CONVERTER_TYPE,
+    Property::boolean("schemas.enable", "true")
+        .high("Whether every key or value is written in an envelope with its schema.")
+        .at("Schemas", 0, Width::Medium, "Enable Schemas"),
+    Property::int("schemas.cache.size", "1000")
+        .accepted(NO_CACHE)
+        .high("How many schemas Java keeps; without effect here.")
+        .at("Schemas", 1, Width::Medium, "Schema Cache Size"),
+    Property::text("decimal.format", "BASE64")
+        .one_of_strings_any_case(&["NUMERIC", "BASE64"])
+        .low("How a decimal is written: as base64 text or as a number.")
+        .at("Serialization", 0, Width::Medium, "Decimal Format"),
+    Property::boolean("replace.null.with.default", "true")
+        .accepted(NO_NULLS)
+        .low("Whether a null is written as the default of its schema; without effect here.")
+        .at("Serialization", 1, Width::Medium, "Replace null with default"),
 ];
 const STRING_SETTINGS: &[Property] = &[
+    CONVERTER_TYPE,
     Property::text("converter.encoding", "UTF-8")
-        .only(&["UTF-8", "UTF8"], "texts are written as UTF-8"),
-    Property::optional("converter.type", Kind::Text).accepted("the worker sets it by itself"),
+        .only(&["UTF-8", "UTF8"], "texts are written as UTF-8")
+        .high("The character set of texts.")
+        .titled(Width::Medium, "Encoding"),
 ];
-const BYTE_ARRAY_SETTINGS: &[Property] =
-    &[Property::optional("converter.type", Kind::Text).accepted("the worker sets it by itself")];
+const BYTE_ARRAY_SETTINGS: &[Property] = &[CONVERTER_TYPE];
+const CONVERTER_TYPE: Property = Property::optional(TYPE, Kind::Text)
+    .required()
+    .one_of_strings(&["key", "value", "header"])
+    .accepted("the worker sets it by itself")
+    .low("Whether keys, values or headers are written; the worker says it.");
 
 /// Reads the converter that `role` (`key.converter` or `value.converter`) names in `properties`,
 /// with its settings. `None` if there is none, or if it was refused.
@@ -61,26 +139,11 @@ pub(super) fn parse_converter(
     report: &mut Report,
 ) -> Option<ConverterKind> {
     let class = properties.get(role).map(|class| class.trim())?;
-    let kind = match class {
-        "org.apache.kafka.connect.json.JsonConverter" | "JsonConverter" | "Json" => {
-            ConverterKind::Json { schemas: true, decimals: DecimalFormat::Base64 }
-        }
-        "org.apache.kafka.connect.storage.StringConverter" | "StringConverter" | "String" => {
-            ConverterKind::String
-        }
-        "org.apache.kafka.connect.converters.ByteArrayConverter"
-        | "ByteArrayConverter"
-        | "ByteArray" => ConverterKind::ByteArray,
-        other => {
-            report.refuse(role, Shown::Text(other.to_owned()), Reason::NotYet(CLASSES));
-            return None;
-        }
+    let Some(kind) = ConverterKind::of_class(class) else {
+        report.refuse(role, Shown::Text(class.to_owned()), Reason::NotYet(CLASSES));
+        return None;
     };
-    let table = match kind {
-        ConverterKind::ByteArray => BYTE_ARRAY_SETTINGS,
-        ConverterKind::Json { .. } => JSON_SETTINGS,
-        ConverterKind::String => STRING_SETTINGS,
-    };
+    let table = kind.settings();
     let prefix = format!("{role}.");
     let settings = settings(&prefix, properties);
     let (values, unknown) = check_all(table.iter(), &settings, &prefix, report);

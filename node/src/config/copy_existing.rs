@@ -65,38 +65,35 @@ pub(super) fn is_wanted(values: &Values) -> bool {
     }
 }
 
-/// What `given` says of the copy. `None`: something is wrong, and reported.
-pub(super) fn parse(
-    given: &BTreeMap<String, String>,
-    values: &Values,
-    report: &mut Report,
-) -> Option<CopyExisting> {
+/// Reports what is wrong with the properties of a copy, wanted or not, as Java does.
+pub(super) fn check(values: &Values, report: &mut Report) {
+    for prefix in [PREFIX, DEPRECATED_PREFIX] {
+        let name = format!("{prefix}pipeline");
+        let text = values.text(&name);
+        if let (false, Err(error)) = (text.is_empty(), stages_from_json(text)) {
+            report.refuse(&name, Shown::Text(text.to_owned()), Reason::NotAPipeline(error));
+        }
+        let name = format!("{prefix}namespace.regex");
+        let text = values.text(&name);
+        if let (false, Err(error)) = (text.is_empty(), JavaPattern::of_part(text)) {
+            report.refuse(&name, Shown::Text(text.to_owned()), Reason::NotARegex(error));
+        }
+    }
+}
+
+/// What `given` says of the copy. `None`: something is wrong, and [`check`] has reported it.
+pub(super) fn parse(given: &BTreeMap<String, String>, values: &Values) -> Option<CopyExisting> {
     let name = |property: &str| {
         let name = format!("{PREFIX}{property}");
         if given.contains_key(&name) { name } else { format!("{DEPRECATED_PREFIX}{property}") }
     };
-    let pipeline = name("pipeline");
-    let stages = match values.text(&pipeline) {
+    let stages = match values.text(&name("pipeline")) {
         "" => Vec::new(),
-        text => match stages_from_json(text) {
-            Ok(stages) => stages,
-            Err(error) => {
-                let shown = Shown::Text(text.to_owned());
-                report.refuse(&pipeline, shown, Reason::NotAPipeline(error));
-                return None;
-            }
-        },
+        text => stages_from_json(text).ok()?,
     };
-    let regex = name("namespace.regex");
-    let namespace_regex = match values.text(&regex) {
+    let namespace_regex = match values.text(&name("namespace.regex")) {
         "" => None,
-        text => match JavaPattern::of_part(text) {
-            Ok(pattern) => Some(pattern),
-            Err(error) => {
-                report.refuse(&regex, Shown::Text(text.to_owned()), Reason::NotARegex(error));
-                return None;
-            }
-        },
+        text => Some(JavaPattern::of_part(text).ok()?),
     };
     let threads = values.integer(&name("max.threads"));
     Some(CopyExisting {

@@ -13,7 +13,7 @@
 use std::collections::BTreeMap;
 
 use millrace_core::kafka::sasl::{Login, SaslConfig};
-use millrace_io::tls::{Identity, TlsClient, TlsSettings};
+use millrace_io::tls::{TlsClient, TlsSettings};
 
 use super::error::{Reason, Shown};
 use super::key_store::{KeyStoreError, Store};
@@ -29,34 +29,69 @@ const STORE_TYPES: &[&str] = &["JKS", "PKCS12", "PEM"];
 
 /// The properties of a Kafka client that concern encryption.
 pub(super) const TLS_PROPERTIES: &[Property] = &[
-    Property::text("security.protocol", "PLAINTEXT").one_of_any_case(&[
-        "plaintext",
-        "ssl",
-        "sasl_plaintext",
-        "sasl_ssl",
-    ]),
-    Property::text("ssl.protocol", "TLSv1.3").accepted(RUSTLS),
-    Property::text("ssl.provider", "").accepted(RUSTLS),
-    Property::list("ssl.cipher.suites", "").accepted(RUSTLS),
-    Property::list("ssl.enabled.protocols", "TLSv1.2,TLSv1.3").accepted(RUSTLS),
-    Property::text("ssl.keystore.type", "JKS").one_of_strings(STORE_TYPES).accepted(BY_CONTENT),
-    Property::optional("ssl.keystore.location", Kind::Text),
-    Property::optional("ssl.keystore.password", Kind::Password),
-    Property::optional("ssl.key.password", Kind::Password),
-    Property::optional("ssl.keystore.key", Kind::Password),
-    Property::optional("ssl.keystore.certificate.chain", Kind::Password),
-    Property::text("ssl.truststore.type", "JKS").one_of_strings(STORE_TYPES).accepted(BY_CONTENT),
-    Property::optional("ssl.truststore.location", Kind::Text),
-    Property::optional("ssl.truststore.password", Kind::Password),
-    Property::optional("ssl.truststore.certificates", Kind::Password),
-    Property::text("ssl.keymanager.algorithm", "SunX509").accepted(RUSTLS),
-    Property::text("ssl.trustmanager.algorithm", "PKIX").accepted(RUSTLS),
+    Property::text("security.protocol", "PLAINTEXT")
+        .one_of_strings_any_case(&["SASL_SSL", "PLAINTEXT", "SSL", "SASL_PLAINTEXT"])
+        .medium(
+            "Whether connections to brokers are in the clear or encrypted, and how one \
+             logs in.",
+        ),
+    Property::text("ssl.protocol", "TLSv1.3")
+        .accepted(RUSTLS)
+        .medium("The TLS version that Java prefers; without effect here."),
+    Property::text("ssl.provider", "")
+        .accepted(RUSTLS)
+        .default_of_java(None)
+        .medium("Java's provider of TLS; without effect here."),
+    Property::list("ssl.cipher.suites", "")
+        .accepted(RUSTLS)
+        .default_of_java(None)
+        .low("The cipher suites that Java takes; without effect here."),
+    Property::list("ssl.enabled.protocols", "TLSv1.2,TLSv1.3")
+        .accepted(RUSTLS)
+        .medium("The TLS versions that Java takes; without effect here."),
+    Property::text("ssl.keystore.type", "JKS")
+        .one_of_strings(STORE_TYPES)
+        .accepted(BY_CONTENT)
+        .medium("What kind of file the key store is; its bytes say that here."),
+    Property::optional("ssl.keystore.location", Kind::Text)
+        .high("The file with the certificate and the key that a connection shows."),
+    Property::optional("ssl.keystore.password", Kind::Password)
+        .high("The password of the key store."),
+    Property::optional("ssl.key.password", Kind::Password).high("The password of the key."),
+    Property::optional("ssl.keystore.key", Kind::Password)
+        .high("The key that a connection shows, as PEM text."),
+    Property::optional("ssl.keystore.certificate.chain", Kind::Password)
+        .high("The certificates that a connection shows, as PEM text."),
+    Property::text("ssl.truststore.type", "JKS")
+        .one_of_strings(STORE_TYPES)
+        .accepted(BY_CONTENT)
+        .medium("What kind of file the trust store is; its bytes say that here."),
+    Property::optional("ssl.truststore.location", Kind::Text)
+        .high("The file with the certificates that a connection trusts."),
+    Property::optional("ssl.truststore.password", Kind::Password)
+        .high("The password of the trust store."),
+    Property::optional("ssl.truststore.certificates", Kind::Password)
+        .high("The certificates that a connection trusts, as PEM text."),
+    Property::text("ssl.keymanager.algorithm", "SunX509")
+        .accepted(RUSTLS)
+        .low("How Java manages keys; without effect here."),
+    Property::text("ssl.trustmanager.algorithm", "PKIX")
+        .accepted(RUSTLS)
+        .low("How Java manages certificates; without effect here."),
     Property::text("ssl.endpoint.identification.algorithm", "https")
         .one_of_any_case(&["https"])
-        .or_empty(),
-    Property::text("ssl.secure.random.implementation", "").accepted(RUSTLS),
-    Property::optional("ssl.engine.factory.class", Kind::Text)
-        .not_yet("Java classes cannot be loaded; connections are encrypted by rustls"),
+        .or_empty()
+        .low(
+            "Whether a certificate must be for the host that was connected to: https; \
+             empty: no.",
+        ),
+    Property::text("ssl.secure.random.implementation", "")
+        .accepted(RUSTLS)
+        .default_of_java(None)
+        .low("Java's source of random numbers; without effect here."),
+    Property::optional("ssl.engine.factory.class", Kind::Class)
+        .not_yet("Java classes cannot be loaded; connections are encrypted by rustls")
+        .low("The class that makes Java's TLS engine; refused here."),
 ];
 
 /// What `security.protocol` of a Kafka client comes to: SSL has the first, SASL_PLAINTEXT the second, SASL_SSL both.
@@ -91,22 +126,14 @@ fn kafka_tls(values: &Values, prefix: &str, report: &mut Report) -> Result<Optio
     if !matches!(protocol.as_str(), "ssl" | "sasl_ssl") {
         return Ok(None);
     }
-    let mut problem = |name: &str, error: KeyStoreError| {
-        report.refuse(&format!("{prefix}{name}"), Shown::Hidden, Reason::KeyStore(error));
-    };
-    let authorities = store(values, "ssl.truststore.location", "ssl.truststore.password")
-        .or_else(|| pem(values, &["ssl.truststore.certificates"]))
-        .map(|store| store.and_then(|store| store.authorities()))
-        .transpose()
-        .map_err(|error| problem("ssl.truststore.location", error))?;
-    let identity = store(values, "ssl.keystore.location", "ssl.keystore.password")
-        .or_else(|| pem(values, &["ssl.keystore.key", "ssl.keystore.certificate.chain"]))
-        .map(|store| store.and_then(|store| store.identity()))
-        .transpose()
-        .map_err(|error| problem("ssl.keystore.location", error))?;
+    let trust = store(values, "ssl.truststore.location", "ssl.truststore.password")
+        .or_else(|| pem(values, &["ssl.truststore.certificates"]));
+    let keys = store(values, "ssl.keystore.location", "ssl.keystore.password")
+        .or_else(|| pem(values, &["ssl.keystore.key", "ssl.keystore.certificate.chain"]));
+    let names = ["ssl.truststore.location", "ssl.keystore.location", "security.protocol"]
+        .map(|name| format!("{prefix}{name}"));
     let checks_host_name = !values.text("ssl.endpoint.identification.algorithm").is_empty();
-    let settings = TlsSettings { authorities, identity, checks_host_name };
-    client(settings, &format!("{prefix}security.protocol"), report)
+    client([trust, keys], checks_host_name, names.each_ref().map(String::as_str), report)
 }
 
 /// The client for connections to MongoDB; `Ok(None)`: they are in the clear; `Err`: a problem was reported.
@@ -126,20 +153,7 @@ pub(super) fn mongodb(
         }
         return Ok(None);
     };
-    let [authorities, identity] = stores;
-    let mut problem = |name: &str, error: KeyStoreError| {
-        report.refuse(name, Shown::Hidden, Reason::KeyStore(error));
-    };
-    let authorities = authorities
-        .map(|store| store.and_then(|store| store.authorities()))
-        .transpose()
-        .map_err(|error| problem(TRUST.0, error))?;
-    let identity: Option<Identity> = identity
-        .map(|store| store.and_then(|store| store.identity()))
-        .transpose()
-        .map_err(|error| problem(KEYS.0, error))?;
-    let settings = TlsSettings { authorities, identity, checks_host_name: tls.checks_host_name };
-    client(settings, "connection.uri", report)
+    client(stores, tls.checks_host_name, [TRUST.0, KEYS.0, "connection.uri"], report)
 }
 
 /// What the worker's own connections are opened with.
@@ -158,10 +172,26 @@ pub(super) fn of_worker(
     kafka(values, "", report)
 }
 
-fn client(settings: TlsSettings, name: &str, report: &mut Report) -> Result<Option<TlsClient>, ()> {
-    TlsClient::new(settings).map(Some).map_err(|error| {
-        report.refuse(name, Shown::Hidden, Reason::Tls(error.to_string()));
-    })
+/// A client that trusts what lies in the first store, and shows what lies in the second. Problems are those of three
+/// properties: of either store, and of the client.
+fn client(
+    [trust, keys]: [Option<Result<Store, KeyStoreError>>; 2],
+    checks_host_name: bool,
+    [of_trust, of_keys, of_client]: [&str; 3],
+    report: &mut Report,
+) -> Result<Option<TlsClient>, ()> {
+    let mut refuse = |name: &str, reason| report.refuse(name, Shown::Hidden, reason);
+    let authorities = trust
+        .map(|store| store.and_then(|store| store.authorities()))
+        .transpose()
+        .map_err(|error| refuse(of_trust, Reason::KeyStore(error)))?;
+    let identity = keys
+        .map(|store| store.and_then(|store| store.identity()))
+        .transpose()
+        .map_err(|error| refuse(of_keys, Reason::KeyStore(error)))?;
+    TlsClient::new(TlsSettings { authorities, identity, checks_host_name })
+        .map(Some)
+        .map_err(|error| refuse(of_client, Reason::Tls(error.to_string())))
 }
 
 /// The store that two properties name; `None`: they name none.

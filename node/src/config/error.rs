@@ -103,13 +103,25 @@ pub(crate) struct Problem {
     pub(crate) reason: Reason,
 }
 
+impl Problem {
+    /// What a server answered to the value of `name`, or that none did.
+    pub(crate) fn of_server(name: &str, text: String) -> Self {
+        Self { name: name.to_owned(), value: None, reason: Reason::OfServer(text) }
+    }
+
+    /// The text, with another name for the property.
+    pub(super) fn text_about(&self, name: &str) -> String {
+        let Self { value, reason, .. } = self;
+        match value {
+            Some(value) => format!("Invalid value {value} for configuration {name}: {reason}"),
+            None => reason.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, value, reason } = self;
-        match value {
-            Some(value) => write!(f, "Invalid value {value} for configuration {name}: {reason}"),
-            None => write!(f, "{reason}"),
-        }
+        f.write_str(&self.text_about(&self.name))
     }
 }
 
@@ -134,12 +146,18 @@ impl fmt::Display for Shown {
 /// Why a value cannot be used. The first group has Java's words.
 #[derive(Debug, Error, PartialEq)]
 pub(crate) enum Reason {
+    /// `null`, where only JSON can say that.
+    #[error("Null value can not be supplied as the configuration value.")]
+    NullSupplied,
     /// A required property is not there.
     #[error("Missing required configuration \"{0}\" which has no default value.")]
     Missing(String),
     /// No number, or one that does not fit.
     #[error("Not a number of type {0}")]
     NotANumber(&'static str),
+    /// No value where a number is wanted; Java says so of text that is no number, too.
+    #[error("Value must be non-null")]
+    Null,
     /// Neither `true` nor `false`.
     #[error("Expected value to be either true or false")]
     NotBoolean,
@@ -158,12 +176,21 @@ pub(crate) enum Reason {
     /// Not in the list, where Kafka itself checks.
     #[error("String must be one of: {}", .0.join(", "))]
     NotOneOfStrings(&'static [&'static str]),
+    /// Not in the list, where Kafka itself checks and any case will do.
+    #[error("String must be one of (case insensitive): {}", .0.join(", "))]
+    NotOneOfStringsAnyCase(&'static [&'static str]),
     /// Empty where text is needed.
     #[error("String must be non-empty")]
     Empty,
-    /// A connector's name with a line break or the like.
-    #[error("String may not contain control sequences but had the following ASCII chars: {0}")]
-    ControlCharacter(u32),
+    /// A connector's name that is empty.
+    #[error("String may not be empty")]
+    NoName,
+    /// A connector's name with line breaks or the like.
+    #[error(
+        "String may not contain control sequences but had the following ASCII chars: {}",
+        .0.join(", ")
+    )]
+    ControlCharacters(Vec<String>),
     /// `collection` without `database`.
     #[error("Missing database configuration `database`")]
     DatabaseMissing,
@@ -181,6 +208,9 @@ pub(crate) enum Reason {
     /// The pipeline is no array of stages.
     #[error("Not a valid JSON array: {0}")]
     NotAPipeline(JsonError),
+    /// No regular expression, or one with more than is understood here.
+    #[error("Invalid regex: {0}")]
+    NotARegex(PatternError),
     /// A store of certificates or keys is of no use.
     #[error("{0}")]
     KeyStore(KeyStoreError),
@@ -202,9 +232,6 @@ pub(crate) enum Reason {
     /// A key or a value of the namespace map.
     #[error(transparent)]
     NamespaceMap(MapError),
-    /// No regular expression, or one with more than is understood here.
-    #[error("Invalid regex: {0}")]
-    NotARegex(PatternError),
     /// A field of a collation.
     #[error("{0}")]
     Collation(String),
@@ -229,6 +256,9 @@ pub(crate) enum Reason {
     /// Nobody knows it, and `--strict` is on.
     #[error("unknown property{}", DidYouMean(.0))]
     Unknown(Option<String>),
+    /// What a server answered, or that none did.
+    #[error("{0}")]
+    OfServer(String),
     /// It contradicts another property.
     #[error("{0}")]
     Conflict(String),

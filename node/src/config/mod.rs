@@ -3,7 +3,8 @@
 //! ```text
 //! worker.properties ── properties ─────► table ─► worker::WorkerConfig ┐ converters, producer.*
 //! connector.json    ── connector_file ─► table ─► source_check ────────┴─► source::SourceConfig
-//!                                        (name, type, default, check, what becomes of it)
+//!                                        (name, type, default, check, what becomes of it,
+//!                                         what a form shows: validation, definition)
 //! ```
 //!
 //! Every property that Java knows stands in one table with what becomes of it here: used, accepted
@@ -14,12 +15,14 @@
 //! never printed. Nothing here opens a socket.
 
 mod avro;
+mod check;
 mod collation;
 mod connect_properties;
 mod connector_file;
 mod converter;
 mod copy_existing;
 mod dead_letters;
+mod definition;
 mod encryption;
 mod error;
 mod extended_json;
@@ -34,6 +37,7 @@ mod operation_time;
 mod output_schema;
 mod own_properties;
 mod producer;
+mod producer_properties;
 mod properties;
 mod property;
 mod report;
@@ -49,15 +53,17 @@ pub(crate) mod state_table;
 mod topic_creation;
 mod topic_naming;
 mod uri_options;
+mod validation;
 mod worker;
 mod worker_properties;
 
+pub(crate) use connect_properties::CONNECTOR_VERSION;
 pub(crate) use connector_file::{ConnectorFile, TargetState};
-pub(crate) use converter::ConverterKind;
+pub(crate) use converter::{CONVERTER_CLASSES, CONVERTER_VERSION, ConverterKind};
 pub(crate) use copy_existing::CopyExisting;
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use encryption::KafkaSecurity;
-pub(crate) use error::{ConfigError, Problem};
+pub(crate) use error::Problem;
 pub(crate) use heartbeats::Heartbeats;
 pub(crate) use mongo_login::MongoLogin;
 pub(crate) use mongo_uri::{MongoConnection, Servers, SrvName, UriError};
@@ -68,5 +74,7 @@ pub(crate) use source::{
     FullDocument, FullDocumentBeforeChange, LostPosition, Output, OutputFormat, Publish, Scope,
     SourceConfig, SourcePartition, Startup,
 };
+pub(crate) use source_check::Examined;
 pub(crate) use topic_creation::TopicCreation;
+pub(crate) use validation::{Validation, definitions, objections_to_null};
 pub(crate) use worker::{OffsetStorage, WorkerConfig};

@@ -6,10 +6,13 @@ use millrace_core::format::JavaVersion;
 use millrace_core::mongo::watch::WatchSpec;
 
 use super::copy_existing::CopyExisting;
+use super::definition::Width;
 use super::error::{Reason, Shown};
 use super::property::{Property, Values};
 use super::report::Report;
 use super::source::{LostPosition, Startup};
+
+const MILLRACE: &str = "Millrace";
 
 /// Joins events that the server has split, since they are larger than 16 MB.
 const SPLIT_LARGE_EVENTS: &str = "split.large.events";
@@ -22,9 +25,20 @@ const JAVA_VERSION: &str = "java.version.compatible";
 
 /// One line each: type, name, default, check.
 pub(super) const OWN_PROPERTIES: &[Property] = &[
-    Property::boolean(SPLIT_LARGE_EVENTS, "false"),
-    Property::text(LOST_POSITION, "fail").one_of(&["fail", "oldest", "now", "copy"]),
-    Property::text(JAVA_VERSION, "17").one_of(&["17", "25"]),
+    Property::boolean(SPLIT_LARGE_EVENTS, "false")
+        .medium("Whether events above 16 MB are split by the server and joined again here.")
+        .at(MILLRACE, 1, Width::Short, "Split large events"),
+    Property::text(LOST_POSITION, "fail")
+        .one_of(&["fail", "oldest", "now", "copy"])
+        .medium(
+            "What follows if the server no longer knows the stored position: fail, or go on \
+             with the oldest event, with new ones, or with a copy.",
+        )
+        .at(MILLRACE, 2, Width::Short, "Lost position"),
+    Property::text(JAVA_VERSION, "17")
+        .one_of(&["17", "25"])
+        .medium("The Java whose text is written where versions differ, 17 or 25.")
+        .at(MILLRACE, 3, Width::Short, "Java version"),
 ];
 
 /// `java.version.compatible`: what no JVM has judged is refused, other versions and schema output by 25.

@@ -19,7 +19,8 @@ use millrace_core::link::Address;
 
 use super::encryption::{self, KafkaSecurity, TLS_PROPERTIES};
 use super::error::{Reason, Shown};
-use super::property::{Kind, Property, Values, check_all, nearest};
+use super::producer_properties::PRODUCER_PROPERTIES;
+use super::property::{Property, Values, check_all, nearest};
 use super::report::Report;
 use super::sasl::SASL_PROPERTIES;
 
@@ -27,77 +28,6 @@ use super::sasl::SASL_PROPERTIES;
 const REQUESTS_IN_FLIGHT_MAX: i64 = 5;
 /// The port of Kafka where none is given.
 pub(super) const PORT_DEFAULT: u16 = 9092;
-
-const TRANSACTIONS: &str = "exactly-once delivery comes with a later version";
-const PARTITIONER: &str =
-    "Java partitioners cannot be loaded; records go where Kafka's default partitioner puts them";
-const SOCKETS: &str = "sockets are tuned by the node itself";
-const METADATA: &str = "metadata is fetched when a broker says that it has changed";
-
-/// The settings of `ProducerConfig`, in its order, but for [`TLS_PROPERTIES`] and [`SASL_PROPERTIES`].
-const PRODUCER_PROPERTIES: &[Property] = &[
-    Property::list("bootstrap.servers", ""),
-    Property::text("client.dns.lookup", "use_all_dns_ips").accepted(SOCKETS),
-    Property::long("buffer.memory", "33554432").at_least(0),
-    Property::int("retries", "2147483647")
-        .at_least(0)
-        .accepted("a batch is sent again until it is acknowledged; giving up would lose events"),
-    Property::text("acks", "all").one_of_strings(&["all", "-1", "0", "1"]).only(
-        &["all", "-1", "1"],
-        "with acks=0 no broker confirms a record, so the position that is stored after it would be \
-         a guess",
-    ),
-    Property::text("compression.type", "none")
-        .one_of_strings(&["none", "gzip", "snappy", "lz4", "zstd"]),
-    Property::int("compression.gzip.level", "-1").between(1, 9).or_equal(-1),
-    Property::int("compression.lz4.level", "9").between(1, 17),
-    Property::int("compression.zstd.level", "3").between(-131_072, 22),
-    Property::int("batch.size", "1048576").at_least(0),
-    Property::boolean("partitioner.adaptive.partitioning.enable", "true")
-        .accepted("records have keys, so their partition is given"),
-    Property::long("partitioner.availability.timeout.ms", "0")
-        .accepted("records have keys, so their partition is given"),
-    Property::boolean("partitioner.ignore.keys", "false").not_yet(PARTITIONER),
-    Property::long("linger.ms", "0").at_least(0),
-    Property::int("delivery.timeout.ms", "2147483647").at_least(0),
-    Property::text("client.id", ""),
-    Property::int("send.buffer.bytes", "131072").at_least(-1).accepted(SOCKETS),
-    Property::int("receive.buffer.bytes", "32768").at_least(-1).accepted(SOCKETS),
-    Property::int("max.request.size", "1048576").at_least(0),
-    Property::long("reconnect.backoff.ms", "50").at_least(0).accepted(SOCKETS),
-    Property::long("reconnect.backoff.max.ms", "1000").at_least(0).accepted(SOCKETS),
-    Property::long("retry.backoff.ms", "100").at_least(0),
-    Property::long("retry.backoff.max.ms", "1000").at_least(0).accepted(SOCKETS),
-    Property::long("max.block.ms", "9223372036854775807")
-        .at_least(0)
-        .accepted("the node waits for brokers until it is stopped"),
-    Property::int("request.timeout.ms", "30000").at_least(0),
-    Property::long("metadata.max.age.ms", "300000").at_least(0).accepted(METADATA),
-    Property::long("metadata.max.idle.ms", "300000").at_least(5000).accepted(METADATA),
-    Property::int("max.in.flight.requests.per.connection", "5").at_least(1),
-    Property::optional("key.serializer", Kind::Text).accepted("keys are written by the converter"),
-    Property::optional("value.serializer", Kind::Text)
-        .accepted("values are written by the converter"),
-    Property::long("socket.connection.setup.timeout.ms", "10000").accepted(SOCKETS),
-    Property::long("socket.connection.setup.timeout.max.ms", "30000").accepted(SOCKETS),
-    Property::long("connections.max.idle.ms", "540000").accepted(SOCKETS),
-    Property::optional("partitioner.class", Kind::Text).not_yet(PARTITIONER),
-    Property::list("interceptor.classes", "").not_yet("Java interceptors cannot be loaded"),
-    Property::boolean("enable.idempotence", "true")
-        .accepted("the producer stays idempotent: it only takes duplicates away"),
-    Property::boolean("enable.metrics.push", "true").accepted("metrics are not pushed to brokers"),
-    Property::list("metric.reporters", "").accepted("Java metric reporters cannot be loaded"),
-    Property::int("metrics.num.samples", "2").accepted("metrics have their own settings here"),
-    Property::text("metrics.recording.level", "INFO")
-        .accepted("metrics have their own settings here"),
-    Property::long("metrics.sample.window.ms", "30000")
-        .accepted("metrics have their own settings here"),
-    Property::int("transaction.timeout.ms", "60000").accepted(TRANSACTIONS),
-    Property::optional("transactional.id", Kind::Text).not_yet(TRANSACTIONS),
-    Property::boolean("transaction.two.phase.commit.enable", "false").not_yet(TRANSACTIONS),
-    Property::text("metadata.recovery.strategy", "rebootstrap").accepted(METADATA),
-    Property::long("metadata.recovery.rebootstrap.trigger.ms", "300000").accepted(METADATA),
-];
 
 /// What the node's producer runs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +85,13 @@ pub(super) fn parse_producer(
     settings(&values, report)
 }
 
-const OVERRIDE: &str = "producer.override.";
+/// How the names of a connector's settings begin.
+pub(super) const OVERRIDE: &str = "producer.override.";
+
+/// The setting of that name, without the prefix.
+pub(super) fn property(name: &str) -> Option<&'static Property> {
+    table().find(|property| property.name == name)
+}
 
 /// Checks the names and values of one file; `prefix` stands before the names in that file.
 pub(super) fn check_names(given: &BTreeMap<String, String>, prefix: &str, report: &mut Report) {
@@ -164,6 +100,11 @@ pub(super) fn check_names(given: &BTreeMap<String, String>, prefix: &str, report
         let near = nearest(name, table().map(|property| property.name));
         report.unknown(&format!("{prefix}{name}"), near.map(|near| format!("{prefix}{near}")));
     }
+}
+
+/// Whether a setting says who we are to Kafka. What stands in no table may still be a secret.
+pub(super) fn is_security(name: &str) -> bool {
+    name.starts_with("sasl.") || name.starts_with("security.")
 }
 
 fn table() -> impl Iterator<Item = &'static Property> {

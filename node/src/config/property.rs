@@ -7,6 +7,8 @@
 
 use std::collections::BTreeMap;
 
+use super::check::Check;
+use super::definition::Definition;
 use super::error::{Reason, Shown};
 use super::report::Report;
 
@@ -24,12 +26,16 @@ pub(crate) struct Property {
     check: Check,
     /// Which of them we take.
     pub(crate) support: Support,
+    /// What a form shows of it.
+    pub(super) definition: Definition,
 }
 
 /// The types of `ConfigDef` that we meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Boolean,
+    /// A Java class by its name.
+    Class,
     Int,
     List,
     Long,
@@ -38,15 +44,20 @@ pub(crate) enum Kind {
     Text,
 }
 
-/// Which values Java takes.
-#[derive(Clone, Copy, Debug)]
-enum Check {
-    Any,
-    AtLeast(i64),
-    Between { min: i64, max: i64, or: Option<i64> },
-    NonEmpty,
-    OneOfStrings(&'static [&'static str]),
-    OneOf { values: &'static [&'static str], any_case: bool, or_empty: bool },
+impl Kind {
+    /// Java's name of it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "BOOLEAN",
+            Self::Class => "CLASS",
+            Self::Int => "INT",
+            Self::List => "LIST",
+            Self::Long => "LONG",
+            Self::Password => "PASSWORD",
+            Self::Short => "SHORT",
+            Self::Text => "STRING",
+        }
+    }
 }
 
 /// What becomes of a property here.
@@ -64,7 +75,8 @@ pub(crate) enum Support {
 
 impl Property {
     const fn new(name: &'static str, kind: Kind, default: Option<&'static str>) -> Self {
-        Self { name, kind, default, check: Check::Any, support: Support::Supported }
+        let (check, support) = (Check::Any, Support::Supported);
+        Self { name, kind, default, check, support, definition: Definition::UNKNOWN }
     }
 
     pub(crate) const fn boolean(name: &'static str, default: &'static str) -> Self {
@@ -106,6 +118,12 @@ impl Property {
         self
     }
 
+    /// As [`Property::at_least`], where Java's check lets `null` pass.
+    pub(crate) const fn at_least_if_given(mut self, min: i64) -> Self {
+        self.check = Check::AtLeastIfGiven(min);
+        self
+    }
+
     /// `Range.between`.
     pub(crate) const fn between(mut self, min: i64, max: i64) -> Self {
         self.check = Check::Between { min, max, or: None };
@@ -123,6 +141,18 @@ impl Property {
     /// `ValidString.in`: one of `values`, as written.
     pub(crate) const fn one_of_strings(mut self, values: &'static [&'static str]) -> Self {
         self.check = Check::OneOfStrings(values);
+        self
+    }
+
+    /// `CaseInsensitiveValidString.in`: one of `values`, which are upper case, in any case.
+    pub(crate) const fn one_of_strings_any_case(mut self, values: &'static [&'static str]) -> Self {
+        self.check = Check::OneOfStringsAnyCase(values);
+        self
+    }
+
+    /// `NonEmptyStringWithoutControlChars`.
+    pub(crate) const fn names_something(mut self) -> Self {
+        self.check = Check::Name;
         self
     }
 
@@ -172,31 +202,45 @@ impl Property {
 
     /// Reads `text` by Java's rules. What we support is not asked.
     pub(crate) fn parse(&self, text: &str) -> Result<Value, Reason> {
-        let text = text.trim();
-        let value = match self.kind {
-            Kind::Boolean if text.eq_ignore_ascii_case("true") => Value::Boolean(true),
-            Kind::Boolean if text.eq_ignore_ascii_case("false") => Value::Boolean(false),
-            Kind::Boolean => return Err(Reason::NotBoolean),
-            Kind::Short => integer(text, i16::MIN.into(), i16::MAX.into(), "SHORT")?,
-            Kind::Int => integer(text, i32::MIN.into(), i32::MAX.into(), "INT")?,
-            Kind::Long => integer(text, i64::MIN, i64::MAX, "LONG")?,
-            Kind::Text | Kind::Password => Value::Text(text.to_owned()),
-            Kind::List if text.is_empty() => Value::List(Vec::new()),
-            Kind::List => Value::List(text.split(',').map(|item| item.trim().to_owned()).collect()),
-        };
+        let value = self.read(text)?;
         match self.check.violation(&value) {
             Some(reason) => Err(reason),
             None => Ok(value),
         }
     }
 
+    /// Reads `text` by its type alone; whether Java takes the value is not asked.
+    pub(super) fn read(&self, text: &str) -> Result<Value, Reason> {
+        let text = text.trim();
+        Ok(match self.kind {
+            Kind::Boolean if text.eq_ignore_ascii_case("true") => Value::Boolean(true),
+            Kind::Boolean if text.eq_ignore_ascii_case("false") => Value::Boolean(false),
+            Kind::Boolean => return Err(Reason::NotBoolean),
+            Kind::Short => integer(text, i16::MIN.into(), i16::MAX.into(), "SHORT")?,
+            Kind::Int => integer(text, i32::MIN.into(), i32::MAX.into(), "INT")?,
+            Kind::Long => integer(text, i64::MIN, i64::MAX, "LONG")?,
+            Kind::Class | Kind::Text | Kind::Password => Value::Text(text.to_owned()),
+            Kind::List if text.is_empty() => Value::List(Vec::new()),
+            Kind::List => Value::List(text.split(',').map(|item| item.trim().to_owned()).collect()),
+        })
+    }
+
+    /// What Java's check says when there is no value because it could not be read, or is `null`.
+    pub(super) fn objection_to_null(&self) -> Option<Reason> {
+        self.check.objection_to_null()
+    }
+
     /// The value as far as an error may show it.
     pub(crate) fn shown(&self, text: &str) -> Shown {
         match self.kind {
             Kind::Password => Shown::Hidden,
-            Kind::Boolean | Kind::Int | Kind::List | Kind::Long | Kind::Short | Kind::Text => {
-                Shown::Text(text.to_owned())
-            }
+            Kind::Boolean
+            | Kind::Class
+            | Kind::Int
+            | Kind::List
+            | Kind::Long
+            | Kind::Short
+            | Kind::Text => Shown::Text(text.to_owned()),
         }
     }
 
@@ -207,45 +251,6 @@ impl Property {
                 _ => default == *value,
             },
             Some(Err(_)) | None => false,
-        }
-    }
-}
-
-impl Check {
-    fn violation(self, value: &Value) -> Option<Reason> {
-        match (self, value) {
-            (Self::AtLeast(min), Value::Integer(number)) if *number < min => {
-                Some(Reason::BelowMin(min))
-            }
-            (Self::Between { min, max, or }, Value::Integer(number))
-                if !(min..=max).contains(number) && or != Some(*number) =>
-            {
-                Some(match or {
-                    Some(or) => Reason::NotBetween { min, max, or },
-                    None if *number < min => Reason::BelowMin(min),
-                    None => Reason::AboveMax(max),
-                })
-            }
-            (Self::OneOfStrings(values), Value::Text(text)) if !values.contains(&text.as_str()) => {
-                Some(Reason::NotOneOfStrings(values))
-            }
-            (Self::NonEmpty, Value::Text(text)) if text.is_empty() => Some(Reason::Empty),
-            (Self::OneOf { values, any_case, or_empty }, Value::Text(text)) => {
-                let known = values.iter().any(|value| {
-                    if any_case { value.eq_ignore_ascii_case(text) } else { value == text }
-                });
-                let empty_is_fine = or_empty && text.is_empty();
-                (!known && !empty_is_fine).then_some(Reason::NotOneOf(values))
-            }
-            (
-                Self::Any
-                | Self::AtLeast(_)
-                | Self::Between { .. }
-                | Self::NonEmpty
-                | Self::OneOf { .. }
-                | Self::OneOfStrings(_),
-                _,
-            ) => None,
         }
     }
 }
@@ -330,13 +335,18 @@ pub(crate) fn check_all<'a>(
 
 fn check_one(property: &Property, text: &str, prefix: &str, report: &mut Report) -> Option<Value> {
     let name = format!("{prefix}{}", property.name);
-    let value = match property.parse(text) {
+    let value = match property.read(text) {
         Ok(value) => value,
         Err(reason) => {
             report.refuse(&name, property.shown(text), reason);
             return None;
         }
     };
+    if let Some(reason) = property.check.violation(&value) {
+        // What could be read is shown as it was read.
+        report.refuse(&name, property.shown(&property.text_of(&value)), reason);
+        return None;
+    }
     match property.support {
         Support::Supported => {}
         Support::Only(values, why) => {

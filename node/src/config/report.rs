@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::error::{ConfigError, Problem, Reason, Shown, Subject};
+use super::property::Property;
 
 /// Something the log should say about a configuration that can be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +77,18 @@ impl Report {
     /// Whether anything was refused so far.
     pub(crate) fn has_problems(&self) -> bool {
         !self.problems.is_empty()
+    }
+
+    /// Whether one of `properties` was refused so far.
+    pub(super) fn has_problems_among(&self, properties: &[Property]) -> bool {
+        let is_among =
+            |problem: &Problem| properties.iter().any(|known| known.name == problem.name);
+        self.problems.iter().any(is_among)
+    }
+
+    /// Everything that was found.
+    pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<Notice>) {
+        (self.problems, self.notices)
     }
 
     /// The notices, or every problem together. `value` is what was built; `None` only if there are

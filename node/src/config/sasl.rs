@@ -15,6 +15,8 @@ const SECURITY_PROVIDERS: &str =
     "Java's security providers cannot be loaded; connections are encrypted by rustls";
 const KERBEROS: &str = "is for GSSAPI, which is not supported";
 const OAUTH: &str = "is for OAUTHBEARER, which is not supported";
+const OF_KERBEROS: &str = "How Java logs in by Kerberos; without effect here.";
+const OF_OAUTH: &str = "How Java logs in by OAUTHBEARER; without effect here.";
 const MECHANISMS: &str = "PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 are";
 const MODULES: [(&str, &str); 2] = [
     ("org.apache.kafka.common.security.plain.PlainLoginModule", "PLAIN"),
@@ -23,54 +25,112 @@ const MODULES: [(&str, &str); 2] = [
 
 /// The properties of a Kafka client that say who it is.
 pub(super) const SASL_PROPERTIES: &[Property] = &[
-    Property::text("sasl.mechanism", "GSSAPI"),
-    Property::optional("sasl.jaas.config", Kind::Password),
-    Property::optional("security.providers", Kind::Text).not_yet(SECURITY_PROVIDERS),
-    Property::optional("sasl.client.callback.handler.class", Kind::Text).not_yet(JAVA_CLASS),
-    Property::optional("sasl.login.callback.handler.class", Kind::Text).not_yet(JAVA_CLASS),
-    Property::optional("sasl.login.class", Kind::Text).not_yet(JAVA_CLASS),
-    Property::optional("sasl.login.connect.timeout.ms", Kind::Int).accepted(OAUTH),
-    Property::optional("sasl.login.read.timeout.ms", Kind::Int).accepted(OAUTH),
-    Property::long("sasl.login.retry.backoff.max.ms", "10000").accepted(OAUTH),
-    Property::long("sasl.login.retry.backoff.ms", "100").accepted(OAUTH),
-    Property::short("sasl.login.refresh.buffer.seconds", "300").accepted(OAUTH),
-    Property::short("sasl.login.refresh.min.period.seconds", "60").accepted(OAUTH),
-    Property::text("sasl.login.refresh.window.factor", "0.8").accepted(OAUTH),
-    Property::text("sasl.login.refresh.window.jitter", "0.05").accepted(OAUTH),
-    Property::text("sasl.kerberos.kinit.cmd", "/usr/bin/kinit").accepted(KERBEROS),
-    Property::long("sasl.kerberos.min.time.before.relogin", "60000").accepted(KERBEROS),
-    Property::optional("sasl.kerberos.service.name", Kind::Text).accepted(KERBEROS),
-    Property::text("sasl.kerberos.ticket.renew.jitter", "0.05").accepted(KERBEROS),
-    Property::text("sasl.kerberos.ticket.renew.window.factor", "0.8").accepted(KERBEROS),
-    Property::text("sasl.oauthbearer.assertion.algorithm", "RS256").accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.assertion.claim.aud", Kind::Text).accepted(OAUTH),
-    Property::int("sasl.oauthbearer.assertion.claim.exp.seconds", "300").accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.assertion.claim.iss", Kind::Text).accepted(OAUTH),
-    Property::boolean("sasl.oauthbearer.assertion.claim.jti.include", "false").accepted(OAUTH),
-    Property::int("sasl.oauthbearer.assertion.claim.nbf.seconds", "60").accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.assertion.claim.sub", Kind::Text).accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.assertion.file", Kind::Text).accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.assertion.private.key.file", Kind::Text).accepted(OAUTH),
+    Property::text("sasl.mechanism", "GSSAPI")
+        .medium("How one logs in: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."),
+    Property::optional("sasl.jaas.config", Kind::Password)
+        .medium("The login module with user and password, as in a JAAS file."),
+    Property::optional("security.providers", Kind::Text)
+        .not_yet(SECURITY_PROVIDERS)
+        .low("Classes of Java's security providers; refused here."),
+    Property::optional("sasl.client.callback.handler.class", Kind::Class)
+        .not_yet(JAVA_CLASS)
+        .medium("The class that answers a mechanism's questions; refused here."),
+    Property::optional("sasl.login.callback.handler.class", Kind::Class)
+        .not_yet(JAVA_CLASS)
+        .medium("The class that answers a login's questions; refused here."),
+    Property::optional("sasl.login.class", Kind::Class)
+        .not_yet(JAVA_CLASS)
+        .medium("The class that logs in; refused here."),
+    Property::optional("sasl.login.connect.timeout.ms", Kind::Int).accepted(OAUTH).low(OF_OAUTH),
+    Property::optional("sasl.login.read.timeout.ms", Kind::Int).accepted(OAUTH).low(OF_OAUTH),
+    Property::long("sasl.login.retry.backoff.max.ms", "10000").accepted(OAUTH).low(OF_OAUTH),
+    Property::long("sasl.login.retry.backoff.ms", "100").accepted(OAUTH).low(OF_OAUTH),
+    Property::short("sasl.login.refresh.buffer.seconds", "300").accepted(OAUTH).low(OF_OAUTH),
+    Property::short("sasl.login.refresh.min.period.seconds", "60").accepted(OAUTH).low(OF_OAUTH),
+    Property::text("sasl.login.refresh.window.factor", "0.8").accepted(OAUTH).low(OF_OAUTH),
+    Property::text("sasl.login.refresh.window.jitter", "0.05").accepted(OAUTH).low(OF_OAUTH),
+    Property::text("sasl.kerberos.kinit.cmd", "/usr/bin/kinit").accepted(KERBEROS).low(OF_KERBEROS),
+    Property::long("sasl.kerberos.min.time.before.relogin", "60000")
+        .accepted(KERBEROS)
+        .low(OF_KERBEROS),
+    Property::optional("sasl.kerberos.service.name", Kind::Text)
+        .accepted(KERBEROS)
+        .medium(OF_KERBEROS),
+    Property::text("sasl.kerberos.ticket.renew.jitter", "0.05").accepted(KERBEROS).low(OF_KERBEROS),
+    Property::text("sasl.kerberos.ticket.renew.window.factor", "0.8")
+        .accepted(KERBEROS)
+        .low(OF_KERBEROS),
+    Property::text("sasl.oauthbearer.assertion.algorithm", "RS256")
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.assertion.claim.aud", Kind::Text)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::int("sasl.oauthbearer.assertion.claim.exp.seconds", "300")
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.assertion.claim.iss", Kind::Text)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::boolean("sasl.oauthbearer.assertion.claim.jti.include", "false")
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::int("sasl.oauthbearer.assertion.claim.nbf.seconds", "60")
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.assertion.claim.sub", Kind::Text)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.assertion.file", Kind::Text)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.assertion.private.key.file", Kind::Text)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
     Property::optional("sasl.oauthbearer.assertion.private.key.passphrase", Kind::Password)
-        .accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.assertion.template.file", Kind::Text).accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.client.credentials.client.id", Kind::Text).accepted(OAUTH),
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.assertion.template.file", Kind::Text)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.client.credentials.client.id", Kind::Text)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
     Property::optional("sasl.oauthbearer.client.credentials.client.secret", Kind::Password)
-        .accepted(OAUTH),
-    Property::int("sasl.oauthbearer.clock.skew.seconds", "30").accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.expected.audience", Kind::List).accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.expected.issuer", Kind::Text).accepted(OAUTH),
-    Property::boolean("sasl.oauthbearer.header.urlencode", "false").accepted(OAUTH),
-    Property::long("sasl.oauthbearer.jwks.endpoint.refresh.ms", "3600000").accepted(OAUTH),
-    Property::long("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", "10000").accepted(OAUTH),
-    Property::long("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", "100").accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.jwks.endpoint.url", Kind::Text).accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.jwt.retriever.class", Kind::Text).accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.jwt.validator.class", Kind::Text).accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.scope", Kind::Text).accepted(OAUTH),
-    Property::text("sasl.oauthbearer.scope.claim.name", "scope").accepted(OAUTH),
-    Property::text("sasl.oauthbearer.sub.claim.name", "sub").accepted(OAUTH),
-    Property::optional("sasl.oauthbearer.token.endpoint.url", Kind::Text).accepted(OAUTH),
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::int("sasl.oauthbearer.clock.skew.seconds", "30").accepted(OAUTH).low(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.expected.audience", Kind::List)
+        .accepted(OAUTH)
+        .low(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.expected.issuer", Kind::Text)
+        .accepted(OAUTH)
+        .low(OF_OAUTH),
+    Property::boolean("sasl.oauthbearer.header.urlencode", "false").accepted(OAUTH).low(OF_OAUTH),
+    Property::long("sasl.oauthbearer.jwks.endpoint.refresh.ms", "3600000")
+        .accepted(OAUTH)
+        .low(OF_OAUTH),
+    Property::long("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", "10000")
+        .accepted(OAUTH)
+        .low(OF_OAUTH),
+    Property::long("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", "100")
+        .accepted(OAUTH)
+        .low(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.jwks.endpoint.url", Kind::Text)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.jwt.retriever.class", Kind::Class)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.jwt.validator.class", Kind::Class)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.scope", Kind::Text).accepted(OAUTH).medium(OF_OAUTH),
+    Property::text("sasl.oauthbearer.scope.claim.name", "scope").accepted(OAUTH).low(OF_OAUTH),
+    Property::text("sasl.oauthbearer.sub.claim.name", "sub").accepted(OAUTH).low(OF_OAUTH),
+    Property::optional("sasl.oauthbearer.token.endpoint.url", Kind::Text)
+        .accepted(OAUTH)
+        .medium(OF_OAUTH),
 ];
 
 /// How we log in at brokers; `Ok(None)`: not at all; `Err`: a problem was reported. `prefix` stands before the names

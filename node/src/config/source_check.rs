@@ -19,7 +19,7 @@ use super::converter::{ConverterKind, parse_converter, warn_of_idle_settings};
 use super::copy_existing;
 use super::dead_letters::DeadLetters;
 use super::encryption;
-use super::error::{ConfigError, Reason, Shown, Subject};
+use super::error::{ConfigError, Problem, Reason, Shown, Subject};
 use super::extended_json::stages_from_json;
 use super::heartbeats::Heartbeats;
 use super::json_formatter::parse_formatter;
@@ -27,7 +27,7 @@ use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
 use super::output_schema;
 use super::own_properties::{OWN_PROPERTIES, java_version, lost_position, split_large_events};
-use super::producer::parse_producer;
+use super::producer::{OVERRIDE, parse_producer};
 use super::property::{Values, check_all, nearest};
 use super::report::{Notice, Report};
 use super::server_api::ServerApi;
@@ -45,7 +45,16 @@ const CLASSES: [&str; 3] =
     ["com.mongodb.kafka.connect.MongoSourceConnector", "MongoSourceConnector", "MongoSource"];
 const OTHER_CLASS: &str = "the one connector is com.mongodb.kafka.connect.MongoSourceConnector; \
                            others come with a later version";
-const OVERRIDE: &str = "producer.override.";
+
+/// What was found in a configuration.
+pub(crate) struct Examined {
+    /// What would run. May be there in spite of problems.
+    pub(crate) source: Option<SourceConfig>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) notices: Vec<Notice>,
+    /// Nothing is wrong with the connector's own properties: Java asks the server then.
+    pub(crate) may_connect: bool,
+}
 
 impl SourceConfig {
     /// Whether `class` names the connector, by its class or one of its short names.
@@ -67,6 +76,15 @@ impl SourceConfig {
         report.finish(&file.path, Subject::Connector, config)
     }
 
+    /// As [`SourceConfig::new`], with all that was found beside what was made of it.
+    pub(crate) fn examine(file: &ConnectorFile, worker: &WorkerConfig, strict: bool) -> Examined {
+        let mut report = Report::new(strict, file.notices.clone());
+        let source = Self::checked(file, worker, &mut report);
+        let may_connect = !report.has_problems_among(SOURCE_PROPERTIES);
+        let (problems, notices) = report.into_parts();
+        Examined { source, problems, notices, may_connect }
+    }
+
     fn checked(file: &ConnectorFile, worker: &WorkerConfig, report: &mut Report) -> Option<Self> {
         let given = &file.properties;
         let table = SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES).chain(OWN_PROPERTIES);
@@ -74,11 +92,16 @@ impl SourceConfig {
         for name in unknown {
             check_family(name, report);
         }
-        check_name(&file.name, report);
-        let scope = scope(&values, report);
+        if !given.contains_key("name") {
+            report.missing("name");
+        }
         let mongo = connection(values.text("connection.uri"), report);
         let pipeline = pipeline(values.text("pipeline"), report);
+        let collation = parse_collation(values.text("collation"), report);
+        let server_api = ServerApi::new(&values, report);
+        let scope = scope(&values, report);
         let split_large_events = split_large_events(&values, pipeline.as_deref(), report);
+        copy_existing::check(&values, report);
         let startup = startup(given, &values, report);
         let formatter = parse_formatter(values.text("output.json.formatter"), report);
         let key = output("key", &values, formatter, file, worker.key_converter, report);
@@ -91,8 +114,6 @@ impl SourceConfig {
         let producer = parse_producer(&worker.producer, &overrides.collect(), report);
         let publish = publish(&values, report);
         let topic = TopicNaming::new(&values, scope.as_ref(), report);
-        let collation = parse_collation(values.text("collation"), report);
-        let server_api = ServerApi::new(&values, report);
         let heartbeats = Heartbeats::new(&values, key.as_ref(), report);
         let (key, value) = (key?, value?);
         let dead_letters =
@@ -151,13 +172,6 @@ fn check_class(file: &ConnectorFile, report: &mut Report) {
     }
 }
 
-fn check_name(name: &str, report: &mut Report) {
-    if let Some(control) = name.chars().find(|char| char.is_control()) {
-        let reason = Reason::ControlCharacter(control.into());
-        report.refuse("name", Shown::Text(name.to_owned()), reason);
-    }
-}
-
 /// A property that no table knows: one of a family, or unknown.
 fn check_family(name: &str, report: &mut Report) {
     match family(CONNECT_FAMILIES, name).map(|family| family.fate) {
@@ -181,6 +195,8 @@ fn scope(values: &Values, report: &mut Report) -> Option<Scope> {
             database: database.to_owned(),
             collection: collection.to_owned(),
         }),
+        // Java looks at it when nothing else is wrong with the connector's own.
+        (true, false) if report.has_problems_among(SOURCE_PROPERTIES) => None,
         (true, false) => {
             let shown = Shown::Text(collection.to_owned());
             report.refuse("collection", shown, Reason::DatabaseMissing);
@@ -227,7 +243,7 @@ fn startup(
         },
     };
     if copy_existing::is_wanted(values) {
-        return copy_existing::parse(given, values, report).map(Startup::CopyExisting);
+        return copy_existing::parse(given, values).map(Startup::CopyExisting);
     }
     copy_existing::warn_of_idle(given, report);
     let by_timestamp = values.text("startup.mode").eq_ignore_ascii_case("timestamp");

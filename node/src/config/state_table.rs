@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate};
 use super::own_properties::OWN_PROPERTIES;
-use super::property::{Kind, Property, Support};
+use super::property::{Property, Support};
 use super::source_properties::SOURCE_PROPERTIES;
 
 /// Of a default; longer ones are cut.
@@ -39,15 +39,7 @@ pub(crate) fn tables() -> String {
 }
 
 fn row(property: &Property, text: &mut String) {
-    let kind = match property.kind {
-        Kind::Boolean => "BOOLEAN",
-        Kind::Int => "INT",
-        Kind::List => "LIST",
-        Kind::Long => "LONG",
-        Kind::Password => "PASSWORD",
-        Kind::Short => "SHORT",
-        Kind::Text => "STRING",
-    };
+    let kind = property.kind.name();
     let default = match property.default {
         None => String::new(),
         Some("") => "empty".to_owned(),

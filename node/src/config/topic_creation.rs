@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use super::error::{Reason, Shown};
 use super::report::Report;
 
+/// Why there is only one group.
+pub(super) const OTHER_GROUPS: &str =
+    "only the default group of topic.creation; other groups come with a later version";
 const PREFIX: &str = "topic.creation.";
 const DEFAULT_GROUP: &str = "topic.creation.default.";
 
@@ -55,7 +58,8 @@ pub(super) fn parse_topic_creation(
             Some(setting) => {
                 settings.insert(setting.to_owned(), value.trim().to_owned());
             }
-            None if name == "topic.creation.groups" && value.trim().is_empty() => {}
+            // The table has it.
+            None if name == "topic.creation.groups" => {}
             None => refuse_group(name, value, report),
         }
     }
@@ -120,8 +124,7 @@ fn count<N: Count>(name: &str, text: &str, report: &mut Report) -> Option<N> {
 }
 
 fn refuse_group(name: &str, value: &str, report: &mut Report) {
-    let what = "only the default group of topic.creation; other groups come with a later version";
-    report.refuse(name, Shown::Text(value.to_owned()), Reason::NotYet(what));
+    report.refuse(name, Shown::Text(value.to_owned()), Reason::NotYet(OTHER_GROUPS));
 }
 
 #[cfg(test)]
@@ -197,10 +200,8 @@ mod tests {
     #[test]
     fn other_groups_are_refused_by_name() {
         let mut entries = BOTH.to_vec();
-        entries.push(("topic.creation.groups", "g"));
         entries.push(("topic.creation.g.partitions", "5"));
         let error = parse(&entries, true).unwrap_err().to_string();
-        assert!(error.contains("for configuration topic.creation.groups: not supported"));
         assert!(error.contains("for configuration topic.creation.g.partitions: not supported"));
     }
 }

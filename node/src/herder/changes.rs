@@ -4,15 +4,14 @@
 //! alone touches no task; what is resumed after a failure stays failed until it is restarted.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::Herder;
 use super::connector::Connector;
-use super::entities::{CONNECTOR_CLASS, ConnectorInfo, ConnectorStateInfo, State};
-use super::error::{HerderError, say};
+use super::entities::{ConnectorInfo, ConnectorStateInfo, State};
+use super::error::HerderError;
 use super::tasks::Task;
-use super::{CONNECTOR_VERSION, Herder};
-use crate::config::{ConnectorFile, Notice, SourceConfig, TargetState};
+use crate::config::{ConnectorFile, SourceConfig, TargetState};
 use crate::offsets::StoredOffsets;
 use crate::task::{ActiveTopics, TaskState};
 
@@ -58,7 +57,7 @@ impl Herder {
         posted: Posted,
         initial: TargetState,
     ) -> Result<ConnectorInfo, HerderError> {
-        let (config, source) = self.check(name, posted)?;
+        let (config, source) = self.check(name, posted).await?;
         let _changes = self.changes.lock().await;
         if self.connectors().contains_key(name) {
             return Err(HerderError::AlreadyExists(format!("Connector {name} already exists")));
@@ -73,7 +72,7 @@ impl Herder {
         name: &str,
         posted: Posted,
     ) -> Result<Created, HerderError> {
-        let (config, source) = self.check(name, posted)?;
+        let (config, source) = self.check(name, posted).await?;
         let _changes = self.changes.lock().await;
         self.put(name, config, source).await
     }
@@ -84,17 +83,22 @@ impl Herder {
         name: &str,
         patch: Posted,
     ) -> Result<ConnectorInfo, HerderError> {
-        let _changes = self.changes.lock().await;
-        let mut config = self.info(name)?.config;
-        for (property, value) in patch {
-            match value {
-                Some(value) => config.insert(property, value),
-                None => config.remove(&property),
-            };
+        loop {
+            let before = self.info(name)?.config;
+            let mut patched: Posted = before
+                .clone()
+                .into_iter()
+                .map(|(property, value)| (property, Some(value)))
+                .collect();
+            patched.extend(patch.clone());
+            patched.retain(|_, value| value.is_some());
+            let (config, source) = self.check(name, patched).await?;
+            let _changes = self.changes.lock().await;
+            // Checking takes its time; who has changed the connector meanwhile is not overruled.
+            if self.info(name)?.config == before {
+                return Ok(self.put(name, config, source).await?.info);
+            }
         }
-        let posted = config.into_iter().map(|(property, value)| (property, Some(value)));
-        let (config, source) = self.check(name, posted.collect())?;
-        Ok(self.put(name, config, source).await?.info)
     }
 
     async fn put(
@@ -275,38 +279,5 @@ impl Herder {
 
     fn change<T>(&self, name: &str, change: impl FnOnce(&mut Connector) -> T) -> Option<T> {
         self.connectors().get_mut(name).map(change)
-    }
-
-    /// Checks the properties of a connector.
-    fn check(
-        &self,
-        name: &str,
-        posted: Posted,
-    ) -> Result<(BTreeMap<String, String>, SourceConfig), HerderError> {
-        if let Some((property, _)) = posted.iter().find(|(_, value)| value.is_none()) {
-            return Err(HerderError::BadRequest(format!(
-                "property {property} is null; leave it out, or give it a value"
-            )));
-        }
-        let properties: BTreeMap<String, String> =
-            posted.into_iter().filter_map(|(property, value)| Some((property, value?))).collect();
-        match properties.get("connector.class") {
-            // Connect prints the whole configuration here, passwords too.
-            None => Err(HerderError::BadRequest(
-                "Connector config contains no connector type; set connector.class".to_owned(),
-            )),
-            Some(class) if !SourceConfig::is_class(class) => Err(HerderError::BadRequest(format!(
-                "Failed to find any class that implements Connector and which name matches \
-                 {class}, available connectors are: {CONNECTOR_CLASS} {CONNECTOR_VERSION}"
-            ))),
-            Some(_) => {
-                let file = ConnectorFile::posted(name, properties);
-                let (source, notices): (SourceConfig, Vec<Notice>) =
-                    SourceConfig::new(&file, &self.worker, self.strict)
-                        .map_err(|error| HerderError::invalid(&error))?;
-                say(Path::new(&file.path), &notices);
-                Ok((file.properties, source))
-            }
-        }
     }
 }

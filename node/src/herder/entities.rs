@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::config::CONNECTOR_VERSION;
+
 /// The class of the one connector.
 pub(crate) const CONNECTOR_CLASS: &str = "com.mongodb.kafka.connect.MongoSourceConnector";
-/// The version of the MongoDB connector whose configuration and records are ours.
-pub(crate) const CONNECTOR_VERSION: &str = "2.0.1";
 /// What Connect adds to the properties of a task.
 pub(super) const TASK_CLASS: (&str, &str) =
     ("task.class", "com.mongodb.kafka.connect.source.MongoSourceTask");

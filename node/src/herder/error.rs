@@ -4,7 +4,7 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use crate::config::{ConfigError, Problem};
+use crate::config::Validation;
 
 /// See the module.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -32,23 +32,13 @@ impl HerderError {
         Self::NotFound(format!("Connector {name} not found"))
     }
 
-    pub(super) fn invalid(error: &ConfigError) -> Self {
-        match error {
-            ConfigError::Invalid { problems, .. } => Self::of_problems(problems),
-            // Neither can come of properties that were not read from a file.
-            ConfigError::Unreadable { .. } | ConfigError::Malformed { .. } => {
-                Self::BadRequest(error.to_string())
-            }
-        }
-    }
-
-    fn of_problems(problems: &[Problem]) -> Self {
+    pub(super) fn invalid(validation: &Validation) -> Self {
         let mut text = format!(
             "Connector configuration is invalid and contains the following {} error(s):",
-            problems.len()
+            validation.error_count()
         );
-        for problem in problems {
-            text.push_str(&format!("\n{problem}"));
+        for error in validation.errors() {
+            text.push_str(&format!("\n{error}"));
         }
         Self::BadRequest(format!("{text}\n{ENDPOINT}"))
     }

@@ -14,6 +14,7 @@
 //! * [`connector`] what is known of one
 //! * [`entities`] what is said of it
 //! * [`changes`] what may be ordered
+//! * [`checking`] which configurations can be run
 //! * [`tasks`] its pipeline: begun, ended
 //! * [`modify_offsets`] its positions, while it is stopped
 //! * [`cluster`] the name of the Kafka cluster
@@ -32,6 +33,7 @@ use crate::offsets::OffsetStore;
 use crate::task::Runtimes;
 
 mod changes;
+mod checking;
 mod cluster;
 mod connector;
 mod entities;
@@ -39,8 +41,8 @@ mod error;
 mod modify_offsets;
 mod tasks;
 
-pub(crate) use changes::Restart;
-pub(crate) use entities::{CONNECTOR_CLASS, CONNECTOR_VERSION, ConnectorInfo, ConnectorStateInfo};
+pub(crate) use changes::{Posted, Restart};
+pub(crate) use entities::{CONNECTOR_CLASS, ConnectorInfo, ConnectorStateInfo};
 pub(crate) use error::{HerderError, say};
 
 use connector::Connector;
@@ -56,6 +58,8 @@ pub(crate) struct Herder {
     worker_id: String,
     offsets: OffsetStore,
     runtimes: Mutex<Option<Runtimes>>,
+    /// What drives the sockets of pipelines.
+    driver: Driver,
     memory: MemoryBudget,
     connectors: Mutex<BTreeMap<String, Connector>>,
     /// Held while something is changed.
@@ -80,6 +84,7 @@ impl Herder {
             worker_id,
             offsets,
             runtimes: Mutex::new(Some(Runtimes::new(driver))),
+            driver,
             memory,
             connectors: Mutex::default(),
             changes: tokio::sync::Mutex::default(),

@@ -2,7 +2,6 @@
 //!
 //! A number or a boolean where a text is wanted becomes its text; an array or an object is refused.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 
 use axum::body::{Body, Bytes};
@@ -15,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{REQUEST_TIMEOUT, RestError};
-use crate::herder::HerderError;
+use crate::herder::{HerderError, Posted};
 
 const JSON: &str = "application/json";
 /// What a client may write for it.
@@ -98,9 +97,7 @@ fn object(bytes: &Bytes) -> Result<Map<String, Value>, RestError> {
 }
 
 /// Texts by name; `None` where there is `null`.
-pub(super) fn texts(
-    object: Map<String, Value>,
-) -> Result<BTreeMap<String, Option<String>>, RestError> {
+pub(super) fn texts(object: Map<String, Value>) -> Result<Posted, RestError> {
     let texts = object.into_iter().map(|(name, value)| {
         let value = text(&name, value)?;
         Ok((name, value))
@@ -126,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    fn read(value: Value) -> Result<BTreeMap<String, Option<String>>, RestError> {
+    fn read(value: Value) -> Result<Posted, RestError> {
         texts(object(&Bytes::from(value.to_string()))?)
     }
 

@@ -2,23 +2,16 @@
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::response::Response;
 use axum::routing::get;
 use serde_json::{Map, Value, json};
 
 use super::body::{Object, complete, ok};
-use super::{RestError, Shared, both};
+use super::{Answer, RestError, Shared, resources};
 use crate::offsets::NamedOffset;
 
 pub(super) fn routes() -> Router<Shared> {
-    let mut routes = Router::new();
-    for path in both("/connectors/{connector}/offsets") {
-        routes = routes.route(&path, get(show).patch(alter).delete(reset));
-    }
-    routes
+    resources([("/connectors/{connector}/offsets", get(show).patch(alter).delete(reset))])
 }
-
-type Answer = Result<Response, RestError>;
 
 async fn show(State(shared): State<Shared>, Path(name): Path<String>) -> Answer {
     let offsets = complete(async move { shared.herder.offsets(&name).await }).await?;

@@ -1,59 +1,68 @@
-//! `/connector-plugins`: what connectors there are.
-//!
-//! Definitions and validation without a connector are refused by name: they need every property's group, width and
-//! order, which the tables of [`crate::config`] do not have yet.
+//! `/connector-plugins`: what connectors and converters there are, their properties, and whether a configuration of a
+//! connector is right.
 
 use axum::Router;
-use axum::extract::{RawQuery, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, put};
 use serde_json::json;
 
-use super::body::ok;
-use super::connectors::query_values;
-use super::{RestError, Shared, both};
-use crate::herder::{CONNECTOR_CLASS, CONNECTOR_VERSION};
-
-/// The converters that are built in.
-const CONVERTERS: [&str; 3] = [
-    "org.apache.kafka.connect.converters.ByteArrayConverter",
-    "org.apache.kafka.connect.json.JsonConverter",
-    "org.apache.kafka.connect.storage.StringConverter",
-];
+use super::body::{Object, complete, ok, texts};
+use super::{Answer, RestError, Shared, query, resources};
+use crate::config::{CONNECTOR_VERSION, CONVERTER_CLASSES, CONVERTER_VERSION, definitions};
+use crate::herder::CONNECTOR_CLASS;
 
 pub(super) fn routes() -> Router<Shared> {
-    let mut routes = Router::new();
-    for path in both("/connector-plugins") {
-        routes = routes.route(&path, get(list));
-    }
-    for path in both("/connector-plugins/{plugin}/config") {
-        routes = routes.route(&path, get(not_yet));
-    }
-    for path in both("/connector-plugins/{plugin}/config/validate") {
-        routes = routes.route(&path, put(not_yet));
-    }
-    routes
+    resources([
+        ("/connector-plugins", get(list)),
+        ("/connector-plugins/{plugin}/config", get(config)),
+        ("/connector-plugins/{plugin}/config/validate", put(validate)),
+    ])
 }
 
-async fn not_yet() -> RestError {
-    RestError::new(
-        StatusCode::NOT_IMPLEMENTED,
-        "definitions and validation of properties come with a later version; POST or PUT the connector, with \
-         initial_state STOPPED if it must not run: the answer names every error, and nothing is made if there is one",
-    )
-}
-
-async fn list(State(_): State<Shared>, RawQuery(query): RawQuery) -> Response {
+async fn list(RawQuery(query): RawQuery) -> Response {
     let mut plugins =
         vec![json!({ "class": CONNECTOR_CLASS, "type": "source", "version": CONNECTOR_VERSION })];
-    let connectors_only = query_values(query.as_deref(), "connectorsOnly").into_iter().next();
+    let connectors_only = query::first(query.as_deref(), "connectorsOnly");
     if connectors_only.is_some_and(|value| !value.eq_ignore_ascii_case("true")) {
-        let version = env!("CARGO_PKG_VERSION");
-        plugins.extend(
-            CONVERTERS
-                .map(|class| json!({ "class": class, "type": "converter", "version": version })),
-        );
+        plugins.extend(CONVERTER_CLASSES.map(
+            |class| json!({ "class": class, "type": "converter", "version": CONVERTER_VERSION }),
+        ));
     }
     ok(&plugins)
+}
+
+async fn config(Path(plugin): Path<String>) -> Answer {
+    let Some(definitions) = definitions(&plugin) else {
+        let text = format!("Unknown plugin {plugin}.");
+        return Err(RestError::new(StatusCode::NOT_FOUND, text));
+    };
+    Ok(ok(&definitions))
+}
+
+async fn validate(
+    State(shared): State<Shared>,
+    Path(plugin): Path<String>,
+    Object(body): Object,
+) -> Answer {
+    let posted = texts(body)?;
+    let class = posted.get("connector.class").cloned().flatten();
+    if let Some(class) = class
+        && !short(&class).ends_with(short(&plugin))
+    {
+        return Err(RestError::bad_request(format!(
+            "Included connector type {class} does not match request type {plugin}"
+        )));
+    }
+    let validation = complete(async move { shared.herder.validate(posted).await }).await;
+    // Connect makes no difference here between a wrong request and a fault of its own.
+    let validation = validation
+        .map_err(|error| RestError { status: StatusCode::INTERNAL_SERVER_ERROR, ..error })?;
+    Ok(ok(&validation))
+}
+
+/// A class without `Connector` at its end, as Connect compares them.
+fn short(class: &str) -> &str {
+    class.strip_suffix("Connector").filter(|short| !short.is_empty()).unwrap_or(class)
 }

@@ -9,43 +9,25 @@ use axum::routing::{get, put};
 use serde_json::{Map, Value, json};
 
 use super::body::{Object, complete, json_response, ok, text, texts};
-use super::{RestError, Shared, both};
+use super::{Answer, RestError, Shared, query, resources};
 use crate::config::TargetState;
-use crate::herder::ConnectorInfo;
+use crate::herder::{ConnectorInfo, Posted};
 
 pub(super) fn routes() -> Router<Shared> {
-    let mut routes = Router::new();
-    for path in both("/connectors") {
-        routes = routes.route(&path, get(list).post(create));
-    }
-    for path in both("/connectors/{connector}") {
-        routes = routes.route(&path, get(info).delete(remove));
-    }
-    for path in both("/connectors/{connector}/config") {
-        routes = routes.route(&path, get(config).put(put_config).patch(patch_config));
-    }
-    for path in both("/connectors/{connector}/status") {
-        routes = routes.route(&path, get(status));
-    }
-    for path in both("/connectors/{connector}/tasks") {
-        routes = routes.route(&path, get(tasks));
-    }
-    for path in both("/connectors/{connector}/tasks/{task}/status") {
-        routes = routes.route(&path, get(task_status));
-    }
-    for path in both("/connectors/{connector}/topics") {
-        routes = routes.route(&path, get(topics));
-    }
-    for path in both("/connectors/{connector}/topics/reset") {
-        routes = routes.route(&path, put(reset_topics));
-    }
-    routes
+    resources([
+        ("/connectors", get(list).post(create)),
+        ("/connectors/{connector}", get(info).delete(remove)),
+        ("/connectors/{connector}/config", get(config).put(put_config).patch(patch_config)),
+        ("/connectors/{connector}/status", get(status)),
+        ("/connectors/{connector}/tasks", get(tasks)),
+        ("/connectors/{connector}/tasks/{task}/status", get(task_status)),
+        ("/connectors/{connector}/topics", get(topics)),
+        ("/connectors/{connector}/topics/reset", put(reset_topics)),
+    ])
 }
 
-type Answer = Result<Response, RestError>;
-
 async fn list(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Answer {
-    let expansions = query_values(query.as_deref(), "expand");
+    let expansions = query::values(query.as_deref(), "expand");
     if expansions.is_empty() {
         return Ok(ok(&shared.herder.names()));
     }
@@ -175,22 +157,13 @@ pub(super) fn task_number(text: &str) -> Result<i32, RestError> {
     text.parse().map_err(|_| RestError::bare(StatusCode::NOT_FOUND))
 }
 
-/// The values of a parameter, in their order.
-pub(super) fn query_values(query: Option<&str>, name: &str) -> Vec<String> {
-    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    pairs.filter(|(key, _)| key == name).map(|(_, value)| value.into_owned()).collect()
-}
-
 fn value(entity: impl serde::Serialize) -> Value {
     // Entities have text keys, so this does not fail.
     serde_json::to_value(entity).unwrap_or(Value::Null)
 }
 
 /// The properties of the connector that the request is about, its name among them.
-fn named(
-    name: &str,
-    mut config: std::collections::BTreeMap<String, Option<String>>,
-) -> Result<std::collections::BTreeMap<String, Option<String>>, RestError> {
+fn named(name: &str, mut config: Posted) -> Result<Posted, RestError> {
     match config.get("name") {
         Some(Some(included)) if included != name => Err(RestError::bad_request(format!(
             "Connector name configuration ({included}) doesn't match connector name in the URL \
@@ -231,13 +204,6 @@ fn path_segment(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parameter_is_found_wherever_it_stands() {
-        let query = Some("expand=status&x=1&expand=in%66o");
-        assert_eq!(query_values(query, "expand"), ["status", "info"]);
-        assert!(query_values(None, "expand").is_empty());
-    }
 
     #[test]
     fn name_in_a_path_is_one_segment() {

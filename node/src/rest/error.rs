@@ -14,7 +14,7 @@ pub(crate) struct RestError {
     pub(super) status: StatusCode,
     pub(super) message: String,
     /// Whether the answer says that it is JSON. Connect's does not where no resource was reached.
-    has_type: bool,
+    pub(super) has_type: bool,
 }
 
 impl RestError {

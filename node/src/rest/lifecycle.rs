@@ -3,35 +3,23 @@
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::{post, put};
 
 use super::body::{complete, json_response};
-use super::connectors::{query_values, task_number};
-use super::{RestError, Shared, both};
+use super::connectors::task_number;
+use super::{Answer, Shared, query, resources};
 use crate::herder::Restart;
 
 pub(super) fn routes() -> Router<Shared> {
-    let mut routes = Router::new();
-    for path in both("/connectors/{connector}/pause") {
-        routes = routes.route(&path, put(pause));
-    }
-    for path in both("/connectors/{connector}/resume") {
-        routes = routes.route(&path, put(resume));
-    }
-    for path in both("/connectors/{connector}/stop") {
-        routes = routes.route(&path, put(stop));
-    }
-    for path in both("/connectors/{connector}/restart") {
-        routes = routes.route(&path, post(restart));
-    }
-    for path in both("/connectors/{connector}/tasks/{task}/restart") {
-        routes = routes.route(&path, post(restart_task));
-    }
-    routes
+    resources([
+        ("/connectors/{connector}/pause", put(pause)),
+        ("/connectors/{connector}/resume", put(resume)),
+        ("/connectors/{connector}/stop", put(stop)),
+        ("/connectors/{connector}/restart", post(restart)),
+        ("/connectors/{connector}/tasks/{task}/restart", post(restart_task)),
+    ])
 }
-
-type Answer = Result<Response, RestError>;
 
 async fn pause(State(shared): State<Shared>, Path(name): Path<String>) -> Answer {
     complete(async move { shared.herder.pause(&name).await }).await?;
@@ -54,8 +42,8 @@ async fn restart(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let is_true = |parameter| {
-        let first = query_values(query.as_deref(), parameter).into_iter().next();
-        first.is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        query::first(query.as_deref(), parameter)
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     };
     let restart =
         Restart { include_tasks: is_true("includeTasks"), only_failed: is_true("onlyFailed") };

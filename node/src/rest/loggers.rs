@@ -8,29 +8,18 @@ use axum::routing::get;
 use serde_json::{Map, Value};
 
 use super::body::{Object, ok, texts};
-use super::connectors::query_values;
-use super::{RestError, Shared, both};
+use super::{Answer, RestError, Shared, query, resources};
 use crate::logging::Level;
 
 pub(super) fn routes() -> Router<Shared> {
-    let mut routes = Router::new();
-    for path in both("/admin/loggers") {
-        routes = routes.route(&path, get(list));
-    }
-    for path in both("/admin/loggers/{logger}") {
-        routes = routes.route(&path, get(show).put(set));
-    }
-    routes
+    resources([("/admin/loggers", get(list)), ("/admin/loggers/{logger}", get(show).put(set))])
 }
 
 async fn list(State(shared): State<Shared>) -> Response {
     ok(&shared.loggers.all())
 }
 
-async fn show(
-    State(shared): State<Shared>,
-    Path(name): Path<String>,
-) -> Result<Response, RestError> {
+async fn show(State(shared): State<Shared>, Path(name): Path<String>) -> Answer {
     match shared.loggers.level(&name) {
         Some(level) => Ok(ok(&level)),
         None => Err(RestError::new(StatusCode::NOT_FOUND, format!("Logger {name} not found."))),
@@ -42,11 +31,11 @@ async fn set(
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
     Object(body): Object,
-) -> Result<Response, RestError> {
+) -> Answer {
     let level = level(body)?;
     let changed = shared.loggers.set(&name, level).map_err(RestError::internal)?;
     // One worker is the whole cluster; only the answer differs.
-    let scope = query_values(query.as_deref(), "scope").into_iter().next().unwrap_or_default();
+    let scope = query::first(query.as_deref(), "scope").unwrap_or_default();
     if scope.eq_ignore_ascii_case("cluster") {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

@@ -23,6 +23,8 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
+use axum::response::Response;
+use axum::routing::MethodRouter;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,6 +41,7 @@ mod cross_origin;
 mod error;
 mod lifecycle;
 mod loggers;
+mod query;
 mod root;
 
 pub(crate) use error::RestError;
@@ -56,6 +59,9 @@ pub(crate) struct Shared {
     herder: Arc<Herder>,
     loggers: Arc<Loggers>,
 }
+
+/// What a handler gives back.
+type Answer = Result<Response, RestError>;
 
 /// The sockets of a REST interface, before it serves.
 pub(crate) struct Sockets {
@@ -192,7 +198,9 @@ async fn serve_one(listener: TcpListener, app: Router, stop: watch::Receiver<boo
     }
 }
 
-/// A path with and without a slash at its end: to Connect they are one.
-fn both(path: &str) -> [String; 2] {
-    [path.to_owned(), format!("{path}/")]
+/// Resources by their path, each with and without a slash at its end: to Connect they are one.
+fn resources<const N: usize>(resources: [(&str, MethodRouter<Shared>); N]) -> Router<Shared> {
+    resources.into_iter().fold(Router::new(), |routes, (path, methods)| {
+        routes.route(path, methods.clone()).route(&format!("{path}/"), methods)
+    })
 }

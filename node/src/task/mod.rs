@@ -5,7 +5,7 @@
 //! * [`links`] connections and the operations under way on them
 //! * [`locate`] where the servers of MongoDB are
 //! * [`build`] from a checked configuration to a pipeline
-//! * [`only_read`] the reading side alone
+//! * [`stream`] the reading side alone: [`only_read`] reads it, [`only_open`] looks whether it opens
 //! * [`state`] what others may know of the task
 //! * [`active_topics`] what its connector has written to
 
@@ -18,9 +18,11 @@ mod build;
 mod drive;
 mod links;
 mod locate;
+pub(crate) mod only_open;
 pub(crate) mod only_read;
 mod runtimes;
 mod state;
+mod stream;
 
 pub(crate) use active_topics::ActiveTopics;
 pub(crate) use build::{encryption, first_position, pipeline_config, session_config};

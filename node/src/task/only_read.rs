@@ -5,16 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::FutureExt;
-use futures_util::stream::StreamExt;
-use millrace_core::inbox::Space;
-use millrace_core::link::{LinkId, LinkIds};
-use millrace_core::mongo::session::{Item, ResumePosition, Session, SessionConfig, SessionError};
+use millrace_core::mongo::session::{Item, ResumePosition, SessionConfig, SessionError};
 use millrace_io::clock;
 use millrace_io::driver::{self, Driver, Runtime};
 use serde::Serialize;
 
-use super::links::{Completion, Encryption, Links, Machine, Operations};
+use super::links::Encryption;
+use super::stream::Stream;
 
 /// Events counted before the sockets are looked at again.
 const EVENTS_PER_SLICE: usize = 128;
@@ -45,10 +42,7 @@ pub(crate) fn read(
     (driver, encryption): (Driver, Encryption),
 ) -> anyhow::Result<Reading> {
     let reader = Reader {
-        session: Session::new(config, start, clock::now()),
-        ids: LinkIds::default(),
-        links: Links::new(driver, encryption),
-        operations: Operations::new(),
+        stream: Stream::new(config, start, (driver, encryption)),
         driver,
         events: 0,
         event_bytes: 0,
@@ -58,10 +52,7 @@ pub(crate) fn read(
 }
 
 struct Reader {
-    session: Session,
-    ids: LinkIds,
-    links: Links,
-    operations: Operations,
+    stream: Stream,
     driver: Driver,
     events: u64,
     event_bytes: u64,
@@ -76,18 +67,12 @@ impl Reader {
             if events_wanted <= self.events {
                 return Ok(self.reading());
             }
-            while let Some(command) = self.session.poll(&mut self.ids, clock::now()) {
-                self.links.command(command, &self.operations);
-            }
-            self.links.read_ahead(&mut self.session, &self.operations);
+            self.stream.carry_out();
             if more {
                 driver::turn(self.driver).await;
-                while let Some(Some(completion)) = self.operations.next().now_or_never() {
-                    self.complete(completion)?;
-                    self.links.read_ahead(&mut self.session, &self.operations);
-                }
+                self.stream.complete_what_ended()?;
             } else {
-                self.wait().await?;
+                self.stream.wait().await?;
             }
         }
     }
@@ -96,7 +81,7 @@ impl Reader {
     fn count(&mut self) -> Result<bool, SessionError> {
         let now = clock::now();
         for _ in 0..EVENTS_PER_SLICE {
-            match self.session.next_item(now)? {
+            match self.stream.session.next_item(now)? {
                 Some(Item::Event(event)) => {
                     self.events += 1;
                     self.event_bytes += event.as_bytes().len() as u64;
@@ -112,27 +97,6 @@ impl Reader {
         Ok(true)
     }
 
-    async fn wait(&mut self) -> Result<(), SessionError> {
-        tokio::select! {
-            Some(completion) = self.operations.next() => self.complete(completion)?,
-            () = clock::wait_until(self.session.deadline()) => {
-                self.session.handle_timeout(clock::now())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn complete(&mut self, completion: Completion) -> Result<(), SessionError> {
-        match completion {
-            Completion::Link(ended) => {
-                self.links.settle(ended, &mut self.session, &self.operations, clock::now())
-            }
-            Completion::Stored { .. } | Completion::Sealed { .. } | Completion::SealLost { .. } => {
-                Ok(())
-            }
-        }
-    }
-
     fn reading(&self) -> Reading {
         let (events_first_batch, window) = match self.first_batch {
             Some((events, ended_at)) => (events, clock::now().saturating_duration_since(ended_at)),
@@ -145,34 +109,5 @@ impl Reader {
             events_first_batch,
             window_s: window.as_secs_f64(),
         }
-    }
-}
-
-impl Machine for Session {
-    type Error = SessionError;
-
-    fn take_space(&mut self, link: LinkId) -> Option<Space> {
-        self.inbox(link)?.take_space()
-    }
-
-    fn connected(&mut self, link: LinkId, now: Instant) -> Result<(), SessionError> {
-        self.handle_connected(link, rand::random(), now)
-    }
-
-    fn received(
-        &mut self,
-        link: LinkId,
-        space: Space,
-        count: usize,
-        _now: Instant,
-    ) -> Result<(), SessionError> {
-        if let Some(inbox) = self.inbox(link) {
-            inbox.give_back(space, count);
-        }
-        Ok(())
-    }
-
-    fn closed(&mut self, link: LinkId, reason: &str, now: Instant) -> Result<(), SessionError> {
-        self.handle_closed(link, reason, now)
     }
 }

@@ -17,6 +17,7 @@
 //! | misfits | a document that its schema does not fit, and nowhere to put it                |
 //! | offset_topic | positions in the offset topic, handed over and back                                |
 //! | rest    | the same requests to both REST interfaces                                             |
+//! | validate | those about properties and their values                                             |
 //!
 //! `millrace_bench::oracle` holds two sets of topics against each other. Compared are topic names, partitions, keys,
 //! values, headers and the order in each partition; timestamps are the producer's and differ. Every case runs in one
@@ -34,6 +35,7 @@ mod offset_topic;
 mod pair;
 mod rest;
 mod trial;
+mod validate;
 
 use std::sync::Arc;
 

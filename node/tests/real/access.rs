@@ -5,7 +5,9 @@ use std::sync::Arc;
 use anyhow::Result;
 use bson::doc;
 use millrace_testbed::{Mongodb, MongodbPlan, Plan, Servers, Testbed};
+use serde_json::json;
 
+use super::harness::rest::Ask;
 use super::harness::servers::{Shared, fresh};
 use super::harness::{Connector, EVENTS, Records, Setup};
 use super::servers;
@@ -72,4 +74,31 @@ async fn a_user_who_may_not_watch_is_told_the_actions_and_the_role() -> Result<(
     }
     assert!(!setup.offsets().exists(), "a position of a stream that was never open");
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connector_over_rest_is_not_made_for_a_user_who_may_not_watch() -> Result<()> {
+    let (guarded, servers, name) = (guarded().await?, servers().await?, fresh("asked"));
+    let mongodb = guarded.mongodb();
+    let elsewhere = doc! { "role": "read", "db": "millrace_elsewhere" };
+    mongodb.create_user(&name, PASSWORD, vec![elsewhere.into()]).await?;
+    let mut node = Setup::new(&servers.kafka().bootstrap())?.rest().start()?;
+    let address = node.rest_address().await?;
+    for (password, told) in [
+        (PASSWORD, "Missing the following action permissions: changeStream, find"),
+        ("s3cret-but-wrong", "Invalid user permissions authentication failed."),
+    ] {
+        let config = json!({
+            "connector.class": "MongoSource",
+            "connection.uri": mongodb.uri_as(&name, password),
+            "database": name,
+            "collection": EVENTS,
+        });
+        let put = Ask::new("PUT", &format!("/connectors/{name}/config")).json(&config);
+        let answer = put.of(&address).await?;
+        assert_eq!(answer.status, 400, "{}", answer.body);
+        assert!(answer.body.contains(told), "{told:?} is not in: {}", answer.body);
+        assert!(!answer.body.contains("s3cret"), "a secret is in: {}", answer.body);
+    }
+    node.stop().await.map(drop)
 }

@@ -225,15 +225,13 @@ fn all_problems_are_shown_together_and_no_secret() {
     assert_eq!(
         lines,
         [
-            "c.properties: Connector configuration is invalid and contains the following 7 \
+            "c.properties: Connector configuration is invalid and contains the following 6 \
              error(s):",
             "  Invalid value -1 for configuration batch.size: Value must be at least 0",
             "  Invalid value maybe for configuration publish.full.document.only: Expected value \
              to be either true or false",
             "  Invalid value updatelookup for configuration change.stream.full.document: Invalid \
              enumerator value. Should be one of: [default, updateLookup, whenAvailable, required]",
-            "  Invalid value c for configuration collection: Missing database configuration \
-             `database`",
             "  Invalid value [hidden] for configuration connection.uri: option loadBalanced is \
              not supported by this version: load balancers come with a later version",
             "  Invalid value [{] for configuration pipeline: Not a valid JSON array: expected a \
@@ -243,6 +241,20 @@ fn all_problems_are_shown_together_and_no_secret() {
              after it would be a guess",
         ]
     );
+}
+
+#[test]
+fn groups_of_topics_are_refused_once() {
+    let error = error("topic.creation.groups=g");
+    assert_eq!(error.matches("for configuration topic.creation.groups: not supported").count(), 1);
+}
+
+#[test]
+fn collection_without_a_database_is_looked_at_when_nothing_else_is_wrong_as_in_java() {
+    let about_database = "for configuration collection: Missing database configuration `database`";
+    assert!(error("collection=c").contains(about_database));
+    assert!(error("collection=c\ntasks.max=0").contains(about_database));
+    assert!(!error("collection=c\nbatch.size=-1").contains(about_database));
 }
 
 #[test]

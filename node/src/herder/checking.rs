@@ -1,0 +1,98 @@
+//! Whether a connector's configuration can be run: what a change is refused for, and what `config/validate` says.
+//!
+//! Connect's rules: `null` is no value and an error of its own; the class must be that of a connector that there is,
+//! before anything else is looked at.
+
+use std::collections::BTreeMap;
+
+use super::Herder;
+use super::changes::Posted;
+use super::entities::CONNECTOR_CLASS;
+use super::error::{HerderError, say};
+use crate::config::{
+    CONNECTOR_VERSION, ConnectorFile, Examined, Problem, SourceConfig, Validation,
+    objections_to_null,
+};
+use crate::task::only_open;
+
+/// A configuration that was looked at.
+struct Checked {
+    /// Its notices are what the log should say if it is run.
+    file: ConnectorFile,
+    validation: Validation,
+    /// `None` if errors are in its way.
+    source: Option<SourceConfig>,
+}
+
+impl Herder {
+    /// The properties of a connector that can be run.
+    pub(super) async fn check(
+        &self,
+        name: &str,
+        posted: Posted,
+    ) -> Result<(BTreeMap<String, String>, SourceConfig), HerderError> {
+        let checked = self.look_through(name, posted).await?;
+        match checked.source {
+            Some(source) if checked.validation.error_count() == 0 => {
+                say(&checked.file.path, &checked.file.notices);
+                Ok((checked.file.properties, source))
+            }
+            Some(_) | None => Err(HerderError::invalid(&checked.validation)),
+        }
+    }
+
+    /// What there is to say of every property of a connector.
+    ///
+    /// # Errors
+    /// When its class is not there, or is none.
+    pub(crate) async fn validate(&self, posted: Posted) -> Result<Validation, HerderError> {
+        let name = posted.get("name").cloned().flatten().unwrap_or_default();
+        Ok(self.look_through(name.trim(), posted).await?.validation)
+    }
+
+    async fn look_through(&self, name: &str, posted: Posted) -> Result<Checked, HerderError> {
+        let nulls = posted.iter().filter(|(_, value)| value.is_none());
+        let of_nulls: Vec<Problem> =
+            nulls.flat_map(|(property, _)| objections_to_null(property)).collect();
+        let given = posted.iter().filter_map(|(property, value)| Some((property, value.as_ref()?)));
+        let properties: BTreeMap<String, String> =
+            given.map(|(property, value)| (property.clone(), value.clone())).collect();
+        let class = known_class(&properties)?.to_owned();
+        let mut file = ConnectorFile::posted(name, properties);
+        let Examined { source, mut problems, notices, may_connect } =
+            SourceConfig::examine(&file, &self.worker, self.strict);
+        problems.extend(of_nulls);
+        if let (Some(source), true) = (&source, may_connect) {
+            problems.extend(self.connect(source).await?);
+        }
+        file.notices = notices;
+        let validation = Validation::new(&class, &posted, &problems, &self.worker);
+        Ok(Checked { file, validation, source })
+    }
+
+    /// Looks whether MongoDB lets the connector watch.
+    async fn connect(&self, source: &SourceConfig) -> Result<Vec<Problem>, HerderError> {
+        let (source, driver) = (source.clone(), self.driver);
+        let objection = tokio::task::spawn_blocking(move || only_open::objection(&source, driver));
+        let failed =
+            |error: String| HerderError::Failed(format!("could not look at MongoDB: {error}"));
+        let objection = objection.await.map_err(|error| failed(error.to_string()))?;
+        let objection = objection.map_err(|error| failed(error.to_string()))?;
+        Ok(objection.map(|text| Problem::of_server("connection.uri", text)).into_iter().collect())
+    }
+}
+
+/// The class of the connector, as it is given.
+fn known_class(properties: &BTreeMap<String, String>) -> Result<&str, HerderError> {
+    match properties.get("connector.class") {
+        // Connect prints the whole configuration here, passwords too.
+        None => Err(HerderError::BadRequest(
+            "Connector config contains no connector type; set connector.class".to_owned(),
+        )),
+        Some(class) if !SourceConfig::is_class(class) => Err(HerderError::BadRequest(format!(
+            "Failed to find any class that implements Connector and which name matches {class}, available \
+             connectors are: {CONNECTOR_CLASS} {CONNECTOR_VERSION}"
+        ))),
+        Some(class) => Ok(class),
+    }
+}
