@@ -17,11 +17,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-mod java_pattern;
+pub(crate) mod java_pattern;
 mod namespace_map;
 mod template;
 
-pub use java_pattern::{PatternError, PatternFault};
+pub use java_pattern::{JavaPattern, PatternError, PatternFault, ReplacementError};
 pub use namespace_map::{MapError, NamespaceMap};
 pub use template::TemplateError;
 

@@ -12,7 +12,7 @@
 use std::io::Write as _;
 
 use super::error::ConversionError;
-use super::schema::{Kind, Schema};
+use super::schema::Schema;
 use super::value::Value;
 use crate::format::{decimal128, double};
 
@@ -30,7 +30,7 @@ const ERA: (i64, i64) = (400, 146_097);
 
 /// Appends the text of `value`.
 pub(super) fn write(
-    schema: &Schema,
+    schema: Option<&Schema>,
     value: &Value,
     out: &mut Vec<u8>,
 ) -> Result<(), ConversionError> {
@@ -38,6 +38,12 @@ pub(super) fn write(
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(value) => {
             let _ = write!(out, "{value}");
+        }
+        Value::Int8(number) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+        }
+        Value::Int16(number) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
         }
         Value::Int32(number) => {
             out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
@@ -54,7 +60,7 @@ pub(super) fn write(
         }
         Value::Timestamp(unix_ms) => write_date(*unix_ms, out),
         Value::Array(values) => {
-            let of = if let Kind::Array(of) = &schema.kind { of } else { schema };
+            let of = schema.and_then(Schema::items);
             out.push(b'[');
             for (index, value) in values.iter().enumerate() {
                 if index > 0 {
@@ -65,7 +71,7 @@ pub(super) fn write(
             out.push(b']');
         }
         Value::Map(entries) => {
-            let of = if let Kind::Map(of) = &schema.kind { of } else { schema };
+            let of = schema.and_then(Schema::items);
             out.push(b'{');
             for (index, (name, value)) in entries.iter().enumerate() {
                 if index > 0 {
@@ -83,11 +89,11 @@ pub(super) fn write(
 }
 
 fn write_struct(
-    schema: &Schema,
+    schema: Option<&Schema>,
     values: &[Value],
     out: &mut Vec<u8>,
 ) -> Result<(), ConversionError> {
-    let fields = if let Kind::Struct(fields) = &schema.kind { fields } else { &Vec::new() };
+    let fields = schema.map(Schema::fields).unwrap_or_default();
     out.extend_from_slice(b"Struct{");
     let there = fields.iter().zip(values).filter(|(_, value)| **value != Value::Null);
     for (index, (field, value)) in there.enumerate() {
@@ -96,7 +102,7 @@ fn write_struct(
         }
         out.extend_from_slice(field.name.as_bytes());
         out.push(b'=');
-        write(&field.schema, value, out)?;
+        write(Some(&field.schema), value, out)?;
     }
     out.push(b'}');
     Ok(())

@@ -8,11 +8,13 @@
 //!                         ─► java_text   StringConverter: `Struct.toString()`
 //! ```
 //!
-//! [`encoder`] puts these together. Values own what they hold, since transformations change them: this is the
+//! [`encoder`] puts these together; [`converting`] writes values that are none of a document any more. Values own what they hold, since transformations change them: this is the
 //! slower way, which plain JSON and BSON never take. Not bounded here is the depth of a given schema: the one
 //! who reads it bounds it. Facts: `connect-api` and `connect-json` 4.1.0, `source.schema` of
 //! mongo-kafka-connect 2.0.1.
 
+mod converting;
+mod datum;
 mod encoder;
 mod error;
 mod inference;
@@ -24,6 +26,8 @@ mod schema;
 mod tests;
 mod value;
 
+pub use converting::DatumConverter;
+pub use datum::Datum;
 pub(crate) use encoder::SchemaEncoder;
 pub use encoder::{SchemaOutput, SchemaSource};
 pub use error::ConversionError;

@@ -28,9 +28,11 @@ use std::fmt;
 use fancy_regex::{CompileError, Error, Regex, RegexBuilder};
 
 use self::reader::Reader;
+pub use self::replacement::ReplacementError;
 
 mod char_set;
 mod reader;
+mod replacement;
 #[cfg(test)]
 mod tests;
 
@@ -94,13 +96,16 @@ impl std::error::Error for PatternError {}
 
 /// The engine gave up on a name. The pattern backtracks without end, as `(a*)*b` may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooCostly;
+pub struct TooCostly;
 
 /// See the file.
 #[derive(Clone, Debug)]
-pub(super) struct JavaPattern {
+pub struct JavaPattern {
     java: String,
+    /// For all of a text.
     regex: Regex,
+    /// For a part of it.
+    finder: Regex,
 }
 
 impl JavaPattern {
@@ -108,17 +113,20 @@ impl JavaPattern {
     ///
     /// # Errors
     /// [`PatternError`], also for what Java would take and the table of the file refuses.
-    pub(super) fn new(java: &str) -> Result<Self, PatternError> {
+    pub fn new(java: &str) -> Result<Self, PatternError> {
         let spelled = Reader::new(java).read()?;
-        let regex = RegexBuilder::new(&format!(r"\A(?:{spelled})\z"))
-            .backtrack_limit(BACKTRACK_LIMIT)
-            .build()
-            .map_err(|error| PatternError { index: 0, fault: fault_of(&error) })?;
-        Ok(Self { java: java.to_owned(), regex })
+        let build = |pattern: &str| {
+            RegexBuilder::new(pattern)
+                .backtrack_limit(BACKTRACK_LIMIT)
+                .build()
+                .map_err(|error| PatternError { index: 0, fault: fault_of(&error) })
+        };
+        let (regex, finder) = (build(&format!(r"\A(?:{spelled})\z"))?, build(&spelled)?);
+        Ok(Self { java: java.to_owned(), regex, finder })
     }
 
     /// As the operator wrote it.
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.java
     }
 
@@ -126,7 +134,7 @@ impl JavaPattern {
     ///
     /// # Errors
     /// [`TooCostly`].
-    pub(super) fn matches(&self, text: &str) -> Result<bool, TooCostly> {
+    pub fn matches(&self, text: &str) -> Result<bool, TooCostly> {
         self.regex.is_match(text).map_err(|_| TooCostly)
     }
 }
