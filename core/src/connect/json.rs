@@ -11,9 +11,10 @@
 
 use std::io::Write as _;
 
+use super::decimal::Decimal;
 use super::error::ConversionError;
 use super::schema::{Kind, Schema, logical_type};
-use super::value::{Decimal, Value};
+use super::value::Value;
 use crate::format::binary::write_base64;
 use crate::format::{decimal128, double};
 

@@ -15,11 +15,14 @@
 
 mod converting;
 mod datum;
+mod decimal;
 mod encoder;
 mod error;
+mod header_text;
 mod inference;
 mod java_text;
 mod json;
+mod literal;
 mod projection;
 mod schema;
 #[cfg(test)]
@@ -28,9 +31,12 @@ mod value;
 
 pub use converting::DatumConverter;
 pub use datum::Datum;
+pub use decimal::Decimal;
 pub(crate) use encoder::SchemaEncoder;
 pub use encoder::{SchemaOutput, SchemaSource};
 pub use error::ConversionError;
+pub(crate) use header_text::{date_text, header_text};
 pub use json::DecimalFormat;
+pub use literal::{ComplexLiteral, parse_literal};
 pub use schema::{Field, Kind, Schema};
-pub use value::{Decimal, Value};
+pub use value::Value;

@@ -1,5 +1,7 @@
 //! A value of Kafka Connect. Its schema lies beside it.
 
+use super::decimal::Decimal;
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the names are those of the kinds")]
@@ -45,13 +47,4 @@ impl Value {
             Self::Struct(_) => "org.apache.kafka.connect.data.Struct",
         }
     }
-}
-
-/// `unscaled / 10^scale`, as `java.math.BigDecimal`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Decimal {
-    /// The digits.
-    pub unscaled: i128,
-    /// How many of them stand behind the point.
-    pub scale: i32,
 }

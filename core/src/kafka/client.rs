@@ -112,13 +112,28 @@ impl Client {
         self.append_value(topic, partition, key, timestamp_ms, Value::<fn(&mut Vec<u8>)>::Null)
     }
 
+    /// Appends a record all of which is there already; `headers` as [`put_headers`](super::batch::put_headers)
+    /// makes them.
+    pub fn append_encoded(
+        &mut self,
+        topic: TopicId,
+        partition: u32,
+        key: Option<&[u8]>,
+        timestamp_ms: i64,
+        value: Option<&[u8]>,
+        headers: &[u8],
+    ) -> Result<Appended, AppendError> {
+        let value = Value::<fn(&mut Vec<u8>)>::Encoded { value, headers };
+        self.append_value(topic, partition, key, timestamp_ms, value)
+    }
+
     fn append_value(
         &mut self,
         topic: TopicId,
         partition: u32,
         key: Option<&[u8]>,
         timestamp_ms: i64,
-        value: Value<impl FnOnce(&mut Vec<u8>)>,
+        value: Value<'_, impl FnOnce(&mut Vec<u8>)>,
     ) -> Result<Appended, AppendError> {
         let unknown = AppendError::UnknownPartition { partition };
         let topic = self.topics.get(topic).ok_or(unknown)?;

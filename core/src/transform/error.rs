@@ -21,6 +21,51 @@ pub enum TransformError {
         /// Java's class.
         found: &'static str,
     },
+    /// `InsertField` with `offset.field`, which records of a source connector do not have.
+    NotASinkRecord {
+        /// What for.
+        purpose: &'static str,
+    },
+    /// A value without a schema that needs one.
+    NoSchema {
+        /// What for.
+        purpose: &'static str,
+    },
+    /// A field to extract is not there.
+    UnknownField(String),
+    /// A field for the key is not there.
+    MissingField(String),
+    /// A renamed field is not there.
+    NotAFieldName(String),
+    /// A field for a header is not there.
+    NoFieldForHeader,
+    /// A value of a type that has no mask.
+    CannotMask {
+        /// Java's class.
+        class: &'static str,
+    },
+    /// A value of a type that has no replacement.
+    CannotMaskWith {
+        /// Java's class.
+        class: &'static str,
+    },
+    /// A replacement that is no number, for a field that is one.
+    NotANumber(String),
+    /// The same for a decimal.
+    NotADecimal(String),
+    /// A cast of something that is made of parts.
+    CastFrom(&'static str),
+    /// A cast of something to a number that has none.
+    CastOf(&'static str),
+    /// A text that is not of the type it is cast to.
+    OutOfRange(String),
+    /// A map inside of a struct.
+    CannotFlatten {
+        /// Its type.
+        kind: &'static str,
+        /// Its path.
+        field: String,
+    },
     /// Two fields of one name.
     DuplicateField(String),
     /// A value of another class than its field has.
@@ -59,6 +104,44 @@ impl fmt::Display for TransformError {
             Self::NotAMap { purpose, found } => write!(
                 f,
                 "Only Map objects supported in absence of schema for [{purpose}], found: {found}"
+            ),
+            Self::NotASinkRecord { purpose } => write!(
+                f,
+                "Only SinkRecord supported for [{purpose}], found: \
+                 org.apache.kafka.connect.source.SourceRecord"
+            ),
+            Self::NoSchema { purpose } => write!(f, "Schema required for [{purpose}]"),
+            Self::UnknownField(name) => write!(f, "Unknown field: {name}"),
+            Self::MissingField(name) => write!(f, "Field does not exist: {name}"),
+            Self::NotAFieldName(name) => write!(f, "{name} is not a valid field name"),
+            Self::NoFieldForHeader => f.write_str(
+                "Cannot invoke \"org.apache.kafka.connect.data.Field.schema()\" because the return value of \
+                 \"org.apache.kafka.connect.data.Schema.field(String)\" is null",
+            ),
+            Self::CannotMask { class } => write!(f, "Cannot mask value of type: class {class}"),
+            Self::CannotMaskWith { class } => {
+                write!(f, "Cannot mask value of type class {class} with custom replacement.")
+            }
+            Self::NotANumber(text) => {
+                write!(f, "Unable to convert {text} (class java.lang.String) to a number")
+            }
+            Self::NotADecimal(text) => {
+                write!(f, "Unable to convert {text} (class java.lang.String) to number")
+            }
+            Self::CastFrom(kind) => write!(
+                f,
+                "Cast transformation does not support casting from {kind}; supported types are [INT8, INT16, \
+                 INT32, INT64, FLOAT32, FLOAT64, BOOLEAN, STRING, BYTES]"
+            ),
+            Self::CastOf(class) => {
+                write!(f, "Unexpected type in Cast transformation: class {class}")
+            }
+            Self::OutOfRange(text) => {
+                write!(f, "Value ({text}) was out of range for requested data type")
+            }
+            Self::CannotFlatten { kind, field } => write!(
+                f,
+                "Flatten transformation does not support {kind} for record with schemas (for field {field})."
             ),
             Self::DuplicateField(name) => {
                 write!(f, "Cannot create field because of field name duplication {name}")

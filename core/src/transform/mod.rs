@@ -12,26 +12,63 @@
 
 use std::fmt;
 
+mod cast;
 mod error;
+mod extract_field;
+mod flatten;
+mod hash_map;
+mod headers;
+mod insert_field;
+mod mask_field;
+mod origin;
 mod predicate;
 mod record;
+mod replace_field;
+mod schema_metadata;
 mod structure;
 mod topic;
+mod whole;
 
+pub use cast::{Cast, CastSpec, CastSpecError, read_spec};
 pub use error::TransformError;
+pub use extract_field::{ExtractField, FieldPath, UnpairedBacktick};
+pub use flatten::Flatten;
+pub use headers::HeaderFrom;
+pub use insert_field::{InsertField, Insertion};
+pub use mask_field::MaskField;
+pub use origin::Origin;
 pub use predicate::Predicate;
 pub use record::{Header, Record, Side};
+pub use replace_field::ReplaceField;
+pub use schema_metadata::SetSchemaMetadata;
 pub use topic::RegexRouter;
+pub use whole::ValueToKey;
 
 /// One transformation of Connect's box with its settings.
 #[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the names are those of the classes")]
 pub enum Transformation {
-    /// `Filter`: drops every record that gets to it.
+    Cast(Cast),
+    /// The names of the headers that go.
+    DropHeaders(Vec<String>),
+    ExtractField(ExtractField),
+    /// Drops every record that gets to it.
     Filter,
-    /// `RegexRouter`
+    Flatten(Flatten),
+    HeaderFrom(HeaderFrom),
+    HoistField {
+        side: Side,
+        field: String,
+    },
+    InsertField(InsertField),
+    InsertHeader(Header),
+    MaskField(MaskField),
     RegexRouter(RegexRouter),
-    /// `TimestampRouter`, which needs a timestamp that no record of a source connector has.
+    ReplaceField(ReplaceField),
+    SetSchemaMetadata(SetSchemaMetadata),
+    /// Needs a timestamp that no record of a source connector has.
     TimestampRouter,
+    ValueToKey(ValueToKey),
 }
 
 /// A transformation with its place in the connector's file.
@@ -125,9 +162,21 @@ impl Stage {
 impl Transformation {
     fn apply(&self, record: Record) -> Result<Option<Record>, TransformError> {
         match self {
+            Self::Cast(cast) => cast.apply(record),
+            Self::DropHeaders(names) => Ok(headers::drop_named(record, names)),
+            Self::ExtractField(extract) => extract.apply(record),
             Self::Filter => return Ok(None),
+            Self::Flatten(flatten) => flatten.apply(record),
+            Self::HeaderFrom(header_from) => header_from.apply(record),
+            Self::HoistField { side, field } => Ok(whole::hoist(record, *side, field)),
+            Self::InsertField(insert) => insert.apply(record),
+            Self::InsertHeader(header) => Ok(headers::insert(record, header)),
+            Self::MaskField(mask) => mask.apply(record),
             Self::RegexRouter(router) => router.apply(record),
+            Self::ReplaceField(replace) => replace.apply(record),
+            Self::SetSchemaMetadata(set) => set.apply(record),
             Self::TimestampRouter => Err(TransformError::NoTimestamp { topic: record.topic }),
+            Self::ValueToKey(value_to_key) => value_to_key.apply(record),
         }
         .map(Some)
     }

@@ -44,6 +44,11 @@ impl Structure {
         self.values.get(self.schema.place(name)?)
     }
 
+    /// Each field with its value.
+    pub(super) fn into_fields(self) -> Vec<(Field, Value)> {
+        self.schema.fields().iter().cloned().zip(self.values).collect()
+    }
+
     /// The datum that it is.
     pub(super) fn into_datum(self) -> Datum {
         Datum { schema: Some(self.schema), value: Value::Struct(self.values) }

@@ -4,8 +4,9 @@
 //! match of the whole text. Facts: `Matcher.appendExpandedReplacement` of JDK 17.
 
 use std::fmt;
+use std::str::Chars;
 
-use fancy_regex::Captures;
+use fancy_regex::{Captures, Regex};
 
 use super::JavaPattern;
 
@@ -40,9 +41,7 @@ impl fmt::Display for ReplacementError {
             Self::IllegalReference => f.write_str("Illegal group reference"),
             Self::NoGroup(number) => write!(f, "No group {number}"),
             Self::NoGroupNamed(name) => write!(f, "No group with name {{{name}}}"),
-            Self::EmptyName => {
-                f.write_str("named capturing group is missing trailing '}'")
-            }
+            Self::EmptyName => f.write_str("named capturing group has 0 length name"),
             Self::DigitFirst(name) => {
                 write!(f, "capturing group name {{{name}}} starts with digit character")
             }
@@ -68,18 +67,22 @@ impl JavaPattern {
         let Some(captures) = captures else { return Ok(text.to_owned()) };
         let Some(found) = captures.get(0) else { return Ok(text.to_owned()) };
         let (before, after) = (text.get(..found.start()), text.get(found.end()..));
-        let expanded = expand(replacement, &captures)?;
+        let expanded = expand(replacement, &self.finder, &captures)?;
         Ok([before.unwrap_or_default(), &expanded, after.unwrap_or_default()].concat())
     }
 }
 
-fn expand(replacement: &str, captures: &Captures<'_>) -> Result<String, ReplacementError> {
+fn expand(
+    replacement: &str,
+    finder: &Regex,
+    captures: &Captures<'_>,
+) -> Result<String, ReplacementError> {
     let mut expanded = String::new();
     let mut rest = replacement.chars();
     while let Some(next) = rest.next() {
         match next {
             '\\' => expanded.push(rest.next().ok_or(ReplacementError::NothingEscaped)?),
-            '$' => expanded.push_str(group(&mut rest, captures)?),
+            '$' => expanded.push_str(group(&mut rest, finder, captures)?),
             plain => expanded.push(plain),
         }
     }
@@ -88,11 +91,12 @@ fn expand(replacement: &str, captures: &Captures<'_>) -> Result<String, Replacem
 
 /// The group that is named behind a `$`.
 fn group<'t>(
-    rest: &mut std::str::Chars<'_>,
+    rest: &mut Chars<'_>,
+    finder: &Regex,
     captures: &Captures<'t>,
 ) -> Result<&'t str, ReplacementError> {
     match rest.next().ok_or(ReplacementError::NoIndex)? {
-        '{' => named_group(rest, captures),
+        '{' => named_group(rest, finder, captures),
         first => {
             let mut number = digit(first).ok_or(ReplacementError::IllegalReference)?;
             while let Some(next) = rest.clone().next().and_then(digit)
@@ -110,7 +114,8 @@ fn group<'t>(
 }
 
 fn named_group<'t>(
-    rest: &mut std::str::Chars<'_>,
+    rest: &mut Chars<'_>,
+    finder: &Regex,
     captures: &Captures<'t>,
 ) -> Result<&'t str, ReplacementError> {
     let text = rest.as_str();
@@ -124,11 +129,10 @@ fn named_group<'t>(
     if name.starts_with(|first: char| first.is_ascii_digit()) {
         return Err(ReplacementError::DigitFirst(name.to_owned()));
     }
-    // The engine tells a group that has not matched from one that there is not by nothing but its list of names.
-    match captures.name(name) {
-        Some(group) => Ok(group.as_str()),
-        None => Err(ReplacementError::NoGroupNamed(name.to_owned())),
+    if !finder.capture_names().flatten().any(|known| known == name) {
+        return Err(ReplacementError::NoGroupNamed(name.to_owned()));
     }
+    Ok(captures.name(name).map_or("", |group| group.as_str()))
 }
 
 fn digit(next: char) -> Option<usize> {

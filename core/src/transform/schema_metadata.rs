@@ -1,0 +1,52 @@
+//! `SetSchemaMetadata`: another name or version for a schema.
+
+use std::sync::Arc;
+
+use super::error::TransformError;
+use super::record::{Record, Side};
+use super::structure::put_default;
+use crate::connect::{Kind, Schema, Value};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct SetSchemaMetadata {
+    /// Whose schema.
+    pub side: Side,
+    /// `schema.name`
+    pub name: Option<String>,
+    /// `schema.version`
+    pub version: Option<i32>,
+    /// `replace.null.with.default`
+    pub replace_null_with_default: bool,
+}
+
+impl SetSchemaMetadata {
+    pub(super) fn apply(&self, mut record: Record) -> Result<Record, TransformError> {
+        let datum = record.side_mut(self.side);
+        let Some(schema) = &datum.schema else {
+            return match datum.value {
+                Value::Null => Ok(record),
+                _ => Err(TransformError::NoSchema { purpose: "updating schema metadata" }),
+            };
+        };
+        let mut changed = Schema::clone(schema);
+        if let Some(name) = &self.name {
+            // A logical type is one by its name.
+            if changed.kind.logical_name().is_some_and(|logical| logical != name) {
+                changed.version = changed.full_version();
+                changed.kind = changed.kind.base();
+            }
+            changed.name = Some(name.clone());
+        }
+        changed.version = self.version.or(changed.version);
+        if let (Kind::Struct(fields), Value::Struct(values)) = (&changed.kind, &mut datum.value)
+            && self.replace_null_with_default
+        {
+            for (field, value) in fields.iter().zip(values) {
+                put_default(&field.schema, value);
+            }
+        }
+        datum.schema = Some(Arc::new(changed));
+        Ok(record)
+    }
+}
