@@ -40,7 +40,8 @@ impl Decimal {
         }
         let power = 10_i128.checked_pow(self.scale.unsigned_abs());
         let whole = match self.scale {
-            0.. => Some(self.unscaled / power?).filter(|whole| *whole * power.unwrap_or(1) == self.unscaled),
+            0.. => Some(self.unscaled / power?)
+                .filter(|whole| *whole * power.unwrap_or(1) == self.unscaled),
             _ => self.unscaled.checked_mul(power?),
         };
         i64::try_from(whole?).ok()
@@ -55,8 +56,8 @@ impl Decimal {
             // 10^64 and more end in 64 zero bits.
             (..=-64, _) => 0,
             (_, _) => {
-                let power = (0..self.scale.unsigned_abs())
-                    .fold(1_i128, |power, _| power.wrapping_mul(10));
+                let power =
+                    (0..self.scale.unsigned_abs()).fold(1_i128, |power, _| power.wrapping_mul(10));
                 self.unscaled.wrapping_mul(power) as i64
             }
         }
@@ -77,9 +78,14 @@ mod tests {
 
     #[test]
     fn texts_are_read_as_java_reads_them() {
-        for (text, unscaled, scale) in
-            [("1", 1, 0), ("-1.50", -150, 2), ("+.5", 5, 1), ("1.", 1, 0), ("1E3", 1, -3), ("1e-2", 1, 2)]
-        {
+        for (text, unscaled, scale) in [
+            ("1", 1, 0),
+            ("-1.50", -150, 2),
+            ("+.5", 5, 1),
+            ("1.", 1, 0),
+            ("1E3", 1, -3),
+            ("1e-2", 1, 2),
+        ] {
             assert_eq!(Decimal::parse(text), Some(Decimal { unscaled, scale }), "{text}");
         }
         for text in ["", ".", "+", "1_0", " 1", "1e", "NaN", "0x1", "--1"] {

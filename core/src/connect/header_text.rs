@@ -19,7 +19,7 @@ use crate::format::{decimal128, double};
 const MS_PER_DAY: i64 = 86_400_000;
 
 /// The text of `datum`; a null has none.
-pub fn header_text(datum: &Datum) -> Option<String> {
+pub(crate) fn header_text(datum: &Datum) -> Option<String> {
     if datum.value == Value::Null {
         return None;
     }

@@ -129,7 +129,7 @@ fn write_date(unix_ms: i64, out: &mut Vec<u8>) {
 
 /// Year, month from 0 and day of a count of days since 1970-01-01. Years are counted from March, so that a
 /// leap day is the last.
-pub(super) fn civil(days: i64) -> (i64, usize, i64) {
+pub(crate) fn civil(days: i64) -> (i64, usize, i64) {
     let (mut year, mut day) = (0, 0);
     if days >= GREGORIAN_FROM {
         let from_march = days + EPOCH_GREGORIAN;
@@ -156,7 +156,7 @@ pub(super) fn civil(days: i64) -> (i64, usize, i64) {
 
 /// Days since 1970-01-01 of a day, by either calendar; months from 0. What is too many goes on in the next year or
 /// month.
-pub(super) fn days_of(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let year = year + month.div_euclid(12);
     let month = month.rem_euclid(12);
     // Counted from March, as in `civil`.
@@ -173,7 +173,9 @@ mod tests {
 
     #[test]
     fn a_day_is_the_one_that_it_came_from() {
-        for days in (-800_000..800_000).step_by(97).chain(GREGORIAN_FROM - 400..GREGORIAN_FROM + 400) {
+        for days in
+            (-800_000..800_000).step_by(97).chain(GREGORIAN_FROM - 400..GREGORIAN_FROM + 400)
+        {
             let (year, month, day) = civil(days);
             assert_eq!(days_of(year, i64::try_from(month).unwrap(), day), days);
         }

@@ -87,8 +87,10 @@ fn number(decimal: Decimal, text: &str) -> (Kind, Value) {
             (Kind::Int64, Value::Int64(whole))
         }
     });
-    let single = || text.parse().ok().filter(|single: &f32| decimal.scale != 0 && single.is_finite());
-    let double = || text.parse().ok().filter(|double: &f64| decimal.scale != 0 && double.is_finite());
+    let single =
+        || text.parse().ok().filter(|single: &f32| decimal.scale != 0 && single.is_finite());
+    let double =
+        || text.parse().ok().filter(|double: &f64| decimal.scale != 0 && double.is_finite());
     exact
         .or_else(|| single().map(|single| (Kind::Float32, Value::Float32(single))))
         .or_else(|| double().map(|double| (Kind::Float64, Value::Float64(double))))

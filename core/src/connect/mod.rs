@@ -36,6 +36,7 @@ pub(crate) use encoder::SchemaEncoder;
 pub use encoder::{SchemaOutput, SchemaSource};
 pub use error::ConversionError;
 pub(crate) use header_text::{date_text, header_text};
+pub(crate) use java_text::{civil, days_of};
 pub use json::DecimalFormat;
 pub use literal::{ComplexLiteral, parse_literal};
 pub use schema::{Field, Kind, Schema};

@@ -234,7 +234,8 @@ impl BatchBuilder {
         let max_timestamp_ms_before = self.max_timestamp_ms;
         self.max_timestamp_ms = self.max_timestamp_ms.max(timestamp_ms);
         let headers = self.bytes.len().saturating_sub(headers_bytes)..self.bytes.len();
-        self.last = LastRecord { start, key, value, headers, timestamp_ms, max_timestamp_ms_before };
+        self.last =
+            LastRecord { start, key, value, headers, timestamp_ms, max_timestamp_ms_before };
         self.count += 1;
     }
 

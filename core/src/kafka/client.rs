@@ -109,7 +109,8 @@ impl Client {
         key: Option<&[u8]>,
         timestamp_ms: i64,
     ) -> Result<Appended, AppendError> {
-        self.append_value(topic, partition, key, timestamp_ms, Value::<fn(&mut Vec<u8>)>::Null)
+        let value: Value<'_, fn(&mut Vec<u8>)> = Value::Null;
+        self.append_value(topic, partition, key, timestamp_ms, value)
     }
 
     /// Appends a record all of which is there already; `headers` as [`put_headers`](super::batch::put_headers)
@@ -123,7 +124,7 @@ impl Client {
         value: Option<&[u8]>,
         headers: &[u8],
     ) -> Result<Appended, AppendError> {
-        let value = Value::<fn(&mut Vec<u8>)>::Encoded { value, headers };
+        let value: Value<'_, fn(&mut Vec<u8>)> = Value::Encoded { value, headers };
         self.append_value(topic, partition, key, timestamp_ms, value)
     }
 

@@ -89,7 +89,10 @@ pub(super) enum Value<'a, F> {
         value: Option<&'a [u8]>,
         headers: &'a [u8],
     },
-    Written { size_hint: usize, write: F },
+    Written {
+        size_hint: usize,
+        write: F,
+    },
 }
 
 /// See the module.

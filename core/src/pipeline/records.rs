@@ -138,8 +138,7 @@ impl RecordMaker {
         let topic = self.config.router.name(topic);
         let record = transforms.record(topic, key, value).map_err(PipelineError::Format)?;
         let parts = [Some(database), change.collection];
-        let parts: Vec<_> =
-            parts.into_iter().flatten().map(String::from_utf8_lossy).collect();
+        let parts: Vec<_> = parts.into_iter().flatten().map(String::from_utf8_lossy).collect();
         transforms.produce(record, &parts.join("."))
     }
 

@@ -16,6 +16,9 @@ use crate::mongo::bson::RawDoc;
 use crate::route::check_topic;
 use crate::transform::{Chain, Origin, Record};
 
+#[cfg(test)]
+mod tests;
+
 /// How records are made, changed and written.
 #[derive(Clone, Debug)]
 pub struct TransformConfig {
@@ -77,11 +80,11 @@ impl TransformConfig {
         record: Record,
         namespace: &str,
     ) -> Result<Option<Produced>, PipelineError> {
-        let record = self.chain.apply(record).map_err(|error| {
-            PipelineError::Transform(Box::new(error))
-        })?;
+        let record =
+            self.chain.apply(record).map_err(|error| PipelineError::Transform(Box::new(error)))?;
         let Some(record) = record else { return Ok(None) };
-        let produced = self.convert(&record).map_err(|error| PipelineError::Format(error.into()))?;
+        let produced =
+            self.convert(&record).map_err(|error| PipelineError::Format(error.into()))?;
         check_topic(namespace, &produced.topic)?;
         Ok(Some(produced))
     }

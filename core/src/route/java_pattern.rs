@@ -94,6 +94,17 @@ impl fmt::Display for PatternError {
 
 impl std::error::Error for PatternError {}
 
+impl PatternError {
+    /// The error with the pattern below it and a mark where it is (`PatternSyntaxException.getMessage`).
+    pub fn message(&self, pattern: &str) -> String {
+        let mut message = format!("{self}\n{pattern}");
+        if self.index < pattern.chars().count() {
+            message.push_str(&format!("\n{:>1$}", '^', self.index + 1));
+        }
+        message
+    }
+}
+
 /// The engine gave up on a name. The pattern backtracks without end, as `(a*)*b` may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooCostly;

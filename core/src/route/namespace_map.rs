@@ -45,13 +45,7 @@ impl fmt::Display for MapError {
                 write!(f, "'{PATTERN_MARK}' is not allowed in a simple namespace pattern")
             }
             Self::Template(error) => error.fmt(f),
-            Self::Pattern { pattern, error } => {
-                write!(f, "{error}\n{pattern}")?;
-                if error.index < pattern.chars().count() {
-                    write!(f, "\n{:>1$}", '^', error.index + 1)?;
-                }
-                Ok(())
-            }
+            Self::Pattern { pattern, error } => f.write_str(&error.message(pattern)),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::error::TransformError;
 use super::hash_map::HashMap;
 use super::record::{Record, Side};
 use super::structure::{Structure, put_default, require_map, struct_kind};
-use crate::connect::{Datum, Field, Kind, Schema, Value, date_text, header_text};
+use crate::connect::{Datum, Kind, Schema, Value, date_text, header_text};
 
 const PURPOSE: &str = "cast types";
 const MS_PER_DAY: i64 = 86_400_000;
@@ -56,11 +56,7 @@ impl Cast {
         Ok(record)
     }
 
-    fn fields(
-        &self,
-        datum: Datum,
-        casts: &[(String, Kind)],
-    ) -> Result<Datum, TransformError> {
+    fn fields(&self, datum: Datum, casts: &[(String, Kind)]) -> Result<Datum, TransformError> {
         let Structure { schema: old, mut values } = Structure::of(datum, PURPOSE)?;
         let mut fields = old.fields().to_vec();
         for (field, value) in fields.iter_mut().zip(&mut values) {
@@ -92,8 +88,7 @@ fn whole(
     };
     let default = schema.default.as_ref();
     let default = default.map(|default| cast_value(Some(&schema), default, target)).transpose()?;
-    let cast =
-        Schema { optional: schema.optional, default, ..schema.basics(target.clone()) };
+    let cast = Schema { optional: schema.optional, default, ..schema.basics(target.clone()) };
     Ok(Datum::new(cast, cast_value(Some(&schema), value, target)?))
 }
 
@@ -216,7 +211,8 @@ fn read_float<F: std::str::FromStr>(text: &str) -> Option<F> {
         return text.parse().ok();
     }
     let number = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
-    let is_number = number.bytes().all(|next| matches!(next, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E'));
+    let is_number =
+        number.bytes().all(|next| matches!(next, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E'));
     if is_number { number.parse().ok() } else { None }
 }
 
@@ -349,7 +345,9 @@ mod tests {
         assert_eq!(read("a : string,b:FLOAT64"), Ok(CastSpec::Fields(fields)));
         assert_eq!(read("a:"), Err("Invalid type found in casting spec: a".to_owned()));
         assert_eq!(read("a:b:c"), Err("Invalid rename mapping: a:b:c".to_owned()));
-        assert!(read("a:bytes").unwrap_err().contains("casting to BYTES; supported types are [INT8"));
+        assert!(
+            read("a:bytes").unwrap_err().contains("casting to BYTES; supported types are [INT8")
+        );
         assert!(read("int8,a:int8").unwrap_err().contains("may only specify a single"));
     }
 }

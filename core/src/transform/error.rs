@@ -66,6 +66,22 @@ pub enum TransformError {
         /// Its path.
         field: String,
     },
+    /// `TimestampConverter` for a schema that is of no point in time; as Java prints it.
+    NoTimeSchema(String),
+    /// `TimestampConverter` for a value that is no point in time.
+    NoTime {
+        /// Java's class.
+        class: &'static str,
+    },
+    /// `TimestampConverter` for a text, without a format.
+    NoDateFormat,
+    /// A text that does not fit its format.
+    NotATime {
+        /// The text.
+        text: String,
+        /// The format.
+        pattern: String,
+    },
     /// Two fields of one name.
     DuplicateField(String),
     /// A value of another class than its field has.
@@ -142,6 +158,20 @@ impl fmt::Display for TransformError {
             Self::CannotFlatten { kind, field } => write!(
                 f,
                 "Flatten transformation does not support {kind} for record with schemas (for field {field})."
+            ),
+            Self::NoTimeSchema(schema) => write!(
+                f,
+                "Schema Schema{{{schema}}} does not correspond to a known timestamp type format"
+            ),
+            Self::NoTime { class } => {
+                write!(f, "TimestampConverter does not support class {class} objects as timestamps")
+            }
+            Self::NoDateFormat => f.write_str(
+                "Cannot invoke \"java.text.SimpleDateFormat.parse(String)\" because \"config.format\" is null",
+            ),
+            Self::NotATime { text, pattern } => write!(
+                f,
+                "Could not parse timestamp: value ({text}) does not match pattern ({pattern})"
             ),
             Self::DuplicateField(name) => {
                 write!(f, "Cannot create field because of field name duplication {name}")

@@ -180,7 +180,11 @@ mod tests {
         ] {
             let (last, outer) = steps.split_last().unwrap();
             let outer = outer.iter().map(|step| (*step).to_owned()).collect();
-            assert_eq!(FieldPath::parse(path), Ok(FieldPath { outer, last: (*last).to_owned() }), "{path}");
+            assert_eq!(
+                FieldPath::parse(path),
+                Ok(FieldPath { outer, last: (*last).to_owned() }),
+                "{path}"
+            );
         }
         assert_eq!(FieldPath::parse("a.`b"), Err(UnpairedBacktick(2)));
         assert_eq!(FieldPath::parse(r"`a\`"), Err(UnpairedBacktick(0)));

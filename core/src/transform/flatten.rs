@@ -122,8 +122,7 @@ impl Flatten {
 /// The values in the order of the flat fields; those below a null are null.
 fn flatten_values(schema: &Schema, values: Option<&[Value]>, flat: &mut Vec<Value>) {
     for (place, field) in schema.fields().iter().enumerate() {
-        let mut value =
-            values.and_then(|values| values.get(place)).cloned().unwrap_or(Value::Null);
+        let mut value = values.and_then(|values| values.get(place)).cloned().unwrap_or(Value::Null);
         // Java looks for a default of what it keeps, not of what it takes apart.
         if values.is_some() && !matches!(field.schema.kind, Kind::Struct(_)) {
             put_default(&field.schema, &mut value);

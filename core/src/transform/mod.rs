@@ -13,6 +13,7 @@
 use std::fmt;
 
 mod cast;
+mod date_format;
 mod error;
 mod extract_field;
 mod flatten;
@@ -26,10 +27,12 @@ mod record;
 mod replace_field;
 mod schema_metadata;
 mod structure;
+mod timestamp_converter;
 mod topic;
 mod whole;
 
 pub use cast::{Cast, CastSpec, CastSpecError, read_spec};
+pub use date_format::{DateFormat, DateFormatError};
 pub use error::TransformError;
 pub use extract_field::{ExtractField, FieldPath, UnpairedBacktick};
 pub use flatten::Flatten;
@@ -41,6 +44,7 @@ pub use predicate::Predicate;
 pub use record::{Header, Record, Side};
 pub use replace_field::ReplaceField;
 pub use schema_metadata::SetSchemaMetadata;
+pub use timestamp_converter::{TimeType, TimeUnit, TimestampConverter};
 pub use topic::RegexRouter;
 pub use whole::ValueToKey;
 
@@ -66,6 +70,7 @@ pub enum Transformation {
     RegexRouter(RegexRouter),
     ReplaceField(ReplaceField),
     SetSchemaMetadata(SetSchemaMetadata),
+    TimestampConverter(TimestampConverter),
     /// Needs a timestamp that no record of a source connector has.
     TimestampRouter,
     ValueToKey(ValueToKey),
@@ -129,6 +134,11 @@ impl Chain {
         Self { stages }
     }
 
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty()
+    }
+
     /// What becomes of `record`; `None`: it is dropped.
     ///
     /// # Errors
@@ -175,6 +185,7 @@ impl Transformation {
             Self::RegexRouter(router) => router.apply(record),
             Self::ReplaceField(replace) => replace.apply(record),
             Self::SetSchemaMetadata(set) => set.apply(record),
+            Self::TimestampConverter(converter) => converter.apply(record),
             Self::TimestampRouter => Err(TransformError::NoTimestamp { topic: record.topic }),
             Self::ValueToKey(value_to_key) => value_to_key.apply(record),
         }

@@ -20,9 +20,7 @@ impl Predicate {
     /// Whether it holds for `record`.
     pub(super) fn holds(&self, record: &Record) -> Result<bool, TransformError> {
         match self {
-            Self::HasHeaderKey(name) => {
-                Ok(record.headers.iter().any(|header| header.key == *name))
-            }
+            Self::HasHeaderKey(name) => Ok(record.headers.iter().any(|header| header.key == *name)),
             Self::RecordIsTombstone => Ok(record.value.value == Value::Null),
             Self::TopicNameMatches(pattern) => {
                 pattern.matches(&record.topic).map_err(|_| TransformError::CostlyPattern {

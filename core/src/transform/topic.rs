@@ -2,7 +2,7 @@
 
 use super::error::TransformError;
 use super::record::Record;
-use crate::route::java_pattern::{JavaPattern, PatternError};
+use crate::route::java_pattern::JavaPattern;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -12,13 +12,10 @@ pub struct RegexRouter {
 }
 
 impl RegexRouter {
-    /// The router for `regex` and `replacement`, both in Java's notation. As in Java, a mistake in the replacement
-    /// shows with the first topic that matches.
-    ///
-    /// # Errors
-    /// [`PatternError`] of the expression.
-    pub fn new(regex: &str, replacement: &str) -> Result<Self, PatternError> {
-        Ok(Self { regex: JavaPattern::new(regex)?, replacement: replacement.to_owned() })
+    /// The router for `regex` and `replacement`, which is in Java's notation, too. As in Java, a mistake in it shows
+    /// with the first topic that matches.
+    pub fn new(regex: JavaPattern, replacement: &str) -> Self {
+        Self { regex, replacement: replacement.to_owned() }
     }
 
     pub(super) fn apply(&self, mut record: Record) -> Result<Record, TransformError> {
@@ -40,7 +37,7 @@ mod tests {
     use crate::connect::Datum;
 
     fn routed(regex: &str, replacement: &str, topic: &str) -> Result<String, String> {
-        let router = RegexRouter::new(regex, replacement).unwrap();
+        let router = RegexRouter::new(JavaPattern::new(regex).unwrap(), replacement);
         let record = Record {
             topic: topic.to_owned(),
             key: Datum::NULL,

@@ -2,14 +2,13 @@
 //!
 //! Declared ones as `SourceConnectorConfig.configDef()` of Connect 4.1.0 prints them; families of
 //! properties by their prefix. A family that is `Read` has its own file: [`super::converter`],
-//! [`super::topic_creation`], [`super::producer`].
+//! [`super::transforms`], [`super::topic_creation`], [`super::producer`].
 
 use super::property::{Kind, Property};
 
 const EXACTLY_ONCE: &str = "exactly-once delivery comes with a later version; with 'requested' the \
                             connector delivers at least once, as on a Connect worker that has it \
                             disabled";
-const TRANSFORMS: &str = "single message transforms come with a later version";
 const PLUGIN_VERSION: &str = "connector and converters are built in and have one version";
 const NO_RETRY: &str =
     "nothing between reading and sending can fail for a while, so nothing is retried there";
@@ -29,11 +28,10 @@ pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
     Property::optional("key.converter.plugin.version", Kind::Text).not_yet(PLUGIN_VERSION),
     Property::optional("value.converter", Kind::Text),
     Property::optional("value.converter.plugin.version", Kind::Text).not_yet(PLUGIN_VERSION),
-    Property::optional("header.converter", Kind::Text)
-        .accepted("records of the MongoDB source connector have no headers"),
+    Property::optional("header.converter", Kind::Text),
     Property::optional("header.converter.plugin.version", Kind::Text).not_yet(PLUGIN_VERSION),
-    Property::list("transforms", "").not_yet(TRANSFORMS),
-    Property::list("predicates", "").not_yet(TRANSFORMS),
+    Property::list("transforms", ""),
+    Property::list("predicates", ""),
     Property::text("config.action.reload", "restart")
         .one_of(&["none", "restart"])
         .accepted("read only together with config.providers"),
@@ -81,12 +79,9 @@ pub(crate) const CONNECT_FAMILIES: &[Family] = &[
     Family { prefix: "value.converter.", fate: Fate::Read },
     Family { prefix: "topic.creation.", fate: Fate::Read },
     Family { prefix: "producer.override.", fate: Fate::Read },
-    Family {
-        prefix: "header.converter.",
-        fate: Fate::Accepted("records of the MongoDB source connector have no headers"),
-    },
-    Family { prefix: "transforms.", fate: Fate::NotYet(TRANSFORMS) },
-    Family { prefix: "predicates.", fate: Fate::NotYet(TRANSFORMS) },
+    Family { prefix: "header.converter.", fate: Fate::Read },
+    Family { prefix: "transforms.", fate: Fate::Read },
+    Family { prefix: "predicates.", fate: Fate::Read },
     Family {
         prefix: "consumer.override.",
         fate: Fate::NotYet("a source connector consumes nothing; remove the property"),
@@ -122,7 +117,7 @@ mod tests {
     fn family_is_told_by_its_prefix() {
         assert!(matches!(
             family(CONNECT_FAMILIES, "transforms.a.type").map(|family| family.fate),
-            Some(Fate::NotYet(_))
+            Some(Fate::Read)
         ));
         assert!(family(CONNECT_FAMILIES, "transform.a").is_none());
     }

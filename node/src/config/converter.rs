@@ -37,6 +37,15 @@ pub(crate) enum ConverterKind {
     String,
 }
 
+/// What headers are written by. Only transformations make headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderConverterKind {
+    /// `SimpleHeaderConverter`, Connect's default.
+    Simple,
+    /// One that writes keys and values, too.
+    Of(ConverterKind),
+}
+
 /// The settings of `JsonConverter` and of `StringConverter`, without the prefix.
 const JSON_SETTINGS: &[Property] = &[
     Property::boolean("schemas.enable", "true"),
@@ -99,6 +108,20 @@ pub(super) fn parse_converter(
         }
         ConverterKind::ByteArray | ConverterKind::String => kind,
     })
+}
+
+/// Reads `header.converter`. `None` if there is none, or if it was refused.
+pub(super) fn parse_header_converter(
+    properties: &BTreeMap<String, String>,
+    report: &mut Report,
+) -> Option<HeaderConverterKind> {
+    const ROLE: &str = "header.converter";
+    match properties.get(ROLE)?.trim() {
+        "org.apache.kafka.connect.storage.SimpleHeaderConverter"
+        | "SimpleHeaderConverter"
+        | "Simple" => Some(HeaderConverterKind::Simple),
+        _ => parse_converter(ROLE, properties, report).map(HeaderConverterKind::Of),
+    }
 }
 
 /// Warns of settings of a converter that the file does not name.

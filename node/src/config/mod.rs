@@ -45,12 +45,14 @@ mod source_properties;
 pub(crate) mod state_table;
 mod topic_creation;
 mod topic_naming;
+mod transform_classes;
+mod transforms;
 mod uri_options;
 mod worker;
 mod worker_properties;
 
 pub(crate) use connector_file::{ConnectorFile, TargetState};
-pub(crate) use converter::ConverterKind;
+pub(crate) use converter::{ConverterKind, HeaderConverterKind};
 pub(crate) use copy_existing::CopyExisting;
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use error::{ConfigError, Problem};

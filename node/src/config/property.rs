@@ -45,7 +45,7 @@ enum Check {
     AtLeast(i64),
     Between { min: i64, max: i64, or: Option<i64> },
     NonEmpty,
-    OneOfStrings(&'static [&'static str]),
+    OneOfStrings { values: &'static [&'static str], any_case: bool },
     OneOf { values: &'static [&'static str], any_case: bool, or_empty: bool },
 }
 
@@ -122,7 +122,13 @@ impl Property {
 
     /// `ValidString.in`: one of `values`, as written.
     pub(crate) const fn one_of_strings(mut self, values: &'static [&'static str]) -> Self {
-        self.check = Check::OneOfStrings(values);
+        self.check = Check::OneOfStrings { values, any_case: false };
+        self
+    }
+
+    /// `CaseInsensitiveValidString.in`: one of `values`, which are upper case, in any case.
+    pub(crate) const fn one_of_strings_any_case(mut self, values: &'static [&'static str]) -> Self {
+        self.check = Check::OneOfStrings { values, any_case: true };
         self
     }
 
@@ -226,8 +232,14 @@ impl Check {
                     None => Reason::AboveMax(max),
                 })
             }
-            (Self::OneOfStrings(values), Value::Text(text)) if !values.contains(&text.as_str()) => {
-                Some(Reason::NotOneOfStrings(values))
+            (Self::OneOfStrings { values, any_case }, Value::Text(text)) => {
+                let is =
+                    |value: &&str| *value == text || any_case && value.eq_ignore_ascii_case(text);
+                let known = values.iter().any(is);
+                (!known).then_some(match any_case {
+                    true => Reason::NotOneOfStringsInAnyCase(values),
+                    false => Reason::NotOneOfStrings(values),
+                })
             }
             (Self::NonEmpty, Value::Text(text)) if text.is_empty() => Some(Reason::Empty),
             (Self::OneOf { values, any_case, or_empty }, Value::Text(text)) => {
@@ -243,7 +255,7 @@ impl Check {
                 | Self::Between { .. }
                 | Self::NonEmpty
                 | Self::OneOf { .. }
-                | Self::OneOfStrings(_),
+                | Self::OneOfStrings { .. },
                 _,
             ) => None,
         }
@@ -291,6 +303,14 @@ impl Values {
         match self.values.get(name) {
             Some(Value::Text(text)) => text,
             Some(Value::Boolean(_) | Value::Integer(_) | Value::List(_)) | None => "",
+        }
+    }
+
+    /// A text, if there is one.
+    pub(crate) fn optional_text(&self, name: &str) -> Option<&str> {
+        match self.values.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            Some(Value::Boolean(_) | Value::Integer(_) | Value::List(_)) | None => None,
         }
     }
 

@@ -15,7 +15,9 @@ use millrace_core::format::JsonFormatter;
 use super::collation::parse_collation;
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate, family};
 use super::connector_file::ConnectorFile;
-use super::converter::{ConverterKind, parse_converter, warn_of_idle_settings};
+use super::converter::{
+    ConverterKind, parse_converter, parse_header_converter, warn_of_idle_settings,
+};
 use super::copy_existing;
 use super::dead_letters::DeadLetters;
 use super::encryption;
@@ -38,6 +40,7 @@ use super::source::{
 use super::source_properties::SOURCE_PROPERTIES;
 use super::topic_creation::parse_topic_creation;
 use super::topic_naming::TopicNaming;
+use super::transforms::parse_chain;
 use super::worker::WorkerConfig;
 
 /// The connector's class, and its names without the package as Connect shortens them.
@@ -84,6 +87,8 @@ impl SourceConfig {
         let key = output("key", &values, formatter, file, worker.key_converter, report);
         let value = output("value", &values, formatter, file, worker.value_converter, report);
         output_schema::check(&values, report);
+        let chain = parse_chain(&values, given, report);
+        let header_converter = parse_header_converter(given, report);
         let topic_creation = parse_topic_creation(given, worker.topic_creation_enable, report);
         let overrides = given.iter().filter_map(|(name, value)| {
             Some((name.strip_prefix(OVERRIDE)?.to_owned(), value.clone()))
@@ -132,6 +137,8 @@ impl SourceConfig {
             java,
             key,
             value,
+            chain: chain?,
+            header_converter: header_converter.unwrap_or(worker.header_converter),
             dead_letters,
             heartbeats,
             topic_creation,

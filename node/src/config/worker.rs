@@ -17,7 +17,9 @@ use millrace_io::tls::TlsClient;
 
 use super::connect_properties::{Fate, family};
 use super::connector_file::{properties_of_text, read_file};
-use super::converter::{ConverterKind, parse_converter};
+use super::converter::{
+    ConverterKind, HeaderConverterKind, parse_converter, parse_header_converter,
+};
 use super::encryption::{self, TLS_PROPERTIES};
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::producer::{check_names, is_security, parse_addresses, security_not_yet};
@@ -38,6 +40,8 @@ pub(crate) struct WorkerConfig {
     pub(crate) key_converter: ConverterKind,
     /// For connectors that name none.
     pub(crate) value_converter: ConverterKind,
+    /// Writes headers, unless a connector has its own.
+    pub(crate) header_converter: HeaderConverterKind,
     /// Where positions are kept.
     pub(crate) offsets: OffsetStorage,
     /// How often positions are written.
@@ -108,6 +112,7 @@ impl WorkerConfig {
         check_names(&producer, "producer.", report);
         let key_converter = converter("key.converter", given, report);
         let value_converter = converter("value.converter", given, report);
+        let header_converter = parse_header_converter(given, report);
         let offsets = offset_storage(&values, report);
         let bootstrap = bootstrap(&values, report);
         let tls = encryption::of_worker(given, &values, report);
@@ -116,6 +121,7 @@ impl WorkerConfig {
             bootstrap: bootstrap?,
             key_converter: key_converter?,
             value_converter: value_converter?,
+            header_converter: header_converter.unwrap_or(HeaderConverterKind::Simple),
             offsets: offsets?,
             offset_flush_interval_ms: u64::try_from(values.integer("offset.flush.interval.ms")?)
                 .ok()?,

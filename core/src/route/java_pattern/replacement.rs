@@ -58,11 +58,7 @@ impl JavaPattern {
     ///
     /// # Errors
     /// [`ReplacementError`], also where only this match shows it.
-    pub fn replace_first(
-        &self,
-        text: &str,
-        replacement: &str,
-    ) -> Result<String, ReplacementError> {
+    pub fn replace_first(&self, text: &str, replacement: &str) -> Result<String, ReplacementError> {
         let captures = self.finder.captures(text).map_err(|_| ReplacementError::TooCostly)?;
         let Some(captures) = captures else { return Ok(text.to_owned()) };
         let Some(found) = captures.get(0) else { return Ok(text.to_owned()) };
@@ -75,7 +71,7 @@ impl JavaPattern {
 fn expand(
     replacement: &str,
     finder: &Regex,
-    captures: &Captures<'_>,
+    captures: &Captures<'_, str>,
 ) -> Result<String, ReplacementError> {
     let mut expanded = String::new();
     let mut rest = replacement.chars();
@@ -93,7 +89,7 @@ fn expand(
 fn group<'t>(
     rest: &mut Chars<'_>,
     finder: &Regex,
-    captures: &Captures<'t>,
+    captures: &Captures<'t, str>,
 ) -> Result<&'t str, ReplacementError> {
     match rest.next().ok_or(ReplacementError::NoIndex)? {
         '{' => named_group(rest, finder, captures),
@@ -116,7 +112,7 @@ fn group<'t>(
 fn named_group<'t>(
     rest: &mut Chars<'_>,
     finder: &Regex,
-    captures: &Captures<'t>,
+    captures: &Captures<'t, str>,
 ) -> Result<&'t str, ReplacementError> {
     let text = rest.as_str();
     let end = text.find(|next: char| !next.is_ascii_alphanumeric());
