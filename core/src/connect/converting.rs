@@ -60,6 +60,7 @@ impl DatumConverter {
     }
 }
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other class is no bytes")]
 fn bytes(datum: &Datum) -> Result<Option<Vec<u8>>, ConversionError> {
     if let Some(schema) = &datum.schema
         && schema.kind.base() != Kind::Bytes

@@ -8,7 +8,8 @@
 //!                         ─► java_text   StringConverter: `Struct.toString()`
 //! ```
 //!
-//! [`encoder`] puts these together; [`converting`] writes values that are none of a document any more. Values own what they hold, since transformations change them: this is the
+//! [`encoder`] puts these together; [`converting`] writes values that are no documents any more, [`header_text`]
+//! headers, and [`literal`] reads them. Values own what they hold, since transformations change them: this is the
 //! slower way, which plain JSON and BSON never take. Not bounded here is the depth of a given schema: the one
 //! who reads it bounds it. Facts: `connect-api` and `connect-json` 4.1.0, `source.schema` of
 //! mongo-kafka-connect 2.0.1.

@@ -107,6 +107,7 @@ impl Schema {
     }
 
     /// The schema of what an array or a map holds.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other kind has none of it")]
     pub(crate) fn items(&self) -> Option<&Self> {
         match &self.kind {
             Kind::Array(of) | Kind::Map(of) => Some(of),
@@ -156,6 +157,7 @@ impl Kind {
     }
 
     /// The name of a logical type.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other kind has none of it")]
     pub fn logical_name(&self) -> Option<&'static str> {
         match self {
             Self::Decimal { .. } => Some(DECIMAL),
@@ -168,6 +170,7 @@ impl Kind {
 
     /// The type below a logical type; others are themselves.
     #[must_use]
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other kind has none of it")]
     pub fn base(&self) -> Self {
         match self {
             Self::Decimal { .. } => Self::Bytes,

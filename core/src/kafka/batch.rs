@@ -313,16 +313,18 @@ impl BatchBuilder {
 }
 
 /// Appends the headers of a record: their count, then each with its name and its value.
-pub fn put_headers<'a>(
-    headers: impl ExactSizeIterator<Item = (&'a str, Option<&'a [u8]>)>,
-    out: &mut Vec<u8>,
-) {
+pub fn put_headers(headers: &[(&str, Option<&[u8]>)], out: &mut Vec<u8>) {
     put_varint(out, headers.len() as i64);
     for (name, value) in headers {
         put_varint(out, name.len() as i64);
         out.extend_from_slice(name.as_bytes());
-        put_varint(out, value.map_or(-1, |value| value.len() as i64));
-        out.extend_from_slice(value.unwrap_or_default());
+        match value {
+            Some(value) => {
+                put_varint(out, value.len() as i64);
+                out.extend_from_slice(value);
+            }
+            None => put_varint(out, -1),
+        }
     }
 }
 
@@ -464,7 +466,7 @@ pub(super) mod tests {
     #[test]
     fn headers_go_along_with_a_record_that_is_moved_on() {
         let mut headers = Vec::new();
-        put_headers([("a", Some(&b"1"[..])), ("b", None)].into_iter(), &mut headers);
+        put_headers(&[("a", Some(b"1")), ("b", None)], &mut headers);
         assert_eq!(headers, b"\x04\x02a\x021\x02b\x01");
         let (mut builder, mut other) =
             (BatchBuilder::new(Vec::new()), BatchBuilder::new(Vec::new()));

@@ -80,8 +80,7 @@ impl TransformConfig {
         record: Record,
         namespace: &str,
     ) -> Result<Option<Produced>, PipelineError> {
-        let record =
-            self.chain.apply(record).map_err(|error| PipelineError::Transform(Box::new(error)))?;
+        let record = self.chain.apply(record).map_err(PipelineError::Transform)?;
         let Some(record) = record else { return Ok(None) };
         let produced =
             self.convert(&record).map_err(|error| PipelineError::Format(error.into()))?;
@@ -96,9 +95,9 @@ impl TransformConfig {
             .map(|header| self.header_converter.convert(&header.value))
             .collect::<Result<_, _>>()?;
         let names = record.headers.iter().map(|header| header.key.as_str());
-        let mut headers = Vec::new();
         let pairs: Vec<_> = names.zip(values.iter().map(Option::as_deref)).collect();
-        put_headers(pairs.into_iter(), &mut headers);
+        let mut headers = Vec::new();
+        put_headers(&pairs, &mut headers);
         Ok(Produced {
             topic: record.topic.clone(),
             key: self.key_converter.convert(&record.key)?,

@@ -151,6 +151,7 @@ fn cast_value(
 }
 
 /// `Number.longValue`
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other class is no number")]
 fn whole_number(value: &Value) -> i64 {
     match value {
         Value::Boolean(value) => i64::from(*value),
@@ -166,6 +167,7 @@ fn whole_number(value: &Value) -> i64 {
 }
 
 /// `Number.intValue`: of floating points the nearest that an int can be, of others the lower half.
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other class is no number")]
 fn int_number(value: &Value) -> i32 {
     match value {
         Value::Float32(number) => *number as i32,
@@ -175,6 +177,7 @@ fn int_number(value: &Value) -> i32 {
 }
 
 /// `Number.doubleValue`
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other class is no number")]
 fn double(value: &Value) -> f64 {
     match value {
         Value::Float32(number) => f64::from(*number),
@@ -185,6 +188,7 @@ fn double(value: &Value) -> f64 {
 }
 
 /// `Number.floatValue`
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other class is no number")]
 fn single(value: &Value) -> f32 {
     match value {
         Value::Float32(number) => *number,
@@ -195,6 +199,7 @@ fn single(value: &Value) -> f32 {
 }
 
 /// `toString()`, but for bytes and points in time.
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other class is no number")]
 fn text_of(value: &Value) -> String {
     match value {
         Value::Timestamp(unix_ms) => date_text(*unix_ms),

@@ -158,21 +158,9 @@ fn written(letter: char, count: usize, unix_ms: i64) -> String {
         'M' => i64::try_from(month).unwrap_or(0) + 1,
         'd' => day,
         'H' => hour,
-        'k' => {
-            if hour == 0 {
-                24
-            } else {
-                hour
-            }
-        }
+        'k' => (hour + 23) % 24 + 1,
         'K' => hour % 12,
-        'h' => {
-            if hour % 12 == 0 {
-                12
-            } else {
-                hour % 12
-            }
-        }
+        'h' => (hour + 11) % 12 + 1,
         'm' => ms / 60_000 % 60,
         's' => ms / 1_000 % 60,
         'S' => ms % 1_000,
@@ -226,10 +214,9 @@ impl Read<'_> {
     fn unix_ms(&self) -> i64 {
         let half_day = if self.is_half_day && self.is_afternoon { 12 } else { 0 };
         let minutes = (self.hour + half_day) * 60 + self.minute;
-        days_of(self.year, self.month, self.day) * MS_PER_DAY
-            + (minutes * 60 + self.second) * 1_000
-            + self.ms
-            - self.offset_ms
+        let ms_of_day = (minutes * 60 + self.second) * 1_000 + self.ms;
+        let days = days_of(self.year, self.month, self.day);
+        days.wrapping_mul(MS_PER_DAY).wrapping_add(ms_of_day).wrapping_sub(self.offset_ms)
     }
 
     fn field(&mut self, letter: char, count: usize, digits_max: Option<usize>) -> Option<()> {
@@ -270,7 +257,8 @@ impl Read<'_> {
         };
         let (number, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
-        number.parse().ok()
+        // Java cuts it to an int.
+        number.parse().ok().map(|number: i64| i64::from(number as i32))
     }
 
     /// The place of the longest name, or of its first three letters, that the text begins with.

@@ -31,6 +31,8 @@ pub enum TransformError {
         /// What for.
         purpose: &'static str,
     },
+    /// `SetSchemaMetadata` for a schema that is of no struct.
+    NoFieldsToList,
     /// A field to extract is not there.
     UnknownField(String),
     /// A field for the key is not there.
@@ -127,6 +129,7 @@ impl fmt::Display for TransformError {
                  org.apache.kafka.connect.source.SourceRecord"
             ),
             Self::NoSchema { purpose } => write!(f, "Schema required for [{purpose}]"),
+            Self::NoFieldsToList => f.write_str("Cannot list fields on non-struct type"),
             Self::UnknownField(name) => write!(f, "Unknown field: {name}"),
             Self::MissingField(name) => write!(f, "Field does not exist: {name}"),
             Self::NotAFieldName(name) => write!(f, "{name} is not a valid field name"),

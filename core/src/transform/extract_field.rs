@@ -109,14 +109,14 @@ impl ExtractField {
     pub(super) fn apply(&self, mut record: Record) -> Result<Record, TransformError> {
         let datum = record.take(self.side);
         let extracted = match &datum.schema {
-            None => self.from_map(datum.value)?,
-            Some(_) => self.from_struct(&datum)?,
+            None => self.of_map(datum.value)?,
+            Some(_) => self.of_struct(&datum)?,
         };
         *record.side_mut(self.side) = extracted;
         Ok(record)
     }
 
-    fn from_map(&self, value: Value) -> Result<Datum, TransformError> {
+    fn of_map(&self, value: Value) -> Result<Datum, TransformError> {
         let (mut value, mut purpose) = (value, PURPOSE);
         for step in self.path.outer.iter().chain([&self.path.last]) {
             if value == Value::Null {
@@ -130,7 +130,8 @@ impl ExtractField {
         Ok(Datum { schema: None, value })
     }
 
-    fn from_struct(&self, datum: &Datum) -> Result<Datum, TransformError> {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "what is no struct has no fields")]
+    fn of_struct(&self, datum: &Datum) -> Result<Datum, TransformError> {
         if !matches!(datum.value, Value::Struct(_) | Value::Null) {
             let found = datum.value.class_name();
             return Err(TransformError::NotAStruct { purpose: PURPOSE, found });

@@ -47,6 +47,7 @@ impl Flatten {
         if prefix.is_empty() { name.to_owned() } else { [prefix, &self.delimiter, name].concat() }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other kind stays as it is")]
     fn flatten_map(
         &self,
         entries: Vec<(String, Value)>,
@@ -80,6 +81,7 @@ impl Flatten {
     }
 
     /// `optional`: something around is; `default`: the values that what is around has by default.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other kind stays as it is")]
     fn flatten_fields(
         &self,
         schema: &Schema,

@@ -35,8 +35,8 @@ impl HeaderFrom {
     pub(super) fn apply(&self, mut record: Record) -> Result<Record, TransformError> {
         let datum = record.take(self.side);
         let changed = match datum {
-            Datum { schema: None, value } => self.from_map(value, &mut record.headers)?,
-            Datum { schema: Some(_), .. } => self.from_struct(datum, &mut record.headers)?,
+            Datum { schema: None, value } => self.take_of_map(value, &mut record.headers)?,
+            Datum { schema: Some(_), .. } => self.take_of_struct(datum, &mut record.headers)?,
         };
         *record.side_mut(self.side) = changed;
         Ok(record)
@@ -46,7 +46,11 @@ impl HeaderFrom {
         if self.moves { "header move" } else { "header copy" }
     }
 
-    fn from_map(&self, value: Value, headers: &mut Vec<Header>) -> Result<Datum, TransformError> {
+    fn take_of_map(
+        &self,
+        value: Value,
+        headers: &mut Vec<Header>,
+    ) -> Result<Datum, TransformError> {
         let entries = require_map(value, self.purpose())?;
         let mut map = HashMap::copy_of(entries.clone());
         for (field, header) in &self.names {
@@ -60,7 +64,7 @@ impl HeaderFrom {
         Ok(Datum { schema: None, value: map.into_value() })
     }
 
-    fn from_struct(
+    fn take_of_struct(
         &self,
         datum: Datum,
         headers: &mut Vec<Header>,

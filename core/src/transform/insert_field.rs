@@ -61,14 +61,14 @@ impl InsertField {
         let datum = record.take(self.side);
         let changed = match datum {
             Datum { value: Value::Null, .. } => datum,
-            Datum { schema: None, value } => self.into_map(value, &record.topic)?,
-            Datum { schema: Some(_), .. } => self.into_struct(datum, &record.topic)?,
+            Datum { schema: None, value } => self.insert_in_map(value, &record.topic)?,
+            Datum { schema: Some(_), .. } => self.insert_in_struct(datum, &record.topic)?,
         };
         *record.side_mut(self.side) = changed;
         Ok(record)
     }
 
-    fn into_map(&self, value: Value, topic: &str) -> Result<Datum, TransformError> {
+    fn insert_in_map(&self, value: Value, topic: &str) -> Result<Datum, TransformError> {
         let mut map = HashMap::copy_of(require_map(value, PURPOSE)?);
         if let Some(insertion) = &self.topic {
             map.put(insertion.field.clone(), Value::String(topic.to_owned()));
@@ -80,7 +80,7 @@ impl InsertField {
         Ok(Datum { schema: None, value: map.into_value() })
     }
 
-    fn into_struct(&self, datum: Datum, topic: &str) -> Result<Datum, TransformError> {
+    fn insert_in_struct(&self, datum: Datum, topic: &str) -> Result<Datum, TransformError> {
         let structure =
             Structure::of(datum, PURPOSE)?.with_defaults(self.replace_null_with_default);
         let like = Arc::clone(&structure.schema);

@@ -143,14 +143,14 @@ impl Chain {
     ///
     /// # Errors
     /// [`ChainError`] of the first stage that fails.
-    pub fn apply(&self, mut record: Record) -> Result<Option<Record>, ChainError> {
+    pub fn apply(&self, mut record: Record) -> Result<Option<Record>, Box<ChainError>> {
         for stage in &self.stages {
             match stage.apply(record) {
                 Ok(Some(changed)) => record = changed,
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     let (alias, class) = (stage.alias.clone(), stage.class.clone());
-                    return Err(ChainError { alias, class, error });
+                    return Err(Box::new(ChainError { alias, class, error }));
                 }
             }
         }

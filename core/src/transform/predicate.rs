@@ -13,7 +13,7 @@ pub enum Predicate {
     /// `RecordIsTombstone`: the value is null.
     RecordIsTombstone,
     /// `TopicNameMatches`: the whole name of the topic matches.
-    TopicNameMatches(JavaPattern),
+    TopicNameMatches(Box<JavaPattern>),
 }
 
 impl Predicate {

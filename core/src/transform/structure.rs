@@ -105,6 +105,7 @@ fn validate(field: &Field, value: &Value) -> Result<(), TransformError> {
 }
 
 /// The entries of a map without a schema (`Requirements.requireMap`).
+#[allow(clippy::wildcard_enum_match_arm, reason = "every other class is no map")]
 pub(super) fn require_map(
     value: Value,
     purpose: &'static str,

@@ -69,6 +69,7 @@ impl TimeType {
         Schema::new(kind, optional)
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other type is no point in time")]
     fn of_schema(schema: &Schema) -> Result<Self, TransformError> {
         let kind = &schema.kind;
         match kind {
@@ -85,6 +86,7 @@ impl TimeType {
         }
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other type is no point in time")]
     fn of_value(value: &Value) -> Result<Self, TransformError> {
         match value {
             Value::Timestamp(_) => Ok(Self::Timestamp),
@@ -144,6 +146,7 @@ impl TimestampConverter {
         Ok(Structure::checked(Arc::new(changed), values)?.into_datum())
     }
 
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other type is no point in time")]
     fn convert_inferred(&self, value: Value) -> Result<Value, TransformError> {
         match value {
             Value::Null => Ok(Value::Null),
@@ -170,7 +173,9 @@ impl TimestampConverter {
                 TimeUnit::Microseconds => unix_ms.saturating_mul(1_000),
                 TimeUnit::Nanoseconds => unix_ms.saturating_mul(1_000_000),
             }),
-            TimeType::Date => Value::Timestamp(unix_ms - unix_ms.rem_euclid(MS_PER_DAY)),
+            TimeType::Date => {
+                Value::Timestamp(unix_ms.wrapping_sub(unix_ms.rem_euclid(MS_PER_DAY)))
+            }
             TimeType::Time => Value::Timestamp(unix_ms.rem_euclid(MS_PER_DAY)),
             TimeType::Timestamp => Value::Timestamp(unix_ms),
         })

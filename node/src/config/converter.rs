@@ -21,6 +21,9 @@ const CLASSES: &str = "converters are StringConverter, ByteArrayConverter and Js
 const NO_CACHE: &str = "the JSON of a given schema is made once";
 const NO_NULLS: &str = "changes nothing: no null stands where its schema has a default";
 
+/// The property of the converter of headers.
+pub(super) const HEADER_CONVERTER: &str = "header.converter";
+
 /// A converter of Kafka Connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConverterKind {
@@ -110,17 +113,21 @@ pub(super) fn parse_converter(
     })
 }
 
-/// Reads `header.converter`. `None` if there is none, or if it was refused.
+/// What `header.converter` names in `properties`; `None` if it was refused.
 pub(super) fn parse_header_converter(
     properties: &BTreeMap<String, String>,
     report: &mut Report,
 ) -> Option<HeaderConverterKind> {
-    const ROLE: &str = "header.converter";
-    match properties.get(ROLE)?.trim() {
-        "org.apache.kafka.connect.storage.SimpleHeaderConverter"
-        | "SimpleHeaderConverter"
-        | "Simple" => Some(HeaderConverterKind::Simple),
-        _ => parse_converter(ROLE, properties, report).map(HeaderConverterKind::Of),
+    match properties.get(HEADER_CONVERTER).map(|class| class.trim()) {
+        None
+        | Some(
+            "org.apache.kafka.connect.storage.SimpleHeaderConverter"
+            | "SimpleHeaderConverter"
+            | "Simple",
+        ) => Some(HeaderConverterKind::Simple),
+        Some(_) => {
+            parse_converter(HEADER_CONVERTER, properties, report).map(HeaderConverterKind::Of)
+        }
     }
 }
 

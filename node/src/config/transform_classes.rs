@@ -93,7 +93,7 @@ pub(super) const PREDICATES: &[Class<Predicate>] = &[
         "TopicNameMatches",
         &[Property::optional("pattern", Kind::Text).non_empty()],
         &["pattern"],
-        |of, report| pattern(of, "pattern", report).map(Predicate::TopicNameMatches),
+        |of, report| pattern(of, "pattern", report).map(Box::new).map(Predicate::TopicNameMatches),
     )
     .predicate(),
 ];

@@ -216,6 +216,7 @@ fn condition(
 
 #[cfg(test)]
 mod tests {
+    use super::super::converter::{ConverterKind, HeaderConverterKind};
     use super::super::source_check::tests::{error, source};
 
     const ROUTE: &str = "transforms=r\ntransforms.r.type=RegexRouter\ntransforms.r.regex=a(.*)\n\
@@ -303,6 +304,22 @@ mod tests {
             "{texts:?}"
         );
         assert!(texts.iter().any(|text| text.contains("'transforms.s.type'")), "{texts:?}");
+    }
+
+    #[test]
+    fn headers_are_written_by_a_converter_where_there_are_transformations() {
+        let of = |lines: &str| source(lines, true).unwrap();
+        assert_eq!(of(ROUTE).0.header_converter, HeaderConverterKind::Simple);
+        let text = HeaderConverterKind::Of(ConverterKind::String);
+        assert_eq!(of(&format!("{ROUTE}\nheader.converter=String")).0.header_converter, text);
+        let (config, notices) = of("header.converter=com.x.Avro");
+        assert_eq!(config.header_converter, HeaderConverterKind::Simple);
+        assert!(notices[0].text.contains("records have no headers"), "{notices:?}");
+        let error = error(&format!("{ROUTE}\nheader.converter=com.x.Avro"));
+        assert!(
+            error.contains("com.x.Avro for configuration header.converter: not supported"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -17,9 +17,7 @@ use millrace_io::tls::TlsClient;
 
 use super::connect_properties::{Fate, family};
 use super::connector_file::{properties_of_text, read_file};
-use super::converter::{
-    ConverterKind, HeaderConverterKind, parse_converter, parse_header_converter,
-};
+use super::converter::{ConverterKind, HEADER_CONVERTER, parse_converter};
 use super::encryption::{self, TLS_PROPERTIES};
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::producer::{check_names, is_security, parse_addresses, security_not_yet};
@@ -40,8 +38,9 @@ pub(crate) struct WorkerConfig {
     pub(crate) key_converter: ConverterKind,
     /// For connectors that name none.
     pub(crate) value_converter: ConverterKind,
-    /// Writes headers, unless a connector has its own.
-    pub(crate) header_converter: HeaderConverterKind,
+    /// `header.converter` with its settings as they are written: read only where a connector has transformations, which
+    /// alone make headers.
+    pub(crate) header_converter: BTreeMap<String, String>,
     /// Where positions are kept.
     pub(crate) offsets: OffsetStorage,
     /// How often positions are written.
@@ -112,7 +111,6 @@ impl WorkerConfig {
         check_names(&producer, "producer.", report);
         let key_converter = converter("key.converter", given, report);
         let value_converter = converter("value.converter", given, report);
-        let header_converter = parse_header_converter(given, report);
         let offsets = offset_storage(&values, report);
         let bootstrap = bootstrap(&values, report);
         let tls = encryption::of_worker(given, &values, report);
@@ -121,7 +119,11 @@ impl WorkerConfig {
             bootstrap: bootstrap?,
             key_converter: key_converter?,
             value_converter: value_converter?,
-            header_converter: header_converter.unwrap_or(HeaderConverterKind::Simple),
+            header_converter: given
+                .iter()
+                .filter(|(name, _)| name.starts_with(HEADER_CONVERTER))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
             offsets: offsets?,
             offset_flush_interval_ms: u64::try_from(values.integer("offset.flush.interval.ms")?)
                 .ok()?,

@@ -110,7 +110,7 @@ fn failing(topic: &str) -> Vec<Stage> {
         path,
         replace_null_with_default: true,
     };
-    let there = Predicate::TopicNameMatches(JavaPattern::new(topic).unwrap());
+    let there = Predicate::TopicNameMatches(Box::new(JavaPattern::new(topic).unwrap()));
     vec![stage(Some((there, false)), Transformation::ExtractField(extract))]
 }
 
