@@ -8,8 +8,9 @@
 //!
 //! The record has the key and the value that it would have had, each as the relaxed extended JSON of
 //! `BsonDocument.toJson()`, a text for the converters. A change that has no such text either ends the
-//! task. Transformations see no dead letter: what they failed on stays as it was. What Kafka refuses for its size is no dead letter: a larger limit lets it pass. Facts:
-//! `StartedMongoSourceTask.createSourceRecord` of the connector.
+//! task. Transformations see no dead letter: what they failed on stays as it was. What Kafka refuses for its
+//! size is none: a larger limit lets it pass. Facts: `StartedMongoSourceTask.createSourceRecord` of the
+//! connector.
 
 use std::collections::VecDeque;
 

@@ -231,7 +231,8 @@ mod tests {
         let (config, notices) = source(lines, true).unwrap();
         let chain = format!("{:?}", config.chain);
         let place = |text: &str| chain.find(text).unwrap_or_else(|| panic!("{text} in {chain}"));
-        assert!(place("InsertField") < place("Filter") && place("negate: true") < place("Filter,"));
+        assert!(place("InsertField") < place("negate: true"));
+        assert!(place("negate: true") < place("transformation: Filter"));
         assert_eq!(notices, []);
         assert!(source("transforms=", true).unwrap().0.chain.is_empty());
     }

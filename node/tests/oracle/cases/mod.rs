@@ -27,8 +27,5 @@ pub(crate) fn all() -> Result<Vec<Case>> {
     cases.extend(transforms::cases());
     cases.extend(random::cases());
     cases.extend(heartbeats::cases());
-    if let Ok(only) = std::env::var("SMT_ONLY") {
-        cases.retain(|case| case.name.starts_with(&only));
-    }
     Ok(cases)
 }

@@ -164,7 +164,7 @@ fn of_structs() -> Vec<Case> {
                      static.field=by; static.value=me",
                 ),
                 MARKED,
-                ("ReplaceField$Value", "exclude=bytes; renames=name:called,count:n"),
+                ("ReplaceField$Value", "exclude=bytes; renames=name:called,count:amount"),
                 ("HeaderFrom$Value", "fields=_id,to; headers=id,to; operation=copy"),
                 ("HeaderFrom$Value", "fields=by; headers=by; operation=move"),
                 ("ValueToKey", "fields=_id,to"),
