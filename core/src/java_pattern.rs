@@ -29,9 +29,11 @@ use std::fmt;
 use fancy_regex::{CompileError, Error, Regex, RegexBuilder};
 
 use self::reader::Reader;
+pub use self::replacement::ReplacementError;
 
 mod char_set;
 mod reader;
+mod replacement;
 #[cfg(test)]
 mod tests;
 

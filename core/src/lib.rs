@@ -7,6 +7,7 @@
 //! 3. [`mongo::session`]   knows which reply is expected, what to ask next and where to resume
 //! 4. [`event`]            views one change without copying it
 //! 5. [`route`]            names the topic, [`kafka::partitioner`] the partition
+//!    [`transform`]        changes the record first, where the operator wants that; a slower way
 //! 6. [`format`]           writes key and value straight into the open batch
 //! 7. [`kafka::batch`]     the open batch, sealed when full or when the inbox is empty
 //! 8. [`kafka::producer`]  sends batches in order, keeps their bytes until they are acknowledged
@@ -36,6 +37,7 @@ pub mod connect;
 pub mod event;
 pub mod format;
 pub mod route;
+pub mod transform;
 
 pub mod kafka;
 

@@ -43,6 +43,7 @@ mod source;
 #[cfg(test)]
 mod steady_state;
 mod storing;
+mod transformed;
 #[cfg(test)]
 mod written;
 
@@ -52,6 +53,7 @@ pub use heartbeat::HeartbeatConfig;
 pub use records::{KeyDocument, Publish, RecordConfig};
 pub use source::{CopyConfig, LostPositionPolicy};
 pub use storing::OffsetTopic;
+pub use transformed::{HeaderConverter, TransformConfig};
 
 use heartbeat::Heartbeats;
 use outbound::{Outbound, Taken};

@@ -51,6 +51,8 @@ pub enum TopicNameFault {
     },
     /// `.` or `..`.
     Dots,
+    /// Nothing.
+    Empty,
     /// The change has an empty database name.
     NoDatabase,
     /// It is not known: an expression of `topic.namespace.map` takes too long over the namespace.
@@ -83,6 +85,7 @@ impl fmt::Display for RouteError {
             TopicNameFault::TooLong { chars } => {
                 write!(f, "the name has {chars} characters, Kafka allows {TOPIC_CHARS_MAX}")
             }
+            TopicNameFault::Empty => f.write_str("the topic has no name"),
             TopicNameFault::Dots => f.write_str("Kafka keeps this name for itself"),
             TopicNameFault::NoDatabase => f.write_str("the database has no name"),
             TopicNameFault::CostlyPattern { pattern } => write!(
@@ -91,7 +94,7 @@ impl fmt::Display for RouteError {
             ),
         }?;
         f.write_str(
-            "; change topic.prefix, topic.suffix, topic.separator or topic.namespace.map if it comes \
+            "; change topic.prefix, topic.suffix, topic.separator, topic.namespace.map or transforms if it comes \
              from them, or leave the namespace out with a $match on \"ns\" in pipeline",
         )
     }
@@ -106,6 +109,8 @@ pub struct Router {
     suffix: String,
     separator: String,
     map: NamespaceMap,
+    /// Whether names are taken that Kafka refuses: transformations may make others of them.
+    takes_any_name: bool,
     names: Vec<String>,
     by_name: BTreeMap<String, TopicIndex>,
     by_namespace: BTreeMap<Vec<u8>, Topic>,
@@ -130,6 +135,7 @@ impl Router {
             suffix: suffix.to_owned(),
             separator: separator.to_owned(),
             map: NamespaceMap::default(),
+            takes_any_name: false,
             names: Vec::new(),
             by_name: BTreeMap::new(),
             by_namespace: BTreeMap::new(),
@@ -144,6 +150,13 @@ impl Router {
     #[must_use]
     pub fn with_map(mut self, map: NamespaceMap) -> Self {
         self.map = map;
+        self
+    }
+
+    /// The router that takes names which Kafka refuses: [`check_topic`] is asked about what becomes of them.
+    #[must_use]
+    pub fn with_any_name(mut self) -> Self {
+        self.takes_any_name = true;
         self
     }
 
@@ -204,7 +217,11 @@ impl Router {
             topic: String::new(),
             fault: TopicNameFault::CostlyPattern { pattern },
         })?;
-        let fault = if db.is_empty() { Some(TopicNameFault::NoDatabase) } else { fault_of(&name) };
+        let fault = match db.is_empty() {
+            true => Some(TopicNameFault::NoDatabase),
+            false if self.takes_any_name => None,
+            false => fault_of(&name),
+        };
         if let Some(fault) = fault {
             return Err(RouteError { namespace: namespace(), topic: name, fault });
         }
@@ -236,6 +253,17 @@ impl Router {
         let after = if self.suffix.is_empty() { "" } else { separator };
         Ok(format!("{}{before}{middle}{after}{}", self.prefix, self.suffix))
     }
+}
+
+/// Whether Kafka takes this name for changes of `namespace`.
+///
+/// # Errors
+/// [`RouteError`] if it does not.
+pub fn check_topic(namespace: &str, topic: &str) -> Result<(), RouteError> {
+    let fault = if topic.is_empty() { Some(TopicNameFault::Empty) } else { fault_of(topic) };
+    fault.map_or(Ok(()), |fault| {
+        Err(RouteError { namespace: namespace.to_owned(), topic: topic.to_owned(), fault })
+    })
 }
 
 /// Why Kafka refuses the name, if it does (`org.apache.kafka.common.internals.Topic`).

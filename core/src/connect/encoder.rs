@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::datum::Datum;
 use super::error::ConversionError;
 use super::json::DecimalFormat;
 use super::schema::Schema;
@@ -27,6 +28,21 @@ pub struct SchemaOutput {
     pub formatter: JsonFormatter,
     /// How `JsonConverter` writes decimals.
     pub decimals: DecimalFormat,
+}
+
+impl SchemaOutput {
+    /// The struct that `document` is.
+    ///
+    /// # Errors
+    /// [`ConversionError`] if it does not fit its schema.
+    pub(crate) fn datum(&self, document: RawDoc<'_>) -> Result<Datum, ConversionError> {
+        let schema = match &self.source {
+            SchemaSource::Given(schema) => Arc::clone(schema),
+            SchemaSource::Inferred => Arc::new(inference::infer(document)?),
+        };
+        let value = projection::project(&schema, document, self.formatter)?;
+        Ok(Datum::new(schema, value))
+    }
 }
 
 /// How values become bytes.
@@ -99,14 +115,15 @@ impl SchemaEncoder {
         write_schema: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), ConversionError> {
         let value = projection::project(schema, document, self.output.formatter)?;
+        let decimals = self.output.decimals;
         match self.form {
-            Form::JavaText => java_text::write(schema, &value, out)?,
-            Form::Payload => json::write_value(schema, &value, self.output.decimals, out),
+            Form::JavaText => java_text::write(Some(schema), &value, out)?,
+            Form::Payload => json::write_value(Some(schema), &value, decimals, out)?,
             Form::Envelope => {
                 out.extend_from_slice(br#"{"schema":"#);
                 write_schema(out);
                 out.extend_from_slice(br#","payload":"#);
-                json::write_value(schema, &value, self.output.decimals, out);
+                json::write_value(Some(schema), &value, decimals, out)?;
                 out.push(b'}');
             }
         }

@@ -30,6 +30,32 @@ pub enum ConversionError {
     EmptyFieldName,
     /// Bytes for `StringConverter`.
     BytesAsText,
+    /// A null where `JsonConverter` has neither leave nor a default for it.
+    NullForRequired,
+    /// For `JsonConverter` a value of another class than its schema has.
+    InvalidType {
+        /// Of the schema, in lower case.
+        wanted: &'static str,
+        /// Class of the value.
+        class: &'static str,
+    },
+    /// For `JsonConverter` a schema with the name of a logical type and a value of another class.
+    InvalidLogicalType {
+        /// Short name of the type and of its values' class.
+        wanted: (&'static str, &'static str),
+        /// Class of the value.
+        class: &'static str,
+    },
+    /// A decimal of another scale than its schema has.
+    DecimalScale,
+    /// A `Date` that is not at midnight.
+    TimeInDate,
+    /// A `Time` of another day than the first.
+    DateInTime,
+    /// For `ByteArrayConverter` a schema of another type, in lower case.
+    SchemaForByteArray(&'static str),
+    /// For `ByteArrayConverter` a value of another class.
+    ValueForByteArray(&'static str),
 }
 
 impl fmt::Display for ConversionError {
@@ -47,6 +73,31 @@ impl fmt::Display for ConversionError {
             ),
             Self::EmptyFieldName => {
                 f.write_str("fieldName cannot be null: a field without a name fits into no schema")
+            }
+            Self::NullForRequired => f.write_str(
+                "Conversion error: null value for field that is required and has no default value",
+            ),
+            Self::InvalidType { wanted: "bytes", class } => {
+                write!(f, "Invalid type for bytes type: class {class}")
+            }
+            Self::InvalidType { wanted, class } => {
+                write!(f, "Invalid type for {}: class {class}", wanted.to_ascii_uppercase())
+            }
+            Self::InvalidLogicalType { wanted: (logical, expected), class } => {
+                write!(f, "Invalid type for {logical}, expected {expected} but was class {class}")
+            }
+            Self::DecimalScale => f.write_str("Decimal value has mismatching scale value"),
+            Self::TimeInDate => f.write_str(
+                "Kafka Connect Date type should not have any time fields set to non-zero values.",
+            ),
+            Self::DateInTime => f.write_str(
+                "Kafka Connect Time type should not have any date fields set to non-zero values.",
+            ),
+            Self::SchemaForByteArray(kind) => {
+                write!(f, "Invalid schema type for ByteArrayConverter: {}", kind.to_ascii_uppercase())
+            }
+            Self::ValueForByteArray(class) => {
+                write!(f, "ByteArrayConverter is not compatible with objects of type class {class}")
             }
             Self::BytesAsText => f.write_str(
                 "StringConverter has no text for bytes (Java writes the name and hash of an array); use \

@@ -12,7 +12,7 @@
 use std::io::Write as _;
 
 use super::error::ConversionError;
-use super::schema::{Kind, Schema};
+use super::schema::Schema;
 use super::value::Value;
 use crate::format::{decimal128, double};
 
@@ -30,7 +30,7 @@ const ERA: (i64, i64) = (400, 146_097);
 
 /// Appends the text of `value`.
 pub(super) fn write(
-    schema: &Schema,
+    schema: Option<&Schema>,
     value: &Value,
     out: &mut Vec<u8>,
 ) -> Result<(), ConversionError> {
@@ -38,6 +38,12 @@ pub(super) fn write(
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(value) => {
             let _ = write!(out, "{value}");
+        }
+        Value::Int8(number) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+        }
+        Value::Int16(number) => {
+            out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
         }
         Value::Int32(number) => {
             out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
@@ -54,7 +60,7 @@ pub(super) fn write(
         }
         Value::Timestamp(unix_ms) => write_date(*unix_ms, out),
         Value::Array(values) => {
-            let of = if let Kind::Array(of) = &schema.kind { of } else { schema };
+            let of = schema.and_then(Schema::items);
             out.push(b'[');
             for (index, value) in values.iter().enumerate() {
                 if index > 0 {
@@ -65,7 +71,7 @@ pub(super) fn write(
             out.push(b']');
         }
         Value::Map(entries) => {
-            let of = if let Kind::Map(of) = &schema.kind { of } else { schema };
+            let of = schema.and_then(Schema::items);
             out.push(b'{');
             for (index, (name, value)) in entries.iter().enumerate() {
                 if index > 0 {
@@ -83,11 +89,11 @@ pub(super) fn write(
 }
 
 fn write_struct(
-    schema: &Schema,
+    schema: Option<&Schema>,
     values: &[Value],
     out: &mut Vec<u8>,
 ) -> Result<(), ConversionError> {
-    let fields = if let Kind::Struct(fields) = &schema.kind { fields } else { &Vec::new() };
+    let fields = schema.map(Schema::fields).unwrap_or_default();
     out.extend_from_slice(b"Struct{");
     let there = fields.iter().zip(values).filter(|(_, value)| **value != Value::Null);
     for (index, (field, value)) in there.enumerate() {
@@ -96,7 +102,7 @@ fn write_struct(
         }
         out.extend_from_slice(field.name.as_bytes());
         out.push(b'=');
-        write(&field.schema, value, out)?;
+        write(Some(&field.schema), value, out)?;
     }
     out.push(b'}');
     Ok(())
@@ -123,7 +129,7 @@ fn write_date(unix_ms: i64, out: &mut Vec<u8>) {
 
 /// Year, month from 0 and day of a count of days since 1970-01-01. Years are counted from March, so that a
 /// leap day is the last.
-fn civil(days: i64) -> (i64, usize, i64) {
+pub(crate) fn civil(days: i64) -> (i64, usize, i64) {
     let (mut year, mut day) = (0, 0);
     if days >= GREGORIAN_FROM {
         let from_march = days + EPOCH_GREGORIAN;
@@ -148,9 +154,33 @@ fn civil(days: i64) -> (i64, usize, i64) {
     (year + i64::from(is_next_year), usize::try_from(month).unwrap_or(0), day)
 }
 
+/// Days since 1970-01-01 of a day, by either calendar; months from 0. What is too many goes on in the next year or
+/// month.
+pub(crate) fn days_of(year: i64, month: i64, day: i64) -> i64 {
+    let year = year + month.div_euclid(12);
+    let month = month.rem_euclid(12);
+    // Counted from March, as in `civil`.
+    let year = if month < 2 { year - 1 } else { year };
+    let from_march = (month + 10) % 12;
+    let days = year * 365 + year.div_euclid(4) + (153 * from_march + 2) / 5 + day - 1;
+    let gregorian = days - year.div_euclid(100) + year.div_euclid(400) - EPOCH_GREGORIAN;
+    if gregorian < GREGORIAN_FROM { days - EPOCH_JULIAN } else { gregorian }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_is_the_one_that_it_came_from() {
+        for days in
+            (-800_000..800_000).step_by(97).chain(GREGORIAN_FROM - 400..GREGORIAN_FROM + 400)
+        {
+            let (year, month, day) = civil(days);
+            assert_eq!(days_of(year, i64::try_from(month).unwrap(), day), days);
+        }
+        assert_eq!(days_of(2023, 13, 30), days_of(2024, 2, 1));
+    }
 
     /// Printed by JDK 17 in UTC.
     #[test]

@@ -11,8 +11,10 @@
 
 use std::io::Write as _;
 
-use super::schema::{Kind, Schema};
-use super::value::{Decimal, Value};
+use super::decimal::Decimal;
+use super::error::ConversionError;
+use super::schema::{Kind, Schema, logical_type};
+use super::value::Value;
 use crate::format::binary::write_base64;
 use crate::format::{decimal128, double};
 
@@ -26,15 +28,16 @@ pub enum DecimalFormat {
     Numeric,
 }
 
-const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
-const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
+const MS_PER_DAY: i64 = 86_400_000;
 
 /// Appends the JSON of `schema`; `field` is its name in the struct around it.
 pub(super) fn write_schema(schema: &Schema, field: Option<&str>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"{"type":""#);
     out.extend_from_slice(match &schema.kind {
         Kind::Boolean => b"boolean\"",
-        Kind::Int32 => b"int32\"",
+        Kind::Int8 => b"int8\"",
+        Kind::Int16 => b"int16\"",
+        Kind::Int32 | Kind::Date | Kind::Time => b"int32\"",
         Kind::Int64 | Kind::Timestamp => b"int64\"",
         Kind::Float32 => b"float\"",
         Kind::Float64 => b"double\"",
@@ -56,6 +59,8 @@ pub(super) fn write_schema(schema: &Schema, field: Option<&str>, out: &mut Vec<u
             out.push(b']');
         }
         Kind::Boolean
+        | Kind::Int8
+        | Kind::Int16
         | Kind::Int32
         | Kind::Int64
         | Kind::Float32
@@ -63,7 +68,9 @@ pub(super) fn write_schema(schema: &Schema, field: Option<&str>, out: &mut Vec<u
         | Kind::String
         | Kind::Bytes
         | Kind::Decimal { .. }
-        | Kind::Timestamp => {}
+        | Kind::Timestamp
+        | Kind::Date
+        | Kind::Time => {}
     }
     write_facts(schema, out);
     if let Some(field) = field {
@@ -77,41 +84,55 @@ pub(super) fn write_schema(schema: &Schema, field: Option<&str>, out: &mut Vec<u
 fn write_facts(schema: &Schema, out: &mut Vec<u8>) {
     out.extend_from_slice(br#","optional":"#);
     out.extend_from_slice(if schema.optional { b"true" } else { b"false" });
-    match (&schema.kind, &schema.name) {
-        (Kind::Decimal { scale }, _) => {
-            let _ = write!(
-                out,
-                r#","name":"{DECIMAL}","version":1,"parameters":{{"scale":"{scale}"}}"#
-            );
-        }
-        (Kind::Timestamp, _) => {
-            let _ = write!(out, r#","name":"{TIMESTAMP}","version":1"#);
-        }
-        (_, Some(name)) => {
-            out.extend_from_slice(br#","name":"#);
-            write_text(name, out);
-        }
-        (_, None) => {}
+    if let Some(name) = schema.full_name() {
+        out.extend_from_slice(br#","name":"#);
+        write_text(name, out);
+    }
+    if let Some(version) = schema.full_version() {
+        let _ = write!(out, r#","version":{version}"#);
+    }
+    if let Kind::Decimal { scale } = schema.kind {
+        let _ = write!(out, r#","parameters":{{"scale":"{scale}"}}"#);
     }
     if let Some(default) = &schema.default {
         out.extend_from_slice(br#","default":"#);
-        write_value(schema, default, DecimalFormat::default(), out);
+        // A default is a value of its schema: there is nothing that could fail.
+        let _ = write_value(Some(schema), default, DecimalFormat::default(), out);
     }
 }
 
-/// Appends the JSON of `value`.
+/// Appends the JSON of `value`. Without a schema it is what its class says.
+///
+/// # Errors
+/// [`ConversionError`] if it does not fit its schema, with a part written.
 pub(super) fn write_value(
-    schema: &Schema,
+    schema: Option<&Schema>,
     value: &Value,
     decimals: DecimalFormat,
     out: &mut Vec<u8>,
-) {
+) -> Result<(), ConversionError> {
+    if let (Some(schema), Value::Null) = (schema, value) {
+        return match &schema.default {
+            Some(default) => write_value(Some(schema), default, decimals, out),
+            None if schema.optional => write_value(None, value, decimals, out),
+            None => Err(ConversionError::NullForRequired),
+        };
+    }
+    if let Some(schema) = schema {
+        check(schema, value, decimals)?;
+    }
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
+        Value::Int8(number) => write_integer(*number, out),
+        Value::Int16(number) => write_integer(*number, out),
         Value::Int32(number) => write_integer(*number, out),
-        Value::Int64(number) | Value::Timestamp(number) => write_integer(*number, out),
+        Value::Int64(number) => write_integer(*number, out),
+        Value::Timestamp(unix_ms) => match schema.map(|schema| &schema.kind) {
+            Some(Kind::Date) => write_integer(unix_ms.div_euclid(MS_PER_DAY), out),
+            _ => write_integer(*unix_ms, out),
+        },
         Value::Float32(number) => {
             write_number(number.is_finite(), out, |out| double::write_float(*number, out));
         }
@@ -125,36 +146,64 @@ pub(super) fn write_value(
             DecimalFormat::Base64 => write_bytes(minimal_bytes(&unscaled.to_be_bytes()), out),
         },
         Value::Array(values) => {
-            let of = if let Kind::Array(of) = &schema.kind { of } else { schema };
+            let of = schema.and_then(Schema::items);
             out.push(b'[');
             for (index, value) in values.iter().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
-                write_value(of, value, decimals, out);
+                write_value(of, value, decimals, out)?;
             }
             out.push(b']');
         }
         Value::Map(entries) => {
-            let of: &Schema = if let Kind::Map(of) = &schema.kind { of } else { schema };
+            let of = schema.and_then(Schema::items);
             let members = entries.iter().map(|(name, value)| (name.as_str(), of, value));
-            write_object(members, decimals, out);
+            write_object(members, decimals, out)?;
         }
         Value::Struct(values) => {
-            let fields = if let Kind::Struct(fields) = &schema.kind { fields } else { &Vec::new() };
+            let fields = schema.map(Schema::fields).unwrap_or_default();
             let members = fields.iter().zip(values);
             let members =
-                members.map(|(field, value)| (field.name.as_str(), &*field.schema, value));
-            write_object(members, decimals, out);
+                members.map(|(field, value)| (field.name.as_str(), Some(&*field.schema), value));
+            write_object(members, decimals, out)?;
         }
+    }
+    Ok(())
+}
+
+/// Whether a value that is there fits its schema.
+fn check(schema: &Schema, value: &Value, decimals: DecimalFormat) -> Result<(), ConversionError> {
+    let class = value.class_name();
+    if let Some(wanted) = schema.full_name().and_then(logical_type)
+        && !(schema.kind.logical_name().is_some() && schema.kind.takes(value))
+    {
+        return Err(ConversionError::InvalidLogicalType { wanted, class });
+    }
+    if !schema.kind.takes(value) {
+        return Err(ConversionError::InvalidType { wanted: schema.kind.type_name(), class });
+    }
+    match (&schema.kind, value) {
+        (Kind::Decimal { scale }, Value::Decimal(decimal))
+            if decimals == DecimalFormat::Base64 && decimal.scale != *scale =>
+        {
+            Err(ConversionError::DecimalScale)
+        }
+        (Kind::Date, Value::Timestamp(unix_ms)) if unix_ms % MS_PER_DAY != 0 => {
+            Err(ConversionError::TimeInDate)
+        }
+        (Kind::Time, Value::Timestamp(unix_ms)) if !(0..=MS_PER_DAY).contains(unix_ms) => {
+            Err(ConversionError::DateInTime)
+        }
+        _ => Ok(()),
     }
 }
 
 fn write_object<'a>(
-    members: impl Iterator<Item = (&'a str, &'a Schema, &'a Value)>,
+    members: impl Iterator<Item = (&'a str, Option<&'a Schema>, &'a Value)>,
     decimals: DecimalFormat,
     out: &mut Vec<u8>,
-) {
+) -> Result<(), ConversionError> {
     out.push(b'{');
     for (index, (name, schema, value)) in members.enumerate() {
         if index > 0 {
@@ -162,9 +211,10 @@ fn write_object<'a>(
         }
         write_text(name, out);
         out.push(b':');
-        write_value(schema, value, decimals, out);
+        write_value(schema, value, decimals, out)?;
     }
     out.push(b'}');
+    Ok(())
 }
 
 fn write_integer(number: impl itoa::Integer, out: &mut Vec<u8>) {

@@ -15,10 +15,11 @@
 //! `BsonValueToSchemaAndValue` and `BsonDocumentFieldLookup` of mongo-kafka-connect 2.0.1, `Values` of
 //! `connect-api` 4.1.0.
 
+use super::decimal::Decimal;
 use super::decoded;
 use super::error::ConversionError;
 use super::schema::{Field, Kind, Schema};
-use super::value::{Decimal, Value};
+use super::value::Value;
 use crate::format::utf8::to_text;
 use crate::format::{JsonFormatter, decimal128, json};
 use crate::mongo::bson::{BsonError, Elements, RawDoc, RawValue};

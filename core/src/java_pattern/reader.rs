@@ -157,8 +157,8 @@ impl Reader {
         } else if self.eat("?>") {
             self.out.push_str("(?>");
         } else if self.eat("?<") {
-            self.group_name()?;
-            self.out.push_str("(?:");
+            let name = self.group_name()?;
+            self.out.push_str(&format!("(?<{name}>"));
         } else if self.eat("?:") {
             self.out.push_str("(?:");
         } else if self.eat("?") {
@@ -168,7 +168,7 @@ impl Reader {
             }
             self.out.push_str("(?:");
         } else {
-            self.out.push_str("(?:");
+            self.out.push('(');
         }
         self.alternatives(inner, depth + 1)?;
         if !self.eat(")") {
@@ -178,12 +178,12 @@ impl Reader {
         Ok(atom)
     }
 
-    fn group_name(&mut self) -> Read<()> {
+    fn group_name(&mut self) -> Read<String> {
         let mut name = String::new();
         while let Some(letter) = self.next() {
             let is_first = name.is_empty();
             match letter {
-                '>' if !is_first && self.group_names.insert(name.clone()) => return Ok(()),
+                '>' if !is_first && self.group_names.insert(name.clone()) => return Ok(name),
                 letter if letter.is_ascii_alphabetic() => name.push(letter),
                 letter if letter.is_ascii_digit() && !is_first => name.push(letter),
                 _ => break,

@@ -19,7 +19,7 @@
 //!
 //! A [`BatchBuilder`] is sealed into a [`SealedBatch`], which is shared with the socket and, once
 //! acknowledged, gives its memory to the next builder. Records are compressed while they are sealed,
-//! header and checksum come after that. Record headers are not written.
+//! header and checksum come after that. Record headers are written as [`put_headers`] has made them.
 
 use std::ops::Range;
 
@@ -40,6 +40,9 @@ pub(super) const CRC_COVERS_FROM: usize = 21;
 pub(super) const CODEC_MASK: i16 = 0x07;
 
 const MAGIC: u8 = 2;
+
+/// The headers of a record without any.
+pub const NO_HEADERS: &[u8] = &[0];
 
 /// Who produces a batch, and where it stands among that producer's records of the partition
 /// (KIP-98).
@@ -74,6 +77,7 @@ struct LastRecord {
     start: usize,
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
+    headers: Range<usize>,
     timestamp_ms: i64,
     max_timestamp_ms_before: i64,
 }
@@ -150,17 +154,32 @@ impl BatchBuilder {
             key.start - body_width - start + key_shift..key.end - body_width - start + key_shift
         });
         let value_start = value_length_at + real_value_width;
-        self.finish_record(start, key, Some(value_start..value_start + value_bytes), timestamp_ms);
+        self.bytes.extend_from_slice(NO_HEADERS);
+        let value = Some(value_start..value_start + value_bytes);
+        self.finish_record(start, key, value, NO_HEADERS.len(), timestamp_ms);
     }
 
     /// Appends a record with a null value: a tombstone where the topic is compacted.
     pub fn append_null(&mut self, key: Option<&[u8]>, timestamp_ms: i64) {
+        self.append_encoded(key, None, NO_HEADERS, timestamp_ms);
+    }
+
+    /// Appends a record all of which is there already; `headers` as [`put_headers`] makes them.
+    pub fn append_encoded(
+        &mut self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[u8],
+        timestamp_ms: i64,
+    ) {
         let start = self.bytes.len();
-        let body_bytes = self.head_bytes(key, timestamp_ms) + 2;
+        let value_bytes = value.map_or(1, |value| varint_bytes(value.len() as i64) + value.len());
+        let body_bytes = self.head_bytes(key, timestamp_ms) + value_bytes + headers.len();
         put_varint(&mut self.bytes, body_bytes as i64);
         let key = self.put_head(key, timestamp_ms);
-        put_varint(&mut self.bytes, -1);
-        self.finish_record(start, key, None, timestamp_ms);
+        let value = self.put_bytes(value);
+        self.bytes.extend_from_slice(headers);
+        self.finish_record(start, key, value, headers.len(), timestamp_ms);
     }
 
     /// Bytes of a record between its length and the length of its value.
@@ -179,14 +198,18 @@ impl BatchBuilder {
         self.bytes.push(0);
         put_varint(&mut self.bytes, delta_ms);
         put_varint(&mut self.bytes, i64::from(self.count));
-        let Some(key) = key else {
+        self.put_bytes(key)
+    }
+
+    fn put_bytes(&mut self, bytes: Option<&[u8]>) -> Option<Range<usize>> {
+        let Some(bytes) = bytes else {
             put_varint(&mut self.bytes, -1);
             return None;
         };
-        put_varint(&mut self.bytes, key.len() as i64);
-        let key_start = self.bytes.len();
-        self.bytes.extend_from_slice(key);
-        Some(key_start..self.bytes.len())
+        put_varint(&mut self.bytes, bytes.len() as i64);
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        Some(start..self.bytes.len())
     }
 
     fn set_varint(&mut self, at: usize, width: usize, value: i64) {
@@ -195,21 +218,24 @@ impl BatchBuilder {
         }
     }
 
+    /// To be called when the record is whole.
     fn finish_record(
         &mut self,
         start: usize,
         key: Option<Range<usize>>,
         value: Option<Range<usize>>,
+        headers_bytes: usize,
         timestamp_ms: i64,
     ) {
-        self.bytes.push(0);
         if self.count == 0 {
             self.base_timestamp_ms = timestamp_ms;
             self.max_timestamp_ms = timestamp_ms;
         }
         let max_timestamp_ms_before = self.max_timestamp_ms;
         self.max_timestamp_ms = self.max_timestamp_ms.max(timestamp_ms);
-        self.last = LastRecord { start, key, value, timestamp_ms, max_timestamp_ms_before };
+        let headers = self.bytes.len().saturating_sub(headers_bytes)..self.bytes.len();
+        self.last =
+            LastRecord { start, key, value, headers, timestamp_ms, max_timestamp_ms_before };
         self.count += 1;
     }
 
@@ -218,13 +244,8 @@ impl BatchBuilder {
     pub fn move_last_to(&mut self, other: &mut Self) {
         let last = std::mem::take(&mut self.last);
         let part = |range: Option<Range<usize>>| range.and_then(|range| self.bytes.get(range));
-        let key = part(last.key);
-        match part(last.value) {
-            Some(value) => other.append(key, last.timestamp_ms, value.len(), |out| {
-                out.extend_from_slice(value);
-            }),
-            None => other.append_null(key, last.timestamp_ms),
-        }
+        let headers = part(Some(last.headers)).unwrap_or(NO_HEADERS);
+        other.append_encoded(part(last.key), part(last.value), headers, last.timestamp_ms);
         self.bytes.truncate(last.start);
         self.count = self.count.saturating_sub(1);
         self.max_timestamp_ms = last.max_timestamp_ms_before;
@@ -288,6 +309,22 @@ impl BatchBuilder {
     /// The memory of a batch that is not needed any more.
     pub fn recycle(self) -> Vec<u8> {
         self.bytes
+    }
+}
+
+/// Appends the headers of a record: their count, then each with its name and its value.
+pub fn put_headers(headers: &[(&str, Option<&[u8]>)], out: &mut Vec<u8>) {
+    put_varint(out, headers.len() as i64);
+    for (name, value) in headers {
+        put_varint(out, name.len() as i64);
+        out.extend_from_slice(name.as_bytes());
+        match value {
+            Some(value) => {
+                put_varint(out, value.len() as i64);
+                out.extend_from_slice(value);
+            }
+            None => put_varint(out, -1),
+        }
     }
 }
 
@@ -424,6 +461,26 @@ pub(super) mod tests {
             }
         }
         builder
+    }
+
+    #[test]
+    fn headers_go_along_with_a_record_that_is_moved_on() {
+        let mut headers = Vec::new();
+        put_headers(&[("a", Some(b"1")), ("b", None)], &mut headers);
+        assert_eq!(headers, b"\x04\x02a\x021\x02b\x01");
+        let (mut builder, mut other) =
+            (BatchBuilder::new(Vec::new()), BatchBuilder::new(Vec::new()));
+        for value in [None, Some(&b"value"[..])] {
+            builder.append_encoded(Some(b"key"), value, &headers, 7);
+            builder.move_last_to(&mut other);
+        }
+        assert_eq!((builder.count(), other.count()), (0, 2));
+        let batch = other.seal(Stamp::NONE);
+        let batch = RecordBatches::new(batch.bytes()).next().unwrap().unwrap();
+        let mut room = Vec::new();
+        for record in batch.records(&mut room, 1 << 20).unwrap() {
+            assert_eq!(record.unwrap().headers, headers);
+        }
     }
 
     proptest! {

@@ -249,6 +249,8 @@ pub struct Record<'a> {
     pub key: Option<&'a [u8]>,
     /// Value, or null.
     pub value: Option<&'a [u8]>,
+    /// Headers as they lie there, their count first.
+    pub headers: &'a [u8],
 }
 
 impl<'a> Records<'a> {
@@ -262,11 +264,12 @@ impl<'a> Records<'a> {
         let offset = self.base_offset.saturating_add(i64::from(body.varint()?));
         let key = body.varint_bytes()?;
         let value = body.varint_bytes()?;
+        let headers = body.rest();
         for _ in 0..body.varint()? {
             body.varint_bytes()?;
             body.varint_bytes()?;
         }
-        Ok(Record { offset, timestamp_ms, key, value })
+        Ok(Record { offset, timestamp_ms, key, value, headers })
     }
 }
 

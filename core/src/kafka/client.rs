@@ -109,7 +109,23 @@ impl Client {
         key: Option<&[u8]>,
         timestamp_ms: i64,
     ) -> Result<Appended, AppendError> {
-        self.append_value(topic, partition, key, timestamp_ms, Value::<fn(&mut Vec<u8>)>::Null)
+        let value: Value<'_, fn(&mut Vec<u8>)> = Value::Null;
+        self.append_value(topic, partition, key, timestamp_ms, value)
+    }
+
+    /// Appends a record all of which is there already; `headers` as [`put_headers`](super::batch::put_headers)
+    /// makes them.
+    pub fn append_encoded(
+        &mut self,
+        topic: TopicId,
+        partition: u32,
+        key: Option<&[u8]>,
+        timestamp_ms: i64,
+        value: Option<&[u8]>,
+        headers: &[u8],
+    ) -> Result<Appended, AppendError> {
+        let value: Value<'_, fn(&mut Vec<u8>)> = Value::Encoded { value, headers };
+        self.append_value(topic, partition, key, timestamp_ms, value)
     }
 
     fn append_value(
@@ -118,7 +134,7 @@ impl Client {
         partition: u32,
         key: Option<&[u8]>,
         timestamp_ms: i64,
-        value: Value<impl FnOnce(&mut Vec<u8>)>,
+        value: Value<'_, impl FnOnce(&mut Vec<u8>)>,
     ) -> Result<Appended, AppendError> {
         let unknown = AppendError::UnknownPartition { partition };
         let topic = self.topics.get(topic).ok_or(unknown)?;

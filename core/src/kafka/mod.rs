@@ -57,6 +57,7 @@ mod scenarios;
 mod simulation;
 
 pub use api::create_topics::NewTopic;
+pub use batch::put_headers;
 pub use client::Client;
 pub use client_error::ClientError;
 pub use codec::Compression;

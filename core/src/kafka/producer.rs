@@ -82,9 +82,17 @@ impl fmt::Display for AppendError {
 impl std::error::Error for AppendError {}
 
 /// The value of a record to append.
-pub(super) enum Value<F> {
+pub(super) enum Value<'a, F> {
     Null,
-    Written { size_hint: usize, write: F },
+    /// With headers as [`put_headers`](crate::kafka::batch::put_headers) makes them.
+    Encoded {
+        value: Option<&'a [u8]>,
+        headers: &'a [u8],
+    },
+    Written {
+        size_hint: usize,
+        write: F,
+    },
 }
 
 /// See the module.
@@ -168,7 +176,7 @@ impl Producer {
         facts: &TopicFacts,
         key: Option<&[u8]>,
         timestamp_ms: i64,
-        value: Value<impl FnOnce(&mut Vec<u8>)>,
+        value: Value<'_, impl FnOnce(&mut Vec<u8>)>,
         now: Instant,
     ) -> Result<Appended, AppendError> {
         let message_max = facts.max_message_bytes.unwrap_or(usize::MAX).min(self.request_bytes_max);
@@ -181,6 +189,7 @@ impl Producer {
         let batch_max = partition.batch_bytes_max.min(message_max);
         let hint = match &value {
             Value::Null => 0,
+            Value::Encoded { value, headers } => value.map_or(0, <[u8]>::len) + headers.len(),
             Value::Written { size_hint, .. } => *size_hint,
         };
         let expected = hint + key.map_or(0, <[u8]>::len) + RECORD_OVERHEAD_BYTES;
@@ -196,6 +205,9 @@ impl Producer {
         let before = if opened { 0 } else { open.builder.size_bytes() };
         match value {
             Value::Null => open.builder.append_null(key, timestamp_ms),
+            Value::Encoded { value, headers } => {
+                open.builder.append_encoded(key, value, headers, timestamp_ms);
+            }
             Value::Written { size_hint, write } => {
                 open.builder.append(key, timestamp_ms, size_hint, write);
             }

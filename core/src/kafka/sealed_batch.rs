@@ -70,12 +70,7 @@ impl SealedBatch {
         for record in batch.records(&mut room, i32::MAX as usize)? {
             let record = record?;
             let half = if first.count() < first_count { &mut first } else { &mut second };
-            match record.value {
-                Some(value) => half.append(record.key, record.timestamp_ms, value.len(), |out| {
-                    out.extend_from_slice(value);
-                }),
-                None => half.append_null(record.key, record.timestamp_ms),
-            }
+            half.append_encoded(record.key, record.value, record.headers, record.timestamp_ms);
         }
         let mut seal = |half: BatchBuilder, stamp| {
             half.seal_compressed(stamp, compressor, Vec::with_capacity).0

@@ -109,6 +109,11 @@ impl<'a> Reader<'a> {
         self.bytes.len()
     }
 
+    /// What is not yet read.
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The next `count` bytes.
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], WireError> {
         let Some((head, rest)) = self.bytes.split_at_checked(count) else {

@@ -8,8 +8,9 @@
 //!
 //! The record has the key and the value that it would have had, each as the relaxed extended JSON of
 //! `BsonDocument.toJson()`, a text for the converters. A change that has no such text either ends the
-//! task. What Kafka refuses for its size is no dead letter: a larger limit lets it pass. Facts:
-//! `StartedMongoSourceTask.createSourceRecord` of the connector.
+//! task. Transformations see no dead letter: what they failed on stays as it was. What Kafka refuses for its
+//! size is none: a larger limit lets it pass. Facts: `StartedMongoSourceTask.createSourceRecord` of the
+//! connector.
 
 use std::collections::VecDeque;
 
@@ -57,12 +58,19 @@ impl DeadLetters {
             self.said.push_back(format!("{error}; {document} went to dead-letter topic {topic}"));
         }
     }
+
+    /// A heartbeat could not be written because of `error`. It carries no change, so nothing is lost.
+    pub(super) fn heartbeat_dropped(&mut self, error: &PipelineError) {
+        if self.config.log {
+            self.said.push_back(format!("{error}; a heartbeat was left out"));
+        }
+    }
 }
 
 /// Whether `error` is about the one change that is taken, whatever comes after it.
 pub(super) fn is_of_one_change(error: &PipelineError) -> bool {
     match error {
-        PipelineError::Format(_) | PipelineError::Route(_) => true,
+        PipelineError::Format(_) | PipelineError::Transform(_) | PipelineError::Route(_) => true,
         PipelineError::Session(_)
         | PipelineError::Client(_)
         | PipelineError::Event(_)

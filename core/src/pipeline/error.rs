@@ -7,6 +7,7 @@ use crate::kafka::ClientError;
 use crate::mongo::bson::BsonError;
 use crate::mongo::session::SessionError;
 use crate::route::RouteError;
+use crate::transform::ChainError;
 
 /// Why a pipeline stopped. Whatever passes by itself is retried and never gets here.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub enum PipelineError {
     Event(BsonError),
     /// An event could not be written in the configured format.
     Format(EncodeError),
+    /// A transformation cannot be applied to the record of an event.
+    Transform(Box<ChainError>),
     /// The namespace of an event gives a topic name that Kafka refuses.
     Route(RouteError),
     /// A change that cannot be written, and could not be made a dead letter.
@@ -67,6 +70,7 @@ impl fmt::Display for PipelineError {
                     "a change event cannot be written in the configured output format: {error}; nothing was skipped"
                 )
             }
+            Self::Transform(error) => error.fmt(f),
             Self::Route(error) => error.fmt(f),
             Self::Change { document, error } => write!(
                 f,

@@ -31,7 +31,7 @@ pub struct HeartbeatConfig {
     pub topic: String,
     /// `heartbeat.interval.ms`: more than this lies between two.
     pub interval: Duration,
-    /// Writes the token: relaxed extended JSON by the key's converter.
+    /// Writes the token: relaxed extended JSON by the key's converter; where there are transformations, as text.
     pub key: Encoder,
     /// What the value's converter makes of the null.
     pub value: Option<&'static [u8]>,
@@ -101,7 +101,11 @@ impl Heartbeats {
         let document = RawDoc::new(token).map_err(PipelineError::Event)?;
         self.key.clear();
         encoder.encode(document, &mut self.key).map_err(PipelineError::Format)?;
-        if !outbound.write_heartbeat(topic, &self.key, *value, unix_ms)? {
+        let is_written = match outbound.maker.transforms() {
+            None => outbound.write_heartbeat(topic, &self.key, *value, unix_ms)?,
+            Some(_) => outbound.write_transformed_heartbeat(topic, &self.key, unix_ms)?,
+        };
+        if !is_written {
             return Ok(());
         }
         outbound.progress.mark_heartbeat(token);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  event ─► record ─────────────────────────► batch of its topic
+//!             └─ transformed, where that is wanted ──┘
 //!             └─ cannot be written ─► dead letter ─► batch of the dead-letter topic
 //!                                        └─ none here, or no text either ─► the task ends
 //! ```
@@ -9,8 +10,10 @@
 use super::dead_letters::{DeadLetterConfig, DeadLetters, is_of_one_change};
 use super::error::PipelineError;
 use super::records::{Record, RecordMaker, Value};
+use super::transformed::{Produced, TransformConfig};
 use crate::format::EncodeError;
-use crate::kafka::{AppendError, Appended, Client, NewTopic, TopicId, partitioner};
+use crate::kafka::partitioner::{self, Sticky};
+use crate::kafka::{AppendError, Appended, Client, NewTopic, TopicId};
 use crate::mongo::bson::RawDoc;
 use crate::progress::Progress;
 use crate::route::TopicIndex;
@@ -37,6 +40,7 @@ pub(super) struct Outbound {
     /// An event that waits for its topic; the only event that is ever copied whole.
     waiting: Vec<u8>,
     dead_letters: Option<DeadLetters>,
+    keyless: Sticky,
     /// Records of events, dead letters included.
     records: u64,
     /// Heartbeats: they are numbered like events, so that positions wait for them.
@@ -58,6 +62,7 @@ impl Outbound {
             topics: Vec::new(),
             waiting: Vec::new(),
             dead_letters: dead_letters.map(DeadLetters::new),
+            keyless: Sticky::default(),
             records: 0,
             heartbeats: 0,
         }
@@ -123,6 +128,9 @@ impl Outbound {
     }
 
     fn write_record(&mut self, event: RawDoc<'_>, unix_ms: i64) -> Result<Taken, PipelineError> {
+        if self.maker.transforms().is_some() {
+            return self.write_transformed(event, unix_ms);
+        }
         let Some(Record { topic: index, value }) = self.maker.make(event)? else {
             return Ok(Taken::Done);
         };
@@ -157,6 +165,67 @@ impl Outbound {
         let appended = appended.map_err(|error| refused(error, name, self.maker.key()))?;
         self.note(appended);
         Ok(Taken::Done)
+    }
+
+    fn write_transformed(
+        &mut self,
+        event: RawDoc<'_>,
+        unix_ms: i64,
+    ) -> Result<Taken, PipelineError> {
+        let Some(produced) = self.maker.make_transformed(event)? else { return Ok(Taken::Done) };
+        let Some(appended) = self.append_produced(&produced, unix_ms)? else {
+            return Ok(Taken::TopicNotReady);
+        };
+        self.note(appended);
+        Ok(Taken::Done)
+    }
+
+    /// Appends a record that transformations have made, if its topic is known.
+    fn append_produced(
+        &mut self,
+        Produced { topic: name, key, value, headers }: &Produced,
+        unix_ms: i64,
+    ) -> Result<Option<Appended>, PipelineError> {
+        let topic = self.client.topic(name, self.create_topics.as_ref());
+        let Some(facts) = self.client.topic_ready(topic) else { return Ok(None) };
+        let (key, value) = (key.as_deref(), value.as_deref());
+        let partition = match key {
+            Some(key) => partitioner::partition_for_key(key, facts.partitions),
+            None => self.keyless.partition(facts.partitions),
+        };
+        let appended = self
+            .client
+            .append_encoded(topic, partition, key, unix_ms, value, headers)
+            .map_err(|error| refused(error, name, key.unwrap_or_default()))?;
+        if key.is_none() && appended.opened {
+            self.keyless.move_on();
+        }
+        Ok(Some(appended))
+    }
+
+    /// Writes a heartbeat that the transformations have seen, if its topic is known. `false`: it is not, yet.
+    pub(super) fn write_transformed_heartbeat(
+        &mut self,
+        topic: &str,
+        key: &[u8],
+        unix_ms: i64,
+    ) -> Result<bool, PipelineError> {
+        let Some(transforms) = self.maker.transforms() else { return Ok(true) };
+        let key = String::from_utf8_lossy(key).into_owned();
+        let produced = match transforms.produce(TransformConfig::heartbeat(topic, key), topic) {
+            Ok(Some(produced)) => produced,
+            Ok(None) => return Ok(true),
+            Err(error) => match &mut self.dead_letters {
+                Some(letters) if is_of_one_change(&error) => {
+                    letters.heartbeat_dropped(&error);
+                    return Ok(true);
+                }
+                Some(_) | None => return Err(error),
+            },
+        };
+        let Some(appended) = self.append_produced(&produced, unix_ms)? else { return Ok(false) };
+        self.note_heartbeat(appended);
+        Ok(true)
     }
 
     /// Writes `event` to the dead-letter topic, or fails with `error` and the name of the document.
@@ -200,12 +269,16 @@ impl Outbound {
         let partition = partitioner::partition_for_key(key, facts.partitions);
         let appended = append(&mut self.client, topic, partition, key, value, unix_ms)
             .map_err(|error| refused(error, name, key))?;
+        self.note_heartbeat(appended);
+        Ok(true)
+    }
+
+    fn note_heartbeat(&mut self, appended: Appended) {
         self.heartbeats += 1;
         self.progress.event_taken();
         if appended.opened {
             self.progress.batch_opened(appended.batch);
         }
-        Ok(true)
     }
 
     /// Notes the record of the event taken last.

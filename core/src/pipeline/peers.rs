@@ -93,6 +93,7 @@ pub(super) fn config(format: OutputFormat, brokers: usize) -> PipelineConfig {
             publish: Publish::Event,
             key_document: KeyDocument::DocumentKey,
             router: Router::new("", "", "."),
+            transforms: None,
         },
         create_topics: None,
         dead_letters: None,

@@ -16,6 +16,7 @@ use crate::mongo::bson::{RawDoc, RawValue};
 use crate::mongo::bson_write::write_document;
 use crate::pipeline::dead_letters::DeadLetterConfig;
 use crate::pipeline::error::PipelineError;
+use crate::pipeline::transformed::{Produced, TransformConfig};
 use crate::route::{Router, TopicIndex};
 
 /// What of an event becomes the value.
@@ -54,6 +55,8 @@ pub struct RecordConfig {
     pub key_document: KeyDocument,
     /// Names topics.
     pub router: Router,
+    /// What changes the records; `None`: nothing does, and they are written straight into batches.
+    pub transforms: Option<Box<TransformConfig>>,
 }
 
 /// The value of a record, still in the bytes of its event.
@@ -107,6 +110,36 @@ impl RecordMaker {
         let Some(topic) = topic else { return Ok(None) };
         self.encode_key(event, &change)?;
         Ok(Some(Record { topic, value }))
+    }
+
+    /// What changes the records, if anything does.
+    pub(super) fn transforms(&self) -> Option<&TransformConfig> {
+        self.config.transforms.as_deref()
+    }
+
+    /// The record of `event` behind the transformations; `None` if it makes none.
+    pub(super) fn make_transformed(
+        &mut self,
+        event: RawDoc<'_>,
+    ) -> Result<Option<Produced>, PipelineError> {
+        let change = ChangeEvent::parse(event).map_err(PipelineError::Event)?;
+        let Some(value) = self.value(event, &change) else { return Ok(None) };
+        let Some(database) = change.database else { return Ok(None) };
+        let topic = self.config.router.route(database, change.collection)?;
+        let (Some(topic), Some(transforms)) = (topic, &self.config.transforms) else {
+            return Ok(None);
+        };
+        let which = self.config.key_document;
+        let key = key_document(which, event, &change, &mut self.key_document)?;
+        let value = match value {
+            Value::Document(document) => Some(document),
+            Value::Tombstone => None,
+        };
+        let topic = self.config.router.name(topic);
+        let record = transforms.record(topic, key, value).map_err(PipelineError::Format)?;
+        let parts = [Some(database), change.collection];
+        let parts: Vec<_> = parts.into_iter().flatten().map(String::from_utf8_lossy).collect();
+        transforms.produce(record, &parts.join("."))
     }
 
     /// The key of the record made last.

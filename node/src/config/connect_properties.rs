@@ -2,7 +2,7 @@
 //!
 //! Declared ones as `SourceConnectorConfig.configDef()` of Connect 4.1.0 prints them; families of
 //! properties by their prefix. A family that is `Read` has its own file: [`super::converter`],
-//! [`super::topic_creation`], [`super::producer`].
+//! [`super::transforms`], [`super::topic_creation`], [`super::producer`].
 
 use super::converter::{CONVERTER_CLASSES, CONVERTER_VERSION, HEADER_CONVERTER_CLASS};
 use super::definition::Width;
@@ -16,7 +16,6 @@ const EXACTLY_ONCE_SUPPORT: &str = "Exactly Once Support";
 const EXACTLY_ONCE: &str = "exactly-once delivery comes with a later version; with 'requested' the \
                             connector delivers at least once, as on a Connect worker that has it \
                             disabled";
-const TRANSFORMS: &str = "single message transforms come with a later version";
 const PLUGIN_VERSION: &str = "connector and converters are built in and have one version";
 /// The version of the MongoDB connector whose configuration and records are ours.
 pub(crate) const CONNECTOR_VERSION: &str = "2.0.1";
@@ -69,7 +68,6 @@ pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
         .at(COMMON, 9, Width::Short, "Value converter version"),
     Property::optional("header.converter", Kind::Class)
         .recommends(&[HEADER_CONVERTER_CLASS])
-        .accepted("records of the MongoDB source connector have no headers")
         .low("The class that writes headers; without it the worker's.")
         .at(COMMON, 10, Width::Short, "Header converter class"),
     Property::optional("header.converter.plugin.version", Kind::Text)
@@ -77,10 +75,10 @@ pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
         .recommends(&[CONVERTER_VERSION])
         .low("The version of the header converter that is wanted; there is one.")
         .at(COMMON, 11, Width::Short, "Header converter version"),
-    Property::list("transforms", "").not_yet(TRANSFORMS)
+    Property::list("transforms", "")
         .low("The names of the transformations that every record goes through, in their order.")
         .at("Transforms", 12, Width::Long, "Transforms"),
-    Property::list("predicates", "").not_yet(TRANSFORMS)
+    Property::list("predicates", "")
         .low("The names of the conditions that transformations refer to.")
         .at("Predicates", 13, Width::Long, "Predicates"),
     Property::text("config.action.reload", "restart")
@@ -152,12 +150,9 @@ pub(crate) const CONNECT_FAMILIES: &[Family] = &[
     Family { prefix: "value.converter.", fate: Fate::Read },
     Family { prefix: "topic.creation.", fate: Fate::Read },
     Family { prefix: "producer.override.", fate: Fate::Read },
-    Family {
-        prefix: "header.converter.",
-        fate: Fate::Accepted("records of the MongoDB source connector have no headers"),
-    },
-    Family { prefix: "transforms.", fate: Fate::NotYet(TRANSFORMS) },
-    Family { prefix: "predicates.", fate: Fate::NotYet(TRANSFORMS) },
+    Family { prefix: "header.converter.", fate: Fate::Read },
+    Family { prefix: "transforms.", fate: Fate::Read },
+    Family { prefix: "predicates.", fate: Fate::Read },
     Family {
         prefix: "consumer.override.",
         fate: Fate::NotYet("a source connector consumes nothing; remove the property"),
@@ -193,7 +188,7 @@ mod tests {
     fn family_is_told_by_its_prefix() {
         assert!(matches!(
             family(CONNECT_FAMILIES, "transforms.a.type").map(|family| family.fate),
-            Some(Fate::NotYet(_))
+            Some(Fate::Read)
         ));
         assert!(family(CONNECT_FAMILIES, "transform.a").is_none());
     }

@@ -22,6 +22,9 @@ const CLASSES: &str = "converters are StringConverter, ByteArrayConverter and Js
 const NO_CACHE: &str = "the JSON of a given schema is made once";
 const NO_NULLS: &str = "changes nothing: no null stands where its schema has a default";
 
+/// The property of the converter of headers.
+pub(super) const HEADER_CONVERTER: &str = "header.converter";
+
 /// A converter of Kafka Connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConverterKind {
@@ -99,6 +102,16 @@ pub(super) fn settings_of(text: &str) -> Option<&'static [Property]> {
 pub(super) const TYPE: &str = "converter.type";
 
 /// The settings of each converter, without the prefix.
+/// What headers are written by. Only transformations make headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderConverterKind {
+    /// `SimpleHeaderConverter`, Connect's default.
+    Simple,
+    /// One that writes keys and values, too.
+    Of(ConverterKind),
+}
+
+/// The settings of `JsonConverter` and of `StringConverter`, without the prefix.
 const JSON_SETTINGS: &[Property] = &[
     CONVERTER_TYPE,
     Property::boolean("schemas.enable", "true")
@@ -162,6 +175,24 @@ pub(super) fn parse_converter(
         }
         ConverterKind::ByteArray | ConverterKind::String => kind,
     })
+}
+
+/// What `header.converter` names in `properties`; `None` if it was refused.
+pub(super) fn parse_header_converter(
+    properties: &BTreeMap<String, String>,
+    report: &mut Report,
+) -> Option<HeaderConverterKind> {
+    match properties.get(HEADER_CONVERTER).map(|class| class.trim()) {
+        None
+        | Some(
+            "org.apache.kafka.connect.storage.SimpleHeaderConverter"
+            | "SimpleHeaderConverter"
+            | "Simple",
+        ) => Some(HeaderConverterKind::Simple),
+        Some(_) => {
+            parse_converter(HEADER_CONVERTER, properties, report).map(HeaderConverterKind::Of)
+        }
+    }
 }
 
 /// Warns of settings of a converter that the file does not name.

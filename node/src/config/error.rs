@@ -179,6 +179,18 @@ pub(crate) enum Reason {
     /// Not in the list, where Kafka itself checks and any case will do.
     #[error("String must be one of (case insensitive): {}", .0.join(", "))]
     NotOneOfStringsAnyCase(&'static [&'static str]),
+    /// An alias of transformations or predicates that is there twice.
+    #[error("Duplicate alias provided.")]
+    DuplicateAlias,
+    /// A class that is not in Connect's box, and so nowhere.
+    #[error("Class {0} could not be found.")]
+    ClassNotFound(String),
+    /// A class that has to be used for the key or for the value.
+    #[error("This class is abstract and cannot be created. Did you mean {0}$Key, {0}$Value?")]
+    AbstractClass(String),
+    /// A list with nothing in it.
+    #[error("Empty list")]
+    EmptyList,
     /// Empty where text is needed.
     #[error("String must be non-empty")]
     Empty,

@@ -52,6 +52,8 @@ mod source_properties;
 pub(crate) mod state_table;
 mod topic_creation;
 mod topic_naming;
+mod transform_classes;
+mod transforms;
 mod uri_options;
 mod validation;
 mod worker;
@@ -59,7 +61,9 @@ mod worker_properties;
 
 pub(crate) use connect_properties::CONNECTOR_VERSION;
 pub(crate) use connector_file::{ConnectorFile, TargetState};
-pub(crate) use converter::{CONVERTER_CLASSES, CONVERTER_VERSION, ConverterKind};
+pub(crate) use converter::{
+    CONVERTER_CLASSES, CONVERTER_VERSION, ConverterKind, HeaderConverterKind,
+};
 pub(crate) use copy_existing::CopyExisting;
 pub(crate) use dead_letters::DeadLetters;
 pub(crate) use encryption::KafkaSecurity;

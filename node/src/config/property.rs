@@ -299,6 +299,14 @@ impl Values {
         }
     }
 
+    /// A text, if there is one.
+    pub(crate) fn optional_text(&self, name: &str) -> Option<&str> {
+        match self.values.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            Some(Value::Boolean(_) | Value::Integer(_) | Value::List(_)) | None => None,
+        }
+    }
+
     /// A list; empty if it has no default and was not given, or was refused.
     pub(crate) fn list(&self, name: &str) -> &[String] {
         match self.values.get(name) {

@@ -44,10 +44,14 @@ impl Report {
         self.problems.push(Problem { name: name.to_owned(), value: Some(value), reason });
     }
 
+    /// Refuses the file because of `name`, whose value says nothing.
+    pub(crate) fn problem(&mut self, name: &str, reason: Reason) {
+        self.problems.push(Problem { name: name.to_owned(), value: None, reason });
+    }
+
     /// Refuses the file because `name` is not there.
     pub(crate) fn missing(&mut self, name: &str) {
-        let reason = Reason::Missing(name.to_owned());
-        self.problems.push(Problem { name: name.to_owned(), value: None, reason });
+        self.problem(name, Reason::Missing(name.to_owned()));
     }
 
     /// Notes a property that nobody knows: Java's warning, or a problem when strict. Its value may

@@ -5,9 +5,10 @@
 
 use millrace_core::connect::SchemaSource;
 use millrace_core::format::{JavaVersion, JsonFormatter};
+use millrace_core::transform::Chain;
 use millrace_io::tls::TlsClient;
 
-use super::converter::ConverterKind;
+use super::converter::{ConverterKind, HeaderConverterKind};
 use super::copy_existing::CopyExisting;
 use super::dead_letters::DeadLetters;
 use super::heartbeats::Heartbeats;
@@ -65,6 +66,10 @@ pub(crate) struct SourceConfig {
     pub(crate) key: Output,
     /// How values are written.
     pub(crate) value: Output,
+    /// What changes the records; empty: nothing does.
+    pub(crate) chain: Chain,
+    /// How headers are written, which only the chain makes.
+    pub(crate) header_converter: HeaderConverterKind,
     /// Where changes go that cannot be written; `None`: such a change ends the task.
     pub(crate) dead_letters: Option<DeadLetters>,
     /// Records for idle times.

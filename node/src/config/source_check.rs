@@ -11,11 +11,15 @@
 use std::collections::BTreeMap;
 
 use millrace_core::format::JsonFormatter;
+use millrace_core::transform::Chain;
 
 use super::collation::parse_collation;
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate, family};
 use super::connector_file::ConnectorFile;
-use super::converter::{ConverterKind, parse_converter, warn_of_idle_settings};
+use super::converter::{
+    ConverterKind, HEADER_CONVERTER, HeaderConverterKind, parse_converter, parse_header_converter,
+    warn_of_idle_settings,
+};
 use super::copy_existing;
 use super::dead_letters::DeadLetters;
 use super::encryption;
@@ -38,6 +42,7 @@ use super::source::{
 use super::source_properties::SOURCE_PROPERTIES;
 use super::topic_creation::parse_topic_creation;
 use super::topic_naming::TopicNaming;
+use super::transforms::parse_chain;
 use super::worker::WorkerConfig;
 
 /// The connector's class, and its names without the package as Connect shortens them.
@@ -107,6 +112,8 @@ impl SourceConfig {
         let key = output("key", &values, formatter, file, worker.key_converter, report);
         let value = output("value", &values, formatter, file, worker.value_converter, report);
         output_schema::check(&values, report);
+        let chain = parse_chain(&values, given, report);
+        let header_converter = header_converter(chain.as_ref(), given, worker, report);
         let topic_creation = parse_topic_creation(given, worker.topic_creation_enable, report);
         let overrides = given.iter().filter_map(|(name, value)| {
             Some((name.strip_prefix(OVERRIDE)?.to_owned(), value.clone()))
@@ -153,6 +160,8 @@ impl SourceConfig {
             java,
             key,
             value,
+            chain: chain?,
+            header_converter: header_converter?,
             dead_letters,
             heartbeats,
             topic_creation,
@@ -308,6 +317,23 @@ fn output(
     };
     report.refuse(&property, Shown::Text(written.to_owned()), Reason::Conflict(conflict));
     None
+}
+
+/// The connector's converter of headers, else the worker's. Without transformations there are no headers.
+fn header_converter(
+    chain: Option<&Chain>,
+    given: &BTreeMap<String, String>,
+    worker: &WorkerConfig,
+    report: &mut Report,
+) -> Option<HeaderConverterKind> {
+    let is_own = given.contains_key(HEADER_CONVERTER);
+    if chain.is_some_and(Chain::is_empty) {
+        if is_own {
+            report.info(format!("{HEADER_CONVERTER}: without transforms records have no headers"));
+        }
+        return Some(HeaderConverterKind::Simple);
+    }
+    parse_header_converter(if is_own { given } else { &worker.header_converter }, report)
 }
 
 #[cfg(test)]

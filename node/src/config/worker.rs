@@ -16,7 +16,7 @@ use millrace_io::driver::DriverChoice;
 
 use super::connect_properties::{Fate, family};
 use super::connector_file::{properties_of_text, read_file};
-use super::converter::{ConverterKind, parse_converter};
+use super::converter::{ConverterKind, HEADER_CONVERTER, parse_converter};
 use super::encryption::{self, KafkaSecurity, TLS_PROPERTIES};
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::producer::{check_names, parse_addresses};
@@ -38,6 +38,9 @@ pub(crate) struct WorkerConfig {
     pub(crate) key_converter: ConverterKind,
     /// For connectors that name none.
     pub(crate) value_converter: ConverterKind,
+    /// `header.converter` with its settings as they are written: read only where a connector has transformations, which
+    /// alone make headers.
+    pub(crate) header_converter: BTreeMap<String, String>,
     /// Where positions are kept.
     pub(crate) offsets: OffsetStorage,
     /// How often positions are written.
@@ -116,6 +119,11 @@ impl WorkerConfig {
             bootstrap: bootstrap?,
             key_converter: key_converter?,
             value_converter: value_converter?,
+            header_converter: given
+                .iter()
+                .filter(|(name, _)| name.starts_with(HEADER_CONVERTER))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
             offsets: offsets?,
             offset_flush_interval_ms: u64::try_from(values.integer("offset.flush.interval.ms")?)
                 .ok()?,

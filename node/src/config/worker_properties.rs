@@ -17,7 +17,6 @@ const BUILT_IN: &str = "the connector and its converters are built in, nothing i
 const SOCKETS: &str = "sockets are tuned by the node itself";
 const METRICS: &str = "metrics have their own settings here";
 const PROVIDERS: &str = "config providers come with a later version; write the value into the file";
-const NO_HEADERS: &str = "records of the MongoDB source connector have no headers";
 const OVERRIDE_ALL: &[&str] =
     &["All", "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy"];
 
@@ -36,7 +35,7 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
         .accepted("a position that cannot be stored is tried again"),
     Property::list("plugin.path", "").accepted(BUILT_IN),
     Property::text("plugin.discovery", "hybrid_warn").accepted(BUILT_IN),
-    Property::optional("header.converter", Kind::Text).accepted(NO_HEADERS),
+    Property::optional("header.converter", Kind::Text),
     Property::optional("header.converter.plugin.version", Kind::Text).not_yet(BUILT_IN),
     Property::list("config.providers", "").not_yet(PROVIDERS),
     Property::text("connector.client.config.override.policy", "All")
@@ -106,7 +105,7 @@ pub(super) const WORKER_FAMILIES: &[Family] = &[
     Family { prefix: "producer.", fate: Fate::Read },
     Family { prefix: "key.converter.", fate: Fate::Read },
     Family { prefix: "value.converter.", fate: Fate::Read },
-    Family { prefix: "header.converter.", fate: Fate::Accepted(NO_HEADERS) },
+    Family { prefix: "header.converter.", fate: Fate::Read },
     Family { prefix: "listeners.https.", fate: Fate::Accepted(NO_HTTPS) },
     Family { prefix: "admin.listeners.https.", fate: Fate::Accepted(NO_HTTPS) },
     Family {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millrace_core::connect::{DecimalFormat, SchemaOutput};
+use millrace_core::connect::{DatumConverter, DecimalFormat, SchemaOutput};
 use millrace_core::format;
 use millrace_core::kafka::{self, ClientConfig, NewTopic};
 use millrace_core::memory::MemoryBudget;
@@ -10,16 +10,17 @@ use millrace_core::mongo::copy::{CopyPosition, CopySpec};
 use millrace_core::mongo::session::{ResumePosition, ServerApi, SessionConfig};
 use millrace_core::mongo::watch::{self, WatchSpec};
 use millrace_core::pipeline::{
-    self, CopyConfig, DeadLetterConfig, HeartbeatConfig, KeyDocument, LostPositionPolicy,
-    OffsetTopic, PipelineConfig, RecordConfig,
+    self, CopyConfig, DeadLetterConfig, HeaderConverter, HeartbeatConfig, KeyDocument,
+    LostPositionPolicy, OffsetTopic, PipelineConfig, RecordConfig, TransformConfig,
 };
+use millrace_core::transform::Origin;
 
 use super::links::Encryption;
 use super::locate::Located;
 use crate::config::{
     Acks, ConverterKind, CopyExisting, DeadLetters, FullDocument, FullDocumentBeforeChange,
-    Heartbeats, LostPosition, OffsetStorage, Output, OutputFormat, ProducerSettings, Publish,
-    Scope, SourceConfig, Startup, TopicCreation, WorkerConfig,
+    HeaderConverterKind, Heartbeats, LostPosition, OffsetStorage, Output, OutputFormat,
+    ProducerSettings, Publish, Scope, SourceConfig, Startup, TopicCreation, WorkerConfig,
 };
 use crate::offsets::GoOn;
 
@@ -235,8 +236,52 @@ fn records(source: &SourceConfig) -> Result<RecordConfig, format::EncoderError> 
             }
             OutputFormat::Bson | OutputFormat::Json(_) => KeyDocument::Token,
         },
-        router: source.topic.router(),
+        router: match source.chain.is_empty() {
+            true => source.topic.router(),
+            false => source.topic.router().with_any_name(),
+        },
+        transforms: transforms(source)?.map(Box::new),
     })
+}
+
+fn transforms(source: &SourceConfig) -> Result<Option<TransformConfig>, format::EncoderError> {
+    if source.chain.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(TransformConfig {
+        chain: source.chain.clone(),
+        key: origin(&source.key, source.java)?,
+        value: origin(&source.value, source.java)?,
+        key_converter: datum_converter(source.key.converter),
+        value_converter: datum_converter(source.value.converter),
+        header_converter: match source.header_converter {
+            HeaderConverterKind::Simple => HeaderConverter::Simple,
+            HeaderConverterKind::Of(kind) => HeaderConverter::Of(datum_converter(kind)),
+        },
+    }))
+}
+
+fn origin(output: &Output, java: format::JavaVersion) -> Result<Origin, format::EncoderError> {
+    Ok(match &output.format {
+        OutputFormat::Bson => Origin::Bson,
+        OutputFormat::Json(formatter) => Origin::text(*formatter, java)?,
+        OutputFormat::Schema { source, formatter } => Origin::Schema(SchemaOutput {
+            source: source.clone(),
+            formatter: *formatter,
+            decimals: decimals(output.converter),
+        }),
+    })
+}
+
+fn datum_converter(kind: ConverterKind) -> DatumConverter {
+    DatumConverter { converter: converter(kind), decimals: decimals(kind) }
+}
+
+fn decimals(kind: ConverterKind) -> DecimalFormat {
+    match kind {
+        ConverterKind::Json { decimals, .. } => decimals,
+        ConverterKind::ByteArray | ConverterKind::String => DecimalFormat::default(),
+    }
 }
 
 fn encoder(output: &Output) -> Result<format::Encoder, format::EncoderError> {
@@ -247,10 +292,7 @@ fn encoder(output: &Output) -> Result<format::Encoder, format::EncoderError> {
             format::Encoder::new(format::OutputFormat::Json(*formatter), converter)
         }
         OutputFormat::Schema { source, formatter } => {
-            let decimals = match output.converter {
-                ConverterKind::Json { decimals, .. } => decimals,
-                ConverterKind::ByteArray | ConverterKind::String => DecimalFormat::default(),
-            };
+            let decimals = decimals(output.converter);
             let (source, formatter) = (source.clone(), *formatter);
             format::Encoder::schema(SchemaOutput { source, formatter, decimals }, converter)
         }
@@ -261,6 +303,11 @@ fn encoder(output: &Output) -> Result<format::Encoder, format::EncoderError> {
 fn text_encoder(output: &Output) -> Result<format::Encoder, format::EncoderError> {
     let format = format::OutputFormat::Json(format::JsonFormatter::Relaxed);
     format::Encoder::new(format, converter(output.converter))
+}
+
+fn plain_text() -> Result<format::Encoder, format::EncoderError> {
+    let format = format::OutputFormat::Json(format::JsonFormatter::Relaxed);
+    format::Encoder::new(format, format::Converter::String)
 }
 
 fn converter(kind: ConverterKind) -> format::Converter {
@@ -285,7 +332,11 @@ fn heartbeats(source: &SourceConfig) -> Result<Option<HeartbeatConfig>, format::
     Ok(Some(HeartbeatConfig {
         topic,
         interval: Duration::from_millis(interval_ms),
-        key: text_encoder(&source.key)?.by(source.java),
+        key: match source.chain.is_empty() {
+            true => text_encoder(&source.key)?.by(source.java),
+            // The chain comes before the converter.
+            false => plain_text()?.by(source.java),
+        },
         value: converter(source.value.converter).optional_bytes_null(),
     }))
 }

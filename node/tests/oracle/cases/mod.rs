@@ -8,6 +8,7 @@ mod heartbeats;
 mod random;
 mod schemas;
 mod scopes;
+mod transforms;
 mod values;
 
 use anyhow::Result;
@@ -23,6 +24,7 @@ pub(crate) fn all() -> Result<Vec<Case>> {
     cases.extend(documents::cases());
     cases.extend(schemas::cases());
     cases.extend(scopes::cases());
+    cases.extend(transforms::cases());
     cases.extend(random::cases());
     cases.extend(heartbeats::cases());
     Ok(cases)
