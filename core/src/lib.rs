@@ -24,6 +24,7 @@
 mod allocations;
 pub mod gaps;
 pub mod inbox;
+pub mod latency;
 pub mod link;
 pub mod memory;
 pub mod recovery;

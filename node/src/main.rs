@@ -16,6 +16,7 @@ mod compat;
 mod config;
 mod herder;
 mod logging;
+mod metrics;
 mod offsets;
 mod rest;
 mod standalone;

@@ -145,7 +145,8 @@ impl Rig {
     }
 
     fn acknowledged(&mut self) -> Vec<BatchId> {
-        std::iter::from_fn(|| self.client.next_acknowledged()).collect()
+        let stored = std::iter::from_fn(|| self.client.next_acknowledged());
+        stored.filter(|stored| stored.is_whole).map(|stored| stored.batch).collect()
     }
 
     fn values(&self, partition: usize) -> Vec<String> {

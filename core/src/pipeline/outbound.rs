@@ -9,6 +9,7 @@
 use super::dead_letters::{DeadLetterConfig, DeadLetters, is_of_one_change};
 use super::error::PipelineError;
 use super::records::{Record, RecordMaker, Value};
+use crate::event::ChangeEvent;
 use crate::format::EncodeError;
 use crate::kafka::{AppendError, Appended, Client, NewTopic, TopicId, partitioner};
 use crate::mongo::bson::RawDoc;
@@ -37,6 +38,8 @@ pub(super) struct Outbound {
     /// An event that waits for its topic; the only event that is ever copied whole.
     waiting: Vec<u8>,
     dead_letters: Option<DeadLetters>,
+    /// Bytes of the events taken, as BSON.
+    event_bytes: u64,
     /// Records of events, dead letters included.
     records: u64,
     /// Heartbeats: they are numbered like events, so that positions wait for them.
@@ -58,6 +61,7 @@ impl Outbound {
             topics: Vec::new(),
             waiting: Vec::new(),
             dead_letters: dead_letters.map(DeadLetters::new),
+            event_bytes: 0,
             records: 0,
             heartbeats: 0,
         }
@@ -66,6 +70,7 @@ impl Outbound {
     /// Takes the next event of the stream.
     pub(super) fn take(&mut self, event: RawDoc<'_>, unix_ms: i64) -> Result<Taken, PipelineError> {
         self.progress.event_taken();
+        self.event_bytes += event.as_bytes().len() as u64;
         let taken = self.write(event, unix_ms)?;
         if taken == Taken::TopicNotReady {
             self.waiting.extend_from_slice(event.as_bytes());
@@ -100,6 +105,16 @@ impl Outbound {
         self.progress.events().saturating_sub(self.heartbeats)
     }
 
+    /// Bytes of the events taken from the stream, as BSON.
+    pub(super) fn event_bytes(&self) -> u64 {
+        self.event_bytes
+    }
+
+    /// Heartbeats written.
+    pub(super) fn heartbeats(&self) -> u64 {
+        self.heartbeats
+    }
+
     /// Records that events have made.
     pub(super) fn records(&self) -> u64 {
         self.records
@@ -123,7 +138,7 @@ impl Outbound {
     }
 
     fn write_record(&mut self, event: RawDoc<'_>, unix_ms: i64) -> Result<Taken, PipelineError> {
-        let Some(Record { topic: index, value }) = self.maker.make(event)? else {
+        let Some(Record { topic: index, value, made_at_ms }) = self.maker.make(event)? else {
             return Ok(Taken::Done);
         };
         let topic = self.topic(index);
@@ -155,7 +170,7 @@ impl Outbound {
         };
         let name = self.maker.topic_name(index);
         let appended = appended.map_err(|error| refused(error, name, self.maker.key()))?;
-        self.note(appended);
+        self.note(appended, made_at_ms);
         Ok(Taken::Done)
     }
 
@@ -183,7 +198,8 @@ impl Outbound {
         let appended = append(client, topic, partition, key, Some(value), unix_ms)
             .map_err(|error| refused(error, name, key))?;
         letters.written(&document, &error);
-        self.note(appended);
+        let made_at_ms = ChangeEvent::parse(event).ok().and_then(|change| change.made_at_ms());
+        self.note(appended, made_at_ms);
         Ok(Taken::Done)
     }
 
@@ -203,16 +219,16 @@ impl Outbound {
         self.heartbeats += 1;
         self.progress.event_taken();
         if appended.opened {
-            self.progress.batch_opened(appended.batch);
+            self.progress.batch_opened(appended.batch, None);
         }
         Ok(true)
     }
 
     /// Notes the record of the event taken last.
-    fn note(&mut self, appended: Appended) {
+    fn note(&mut self, appended: Appended, made_at_ms: Option<i64>) {
         self.records += 1;
         if appended.opened {
-            self.progress.batch_opened(appended.batch);
+            self.progress.batch_opened(appended.batch, made_at_ms);
         }
     }
 

@@ -15,6 +15,7 @@
 //! * [`entities`] what is said of it
 //! * [`changes`] what may be ordered
 //! * [`tasks`] its pipeline: begun, ended
+//! * [`watching`] what metrics are made of
 //! * [`modify_offsets`] its positions, while it is stopped
 //! * [`cluster`] the name of the Kafka cluster
 //!
@@ -38,13 +39,18 @@ mod entities;
 mod error;
 mod modify_offsets;
 mod tasks;
+mod watching;
 
 pub(crate) use changes::Restart;
-pub(crate) use entities::{CONNECTOR_CLASS, CONNECTOR_VERSION, ConnectorInfo, ConnectorStateInfo};
+pub(crate) use entities::{
+    CONNECTOR_CLASS, CONNECTOR_VERSION, ConnectorInfo, ConnectorStateInfo, SOURCE, State,
+};
 pub(crate) use error::{HerderError, say};
+pub(crate) use watching::{ConnectorFigures, TaskFigures, WorkerFigures};
 
 use connector::Connector;
 use entities::{TaskInfo, TaskStateInfo};
+use watching::Startups;
 
 /// How long a change may be under way before the worker counts as unhealthy, as in Connect.
 pub(crate) const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,6 +67,8 @@ pub(crate) struct Herder {
     /// Held while something is changed.
     changes: tokio::sync::Mutex<()>,
     cluster_id: OnceLock<String>,
+    connector_startups: Startups,
+    task_startups: Startups,
     /// Whether properties that nobody knows are refused.
     strict: bool,
 }
@@ -84,6 +92,8 @@ impl Herder {
             connectors: Mutex::default(),
             changes: tokio::sync::Mutex::default(),
             cluster_id: OnceLock::new(),
+            connector_startups: Startups::default(),
+            task_startups: Startups::default(),
             strict,
         })
     }

@@ -6,6 +6,7 @@
 //! * [`build`] from a checked configuration to a pipeline
 //! * [`only_read`] the reading side alone
 //! * [`state`] what others may know of the task
+//! * [`figures`] what it has counted
 //! * [`active_topics`] what its connector has written to
 
 use millrace_core::pipeline::{Pipeline, PipelineConfig};
@@ -15,14 +16,16 @@ use millrace_io::driver::Driver;
 mod active_topics;
 mod build;
 mod drive;
+mod figures;
 mod links;
 pub(crate) mod only_read;
 mod runtimes;
 mod state;
 
 pub(crate) use active_topics::ActiveTopics;
-pub(crate) use build::{encryption, first_position, pipeline_config, session_config};
+pub(crate) use build::{client_id, encryption, first_position, pipeline_config, session_config};
 pub(crate) use drive::Surroundings;
+pub(crate) use figures::{Figures, FiguresCell, Stage, TopicFigures};
 pub(crate) use runtimes::Runtimes;
 pub(crate) use state::{StateCell, TaskState};
 
