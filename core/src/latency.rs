@@ -28,7 +28,7 @@ impl Default for Latency {
 }
 
 impl Latency {
-    /// `count` things took `ms` milliseconds. A negative time is a clock that is ahead of another one, and counts as none.
+    /// `count` things took `ms` milliseconds. A negative time says that clocks differ, and counts as none.
     pub fn observe(&mut self, ms: i64, count: u32) {
         let ms = u64::try_from(ms).unwrap_or(0);
         let bucket = BOUNDS_MS.partition_point(|bound| *bound < ms);

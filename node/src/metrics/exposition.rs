@@ -6,8 +6,8 @@
 //! name{label="value"} 12
 //! ```
 //!
-//! A family without series is left out. Names of families and labels are our own constants, values of labels are anybody's
-//! and are escaped. Facts: "Exposition formats" of Prometheus' documentation.
+//! A family without series is left out. Names of families and labels are constants, values of labels are anybody's and
+//! are escaped. Facts: "Exposition formats" of Prometheus' documentation.
 
 use std::fmt::Write;
 

@@ -204,9 +204,9 @@ pub(super) fn write(worker: &WorkerFigures, page: &mut Page) {
     );
     write_lines(OWN, &tasks, own_labels, page);
     write_stages(&tasks, page);
-    let help = "From a change to its acknowledgement, in seconds by the clocks of the primary and of this machine: each \
-                record with the age of the oldest change in its batch. To the second before MongoDB 6.0; without \
-                copied documents.";
+    let help = "From a change to its acknowledgement, in seconds by the clocks of the primary and of this machine: \
+                each record with the age of the oldest change in its batch. Before MongoDB 6.0 up to a second too \
+                long; without copied documents.";
     let mut family = page.family("millrace_latency_seconds", Kind::Histogram, help);
     for task in &tasks {
         family.histogram(&own_labels(*task), &task.1.figures.pipeline.latency);
@@ -256,8 +256,8 @@ fn write_topics(tasks: &[Task<'_>], page: &mut Page) {
 }
 
 fn write_stages(tasks: &[Task<'_>], page: &mut Page) {
-    let help = "What the task's time was spent with: take (from bytes to batches), send (sealing and sending), read (more \
-                bytes), idle (waiting for MongoDB), full (waiting for brokers).";
+    let help = "What the task's time was spent with: take (from bytes to batches), send (sealing and sending), \
+                read (more bytes), idle (waiting for MongoDB), full (waiting for brokers).";
     let mut family = page.family("millrace_stage_seconds_total", Kind::Counter, help);
     for (name, task) in tasks {
         for stage in Stage::ALL {

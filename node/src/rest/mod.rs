@@ -159,7 +159,7 @@ fn worker_routes() -> Router<Shared> {
         .merge(connector_plugins::routes())
 }
 
-/// What all resources share: limits, errors in JSON, who may call. Those of `text` have nothing to do with JSON otherwise.
+/// What all resources share: limits, errors in JSON, who may call. Those of `text` take and give whatever they like.
 fn finish(json: Router<Shared>, text: Router<Shared>, config: &RestConfig) -> Router<Shared> {
     let routes = json
         .route_layer(from_fn(body::check_types))

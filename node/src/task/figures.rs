@@ -16,8 +16,7 @@ use millrace_core::pipeline::{Pipeline, PipelineStats};
 
 use super::links::Traffic;
 
-/// Topics that have figures of their own, the first ones that a task asked for; each makes series of its own in whatever
-/// scrapes them.
+/// Topics that have figures of their own, the first ones that a task asked for: each costs whoever scrapes them series.
 const TOPICS_MAX: usize = 100;
 /// The longest that figures of a task under load are old.
 const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
