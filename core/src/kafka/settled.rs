@@ -150,9 +150,7 @@ impl Settled {
         self.stats.records += u64::from(records);
         self.stats.bytes += size_bytes as u64;
         self.stats.batches += u64::from(is_whole);
-        let of_topic = self.topic_mut(topic);
-        of_topic.records += u64::from(records);
-        of_topic.bytes += size_bytes as u64;
+        self.count(topic, records, size_bytes);
         self.buffered_bytes -= size_bytes;
         self.acknowledged.push_back(Acknowledged { batch, records, is_whole });
         let is_compressed = stored.sealed.codec().is_some();
@@ -166,13 +164,15 @@ impl Settled {
         self.topics.get(topic.index()).copied().unwrap_or_default()
     }
 
-    fn topic_mut(&mut self, topic: TopicId) -> &mut TopicStats {
+    fn count(&mut self, topic: TopicId, records: u32, size_bytes: usize) {
         let index = topic.index();
         if self.topics.len() <= index {
             self.topics.resize(index + 1, TopicStats::default());
         }
-        #[allow(clippy::indexing_slicing, reason = "it was made this long")]
-        &mut self.topics[index]
+        if let Some(topic) = self.topics.get_mut(index) {
+            topic.records += u64::from(records);
+            topic.bytes += size_bytes as u64;
+        }
     }
 
     /// Takes the memory of an open batch that is not needed any more.

@@ -28,7 +28,7 @@ impl Exposition {
         Self::parse(answer.body)
     }
 
-    fn parse(text: String) -> Result<Self> {
+    pub(crate) fn parse(text: String) -> Result<Self> {
         ensure!(text.ends_with('\n'), "the last line has no end");
         let (mut series, mut families) = (BTreeMap::new(), BTreeSet::new());
         let mut family = ("", "");

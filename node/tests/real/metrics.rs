@@ -233,6 +233,37 @@ async fn a_connector_that_is_paused_or_has_failed_is_shown_as_that() -> Result<(
 }
 
 #[test]
+fn reader_refuses_what_the_format_does_not_allow() {
+    let good = concat!(
+        "# HELP a_total x\n# TYPE a_total counter\na_total{b=\"c\\\"}\",d=\"\"} 1\n",
+        "# HELP h x\n# TYPE h histogram\nh_bucket{t=\"0\",le=\"1\"} 2\nh_bucket{t=\"0\",le=\"+Inf\"} 3\n",
+        "h_sum{t=\"0\"} 4.5\nh_count{t=\"0\"} 3\n",
+    );
+    let read = Exposition::parse(good.to_owned()).expect("a page as it should be");
+    assert_eq!(read.get(r#"a_total{b="c\"}",d=""}"#), Some(1.0));
+    for (from, to) in [
+        ("} 1\n", "} one\n"),
+        ("} 1\n", "} NaN\n"),
+        ("} 1\n", "}\n"),
+        ("a_total{", "b_total{"),
+        ("b=\"c", "1b=\"c"),
+        ("c\\\"}", "c\"}"),
+        ("# HELP h x\n", ""),
+        ("# TYPE h histogram", "# TYPE h bar chart"),
+        ("# HELP h x\n# TYPE h histogram", "# HELP a_total x\n# TYPE a_total counter"),
+        ("le=\"1\"} 2", "le=\"1\"} 4"),
+        ("h_count{t=\"0\"} 3", "h_count{t=\"0\"} 4"),
+        ("h_sum{t=\"0\"} 4.5\n", ""),
+        ("h_count{t=\"0\"} 3\n", "h_sum{t=\"0\"} 4.5\n"),
+        ("h_count{t=\"0\"} 3\n", "h_count{t=\"0\"} 3"),
+    ] {
+        assert!(good.contains(from), "{from}");
+        let bad = good.replacen(from, to, 1);
+        assert!(Exposition::parse(bad.clone()).is_err(), "{bad}");
+    }
+}
+
+#[test]
 fn prometheus_takes_the_alert_rules_and_they_fire_when_they_should() -> Result<()> {
     let folder = deploy().join("prometheus");
     for (check, file) in [("check", "alerts.yml"), ("test", "alerts.test.yml")] {
