@@ -114,10 +114,10 @@ impl<'a> ChangeEvent<'a> {
         if elements.take_head(b"\x11clusterTime\0") {
             self.cluster_time = Some(elements.take_timestamp(kind::TIMESTAMP)?);
         }
-        if elements.take_head(b"\x09wallTime\0") {
-            if let RawValue::DateTime(at_ms) = elements.take_value(kind::DATE_TIME)? {
-                self.wall_time_ms = Some(at_ms);
-            }
+        if elements.take_head(b"\x09wallTime\0")
+            && let RawValue::DateTime(at_ms) = elements.take_value(kind::DATE_TIME)?
+        {
+            self.wall_time_ms = Some(at_ms);
         }
         if elements.take_head(b"\x03fullDocument\0") {
             self.full_document = Some(RawValue::Document(elements.take_doc()?));

@@ -239,7 +239,8 @@ fn write_lines<const LABELS: usize>(
 
 /// `producer-topic-metrics`.
 fn write_topics(tasks: &[Task<'_>], page: &mut Page) {
-    let families: [(&str, &str, fn(&TopicStats) -> u64); 2] = [
+    type Count = fn(&TopicStats) -> u64;
+    let families: [(&str, &str, Count); 2] = [
         ("kafka_producer_topic_record_send_total", "Records acknowledged.", |of| of.records),
         ("kafka_producer_topic_byte_total", "Bytes of their batches, as sent.", |of| of.bytes),
     ];

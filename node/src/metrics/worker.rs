@@ -5,8 +5,11 @@ use crate::herder::{
     CONNECTOR_CLASS, CONNECTOR_VERSION, ConnectorFigures, SOURCE, State, WorkerFigures,
 };
 
+/// Whether a task in this state counts.
+type Counts = fn(State) -> bool;
+
 /// `connect-worker-metrics` of each connector: which of its tasks count.
-const TASK_COUNTS: [(&str, fn(State) -> bool); 7] = [
+const TASK_COUNTS: [(&str, Counts); 7] = [
     ("kafka_connect_worker_connector_total_task_count", |_| true),
     ("kafka_connect_worker_connector_running_task_count", |state| state == State::Running),
     ("kafka_connect_worker_connector_paused_task_count", |state| state == State::Paused),
