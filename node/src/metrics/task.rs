@@ -36,6 +36,15 @@ fn n(number: u64) -> Option<f64> {
     Some(number as f64)
 }
 
+/// A task that has ended leaves none, acknowledged or not.
+fn active_records(of: &Figures) -> u64 {
+    let made = of.pipeline.made_records;
+    match of.pipeline.buffered_bytes {
+        0 => 0,
+        _ => made.saturating_sub(of.pipeline.acknowledged_records),
+    }
+}
+
 /// `source-task-metrics` and `task-error-metrics`.
 const CONNECT: &[Line] = &[
     counter(
@@ -51,7 +60,7 @@ const CONNECT: &[Line] = &[
     gauge(
         "kafka_connect_source_task_source_record_active_count",
         "Records made and not acknowledged yet.",
-        |of| n(of.pipeline.made_records.saturating_sub(of.pipeline.acknowledged_records)),
+        |of| n(active_records(of)),
     ),
     gauge(
         "kafka_connect_task_error_total_record_failures",
@@ -289,7 +298,7 @@ mod tests {
 
     fn page() -> String {
         let known = PipelineStats { lag_s: Some(7), made_records: 5, ..PipelineStats::default() };
-        let known = PipelineStats { acknowledged_records: 3, ..known };
+        let known = PipelineStats { acknowledged_records: 3, buffered_bytes: 9, ..known };
         let paused = ConnectorFigures { task: None, ..connector("c", PipelineStats::default()) };
         let connectors =
             vec![connector("a", known), connector("b", PipelineStats::default()), paused];

@@ -143,6 +143,11 @@ impl FiguresCell {
         let mut figures = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         figures.take(pipeline, traffic, stages);
         figures.failed_records += u64::from(failed_record);
+        // Connections and batches go with the task.
+        figures.traffic.mongodb.open = 0;
+        figures.traffic.kafka.open = 0;
+        figures.pipeline.requests_in_flight = 0;
+        figures.pipeline.buffered_bytes = 0;
     }
 }
 

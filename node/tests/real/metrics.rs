@@ -228,6 +228,7 @@ async fn a_connector_that_is_paused_or_has_failed_is_shown_as_that() -> Result<(
         assert_eq!(failed.value(&family)?, 1.0, "{family}");
     }
     assert_eq!(failed.get(&of.task_state("running")), None);
+    assert_eq!(failed.value(&of.task("millrace_mongodb_connections"))?, 0.0);
     node.stop().await?;
     Ok(())
 }
