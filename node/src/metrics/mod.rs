@@ -9,9 +9,9 @@
 //! | `process_*` | of the process | |
 //!
 //! The first three are called as Prometheus' JMX exporter calls Java's beans: with the rules that Strimzi ships for
-//! Connect (names of labels in lower case) and, for the connector, without any. Only what is known has a series: what Java
-//! averages over half a minute is left to `rate()` of a counter, and what a JVM or a Kafka consumer would have is not
-//! there. Figures of a task count from its last start, as in Connect.
+//! Connect (names of labels in lower case) and, for the connector, without any. Only what is known has a series: what
+//! Java averages over half a minute is left to `rate()` of a counter, and what a JVM or a Kafka consumer would have is
+//! not there. Figures of a task count from its last start, as in Connect.
 //!
 //! * [`exposition`] the format
 //! * [`worker`] Connect's figures of worker, connectors and the states of tasks
