@@ -58,6 +58,8 @@ pub struct ChangeEvent<'a> {
     pub operation: Option<Operation<'a>>,
     /// `clusterTime`: seconds since 1970-01-01 UTC and a counter within the second.
     pub cluster_time: Option<(u32, u32)>,
+    /// `wallTime`, since MongoDB 6.0: the primary's clock when it wrote the change. Milliseconds since the Unix epoch.
+    pub wall_time_ms: Option<i64>,
     /// `ns.db`; not checked to be UTF-8.
     pub database: Option<&'a [u8]>,
     /// `ns.coll`; not checked to be UTF-8. Absent for events of a whole database.
@@ -81,6 +83,7 @@ impl<'a> ChangeEvent<'a> {
             token: None,
             operation: None,
             cluster_time: None,
+            wall_time_ms: None,
             database: None,
             collection: None,
             document_key: None,
@@ -90,6 +93,12 @@ impl<'a> ChangeEvent<'a> {
         change.take_in_order(&mut elements)?;
         change.take_rest(&mut elements)?;
         Ok(change)
+    }
+
+    /// When it was made, in milliseconds since the Unix epoch: to the second where the server says no more.
+    #[inline]
+    pub fn made_at_ms(&self) -> Option<i64> {
+        self.wall_time_ms.or(self.cluster_time.map(|(seconds, _)| i64::from(seconds) * 1_000))
     }
 
     /// The fields in the order in which servers write them: each name is one comparison. Stops taking where an
@@ -105,8 +114,10 @@ impl<'a> ChangeEvent<'a> {
         if elements.take_head(b"\x11clusterTime\0") {
             self.cluster_time = Some(elements.take_timestamp(kind::TIMESTAMP)?);
         }
-        if elements.take_head(b"\x09wallTime\0") {
-            elements.take_value(kind::DATE_TIME)?;
+        if elements.take_head(b"\x09wallTime\0")
+            && let RawValue::DateTime(at_ms) = elements.take_value(kind::DATE_TIME)?
+        {
+            self.wall_time_ms = Some(at_ms);
         }
         if elements.take_head(b"\x03fullDocument\0") {
             self.full_document = Some(RawValue::Document(elements.take_doc()?));
@@ -147,6 +158,9 @@ impl<'a> ChangeEvent<'a> {
         match (name, value) {
             (b"clusterTime", RawValue::Timestamp { time, increment }) => {
                 self.cluster_time.get_or_insert((time, increment));
+            }
+            (b"wallTime", RawValue::DateTime(at_ms)) => {
+                self.wall_time_ms.get_or_insert(at_ms);
             }
             (b"fullDocument", document) => {
                 self.full_document.get_or_insert(document);
@@ -198,7 +212,7 @@ mod tests {
             "_id": { "_data": "82" },
             "operationType": "insert",
             "clusterTime": Timestamp { time: 7, increment: 2 },
-            "wallTime": bson::DateTime::from_millis(7_000),
+            "wallTime": bson::DateTime::from_millis(7_123),
             "fullDocument": { "_id": 1, "a": "b" },
             "ns": { "db": "d", "coll": "c.e" },
             "documentKey": { "_id": 1 },
@@ -216,12 +230,23 @@ mod tests {
             token: Some(RawDoc::new(&token).unwrap()),
             operation: Some(Operation::Insert),
             cluster_time: Some((7, 2)),
+            wall_time_ms: Some(7_123),
             database: Some(b"d"),
             collection: Some(b"c.e"),
             document_key: Some(RawDoc::new(&key).unwrap()),
             full_document: Some(RawValue::Document(RawDoc::new(&document).unwrap())),
         };
         assert_eq!(change, want);
+    }
+
+    #[test]
+    fn a_change_was_made_when_its_server_says_as_exactly_as_it_says() {
+        let mut event = insert();
+        assert_eq!(parse(&bytes(&event)).made_at_ms(), Some(7_123));
+        event.remove("wallTime");
+        assert_eq!(parse(&bytes(&event)).made_at_ms(), Some(7_000));
+        event.remove("clusterTime");
+        assert_eq!(parse(&bytes(&event)).made_at_ms(), None);
     }
 
     #[test]

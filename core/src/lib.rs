@@ -26,6 +26,7 @@ mod allocations;
 pub mod gaps;
 pub mod inbox;
 pub mod java_pattern;
+pub mod latency;
 pub mod link;
 pub mod memory;
 pub mod recovery;

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::inbox::Space;
 use crate::kafka::{
-    Client, ClientConfig, NewTopic, Notice, SealId, SealJob, SealedJob, partitioner,
+    Acknowledged, Client, ClientConfig, NewTopic, Notice, SealId, SealJob, SealedJob, partitioner,
 };
 use crate::link::{LinkCommand, LinkId, LinkIds};
 use crate::mongo::session::{Item, ResumePosition, SessionConfig};
@@ -40,6 +40,7 @@ mod outbound;
 mod peers;
 mod records;
 mod source;
+mod stats;
 #[cfg(test)]
 mod steady_state;
 mod storing;
@@ -52,6 +53,7 @@ pub use error::PipelineError;
 pub use heartbeat::HeartbeatConfig;
 pub use records::{KeyDocument, Publish, RecordConfig};
 pub use source::{CopyConfig, LostPositionPolicy};
+pub use stats::PipelineStats;
 pub use storing::OffsetTopic;
 pub use transformed::{HeaderConverter, TransformConfig};
 
@@ -59,6 +61,7 @@ use heartbeat::Heartbeats;
 use outbound::{Outbound, Taken};
 use records::RecordMaker;
 use source::Source;
+use stats::Counts;
 use storing::{Storing, Writing};
 
 /// Events taken before the driver gets to look at its sockets again: about 0.1 ms of work.
@@ -115,27 +118,6 @@ pub enum Output {
     Notice(String),
 }
 
-/// Counters since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PipelineStats {
-    /// Events taken from the stream.
-    pub events: u64,
-    /// Records acknowledged, positions in the offset topic included.
-    pub records: u64,
-    /// Batches acknowledged.
-    pub batches: u64,
-    /// Bytes of the acknowledged batches.
-    pub acknowledged_bytes: u64,
-    /// Batches sent again.
-    pub retries: u64,
-    /// Changes that went to the dead-letter topic.
-    pub dead_letters: u64,
-    /// Reads that brought bytes, of both peers.
-    pub reads: u64,
-    /// Produce requests, those sent again included.
-    pub requests: u64,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The stream is not open, or its opening position is not stored.
@@ -168,7 +150,7 @@ pub struct Pipeline {
     start_is_kept: bool,
     /// Events taken when the last mark was set.
     marked_event: u64,
-    reads: u64,
+    counts: Counts,
     rest: Rest,
     said: VecDeque<Output>,
 }
@@ -204,7 +186,7 @@ impl Pipeline {
             phase: Phase::Opening { opened: false },
             start_is_kept,
             marked_event: 0,
-            reads: 0,
+            counts: Counts::default(),
             rest: Rest::Busy,
             said: VecDeque::new(),
         }
@@ -249,11 +231,13 @@ impl Pipeline {
                     Taken::TopicNotReady => break,
                 },
                 Some(Item::BatchEnd) => {
+                    self.counts.lag_s = self.source.lag_s();
                     self.heartbeat_if_idle(now, unix_ms)?;
                     self.mark();
                 }
                 Some(Item::Opened) => self.opened(),
                 Some(Item::Interrupted { reason, attempt }) => {
+                    self.counts.interruptions += 1;
                     let text = format!("MongoDB: {reason}; attempt {attempt} to go on");
                     self.said.push_back(Output::Warning(text));
                 }
@@ -273,7 +257,7 @@ impl Pipeline {
         if let Some(said) = self.said.pop_front() {
             return Ok(Some(said));
         }
-        self.settle_acknowledged();
+        self.settle_acknowledged(unix_ms);
         if let Some(output) = self.store(now, unix_ms)? {
             return Ok(Some(output));
         }
@@ -376,7 +360,7 @@ impl Pipeline {
         count: usize,
         now: Instant,
     ) -> Result<(), PipelineError> {
-        self.reads += u64::from(count != 0);
+        self.counts.reads += u64::from(count != 0);
         if let Some(inbox) = self.source.inbox(link) {
             inbox.give_back(space, count);
         } else if let Some(inbox) = self.outbound.client.inbox(link) {
@@ -430,6 +414,11 @@ impl Pipeline {
         self.outbound.client.flush();
     }
 
+    /// Whether more may be taken in before brokers have acknowledged something.
+    pub fn has_room(&mut self) -> bool {
+        self.outbound.client.has_room()
+    }
+
     /// Whether a stopping pipeline has nothing left to do.
     pub fn is_settled(&self) -> bool {
         self.phase == Phase::Stopping
@@ -438,23 +427,10 @@ impl Pipeline {
             && !self.outbound.progress.has_safe_token()
     }
 
-    /// Counters since the start.
-    pub fn stats(&self) -> PipelineStats {
-        let client = self.outbound.client.stats();
-        PipelineStats {
-            events: self.outbound.events(),
-            records: client.records,
-            batches: client.batches,
-            acknowledged_bytes: client.bytes,
-            retries: client.retries,
-            dead_letters: self.outbound.dead_letter_count(),
-            reads: self.reads,
-            requests: client.requests,
-        }
-    }
-
     fn opened(&mut self) {
+        self.counts.openings += 1;
         if let Some(gap) = self.source.take_gap() {
+            self.counts.gaps += 1;
             self.outbound.progress.gap(&gap);
             self.said.push_back(Output::Warning(gap.told()));
             // Whoever were killed now would skip more, or other things, when he begins again.
@@ -501,10 +477,14 @@ impl Pipeline {
         }
     }
 
-    fn settle_acknowledged(&mut self) {
-        while let Some(batch) = self.outbound.client.next_acknowledged() {
-            if !self.storing.acknowledged(batch) {
-                self.outbound.progress.acknowledged(batch);
+    fn settle_acknowledged(&mut self, unix_ms: i64) {
+        let Outbound { client, progress, .. } = &mut self.outbound;
+        while let Some(Acknowledged { batch, records, is_whole }) = client.next_acknowledged() {
+            if let Some(made_at_ms) = progress.made_at_ms(batch) {
+                self.counts.latency.observe(unix_ms.saturating_sub(made_at_ms), records);
+            }
+            if is_whole && !self.storing.acknowledged(batch) {
+                progress.acknowledged(batch);
             }
         }
     }
@@ -528,7 +508,7 @@ impl Pipeline {
         }
         let Some((topic, key)) = self.storing.topic_and_key() else {
             let Some(token) = self.outbound.progress.take_safe_token() else { return Ok(None) };
-            self.storing.begun(Writing::ByDriver, now);
+            self.storing.begun(Writing::ByDriver, token.cluster_time(), now);
             return Ok(Some(Output::Store(token)));
         };
         let Some(facts) = self.outbound.client.topic_ready(topic) else {
@@ -546,7 +526,7 @@ impl Pipeline {
             .map_err(|error| PipelineError::Store(error.to_string()))?
             .batch;
         client.seal(batch);
-        self.storing.begun(Writing::Batch(batch), now);
+        self.storing.begun(Writing::Batch(batch), token.cluster_time(), now);
         Ok(None)
     }
 }

@@ -22,6 +22,7 @@ use crate::format::token::{
 };
 use crate::gaps::Gap;
 use crate::kafka::BatchId;
+use crate::mongo::watch::token_time;
 
 /// A position that may be stored, a resume token or how far a copy is: every event up to it is acknowledged by Kafka
 /// or makes no record.
@@ -38,6 +39,11 @@ impl SafeToken {
     /// The position as raw BSON.
     pub fn as_bytes(&self) -> &[u8] {
         &self.token
+    }
+
+    /// The cluster time of the position, in seconds since the Unix epoch; a copy's has none.
+    pub fn cluster_time(&self) -> Option<u32> {
+        token_time(&self.token).map(|(seconds, _)| seconds)
     }
 
     /// Whether a heartbeat carried it to Kafka, which its position says.
@@ -65,6 +71,8 @@ impl SafeToken {
 struct Outstanding {
     batch: BatchId,
     first_event: u64,
+    /// When the change of its first record was made.
+    made_at_ms: Option<i64>,
     acknowledged: bool,
 }
 
@@ -117,10 +125,22 @@ impl Progress {
         self.event
     }
 
-    /// The record of the event taken last opened `batch`. Batches open in the order of their ids.
-    pub fn batch_opened(&mut self, batch: BatchId) {
+    /// The record of the event taken last opened `batch`. Batches open in the order of their ids. `made_at_ms` says
+    /// when that change was made, in milliseconds since the Unix epoch.
+    pub fn batch_opened(&mut self, batch: BatchId, made_at_ms: Option<i64>) {
         debug_assert!(self.batches.back().is_none_or(|last| last.batch < batch));
-        self.batches.push_back(Outstanding { batch, first_event: self.event, acknowledged: false });
+        let first_event = self.event;
+        self.batches.push_back(Outstanding { batch, first_event, made_at_ms, acknowledged: false });
+    }
+
+    /// When the oldest change in `batch` was made, as it was told when the batch was opened. `None` too if the batch is
+    /// acknowledged, or none of ours.
+    pub fn made_at_ms(&self, batch: BatchId) -> Option<i64> {
+        self.batches.get(self.place(batch)?)?.made_at_ms
+    }
+
+    fn place(&self, batch: BatchId) -> Option<usize> {
+        self.batches.binary_search_by_key(&batch, |outstanding| outstanding.batch).ok()
     }
 
     /// Notes that `token` (raw BSON) stands behind the event taken last. Nothing new if that is a
@@ -159,10 +179,7 @@ impl Progress {
 
     /// Notes that every record of `batch` is acknowledged. `false` if it is none of ours.
     pub fn acknowledged(&mut self, batch: BatchId) -> bool {
-        let Ok(at) = self.batches.binary_search_by_key(&batch, |outstanding| outstanding.batch)
-        else {
-            return false;
-        };
+        let Some(at) = self.place(batch) else { return false };
         if let Some(outstanding) = self.batches.get_mut(at) {
             outstanding.acknowledged = true;
         }
@@ -225,7 +242,7 @@ mod tests {
         for (event, batch) in [(1, Some(1)), (2, None), (3, Some(2)), (4, None), (5, Some(3))] {
             progress.event_taken();
             if let Some(batch) = batch {
-                progress.batch_opened(BatchId(batch));
+                progress.batch_opened(BatchId(batch), None);
             }
             progress.mark(&token(event));
         }
@@ -254,7 +271,7 @@ mod tests {
     fn the_position_of_a_heartbeat_says_so_until_another_token_comes() {
         let mut progress = Progress::default();
         progress.event_taken();
-        progress.batch_opened(BatchId(1));
+        progress.batch_opened(BatchId(1), None);
         progress.mark_heartbeat(&token(1));
         progress.mark(&token(1));
         assert!(progress.take_safe_token().is_none(), "it waits for its record");
@@ -281,7 +298,7 @@ mod tests {
         let before = r#"{"_id":"{\"_data\": \"1\"}","millrace.gaps":"1..2 now"}"#;
         assert_eq!(value(&mut progress), before);
         progress.event_taken();
-        progress.batch_opened(BatchId(1));
+        progress.batch_opened(BatchId(1), None);
         progress.mark(&position(2));
         progress.gap(&gap(7));
         progress.event_taken();
@@ -293,10 +310,23 @@ mod tests {
     }
 
     #[test]
+    fn the_age_of_a_batch_is_known_until_it_is_acknowledged() {
+        let mut progress = Progress::default();
+        for (batch, made_at_ms) in [(1, Some(10)), (2, None), (3, Some(30))] {
+            progress.event_taken();
+            progress.batch_opened(BatchId(batch), made_at_ms);
+        }
+        let ages = |progress: &Progress| [1, 2, 3].map(|id| progress.made_at_ms(BatchId(id)));
+        assert_eq!(ages(&progress), [Some(10), None, Some(30)]);
+        progress.acknowledged(BatchId(1));
+        assert_eq!(ages(&progress), [None, None, Some(30)]);
+    }
+
+    #[test]
     fn an_unknown_batch_changes_nothing() {
         let mut progress = Progress::default();
         progress.event_taken();
-        progress.batch_opened(BatchId(7));
+        progress.batch_opened(BatchId(7), None);
         assert!(!progress.acknowledged(BatchId(8)));
         assert!(!progress.is_settled());
     }
@@ -316,7 +346,7 @@ mod tests {
                     0 => {
                         progress.event_taken();
                         next_batch += 1;
-                        progress.batch_opened(BatchId(next_batch));
+                        progress.batch_opened(BatchId(next_batch), None);
                         open.push(next_batch);
                         unacknowledged.push(next_batch);
                         batch_of_event.push(Some(next_batch));

@@ -17,6 +17,7 @@ mod config;
 mod herder;
 mod inquiry;
 mod logging;
+mod metrics;
 mod offsets;
 mod rest;
 mod standalone;

@@ -26,7 +26,7 @@ use crate::kafka::partition::BatchId;
 use crate::kafka::producer::{AppendError, Appended, Producer, Value};
 use crate::kafka::refresh::Refresh;
 use crate::kafka::sealing::{SealId, SealJob, SealedJob};
-use crate::kafka::status::{ClientState, Notice, Notices, Stats};
+use crate::kafka::status::{Acknowledged, ClientState, Notice, Notices, Stats, TopicStats};
 use crate::kafka::topics::{Stage, TopicFacts, TopicId, Topics, Wish};
 use crate::link::{LinkCommand, LinkId, LinkIds};
 
@@ -185,9 +185,9 @@ impl Client {
         self.producer.seal_lost(id, reason, &self.topics)
     }
 
-    /// The next batch that is stored, with all its records, and was not named yet. Batches of one
-    /// partition come in order unless a lost answer had to be asked for again.
-    pub fn next_acknowledged(&mut self) -> Option<BatchId> {
+    /// What is stored and was not named yet: the next batch, or the half of one that was split. Batches
+    /// of one partition come in order unless a lost answer had to be asked for again.
+    pub fn next_acknowledged(&mut self) -> Option<Acknowledged> {
         self.producer.settled.acknowledged.pop_front()
     }
 
@@ -222,6 +222,16 @@ impl Client {
             in_flight: self.cluster.open_produces() as u64,
             ..self.producer.settled.stats
         }
+    }
+
+    /// What of each topic is acknowledged since the start, in the order in which the topics were asked for.
+    pub fn topic_stats(&self) -> impl Iterator<Item = (&str, TopicStats)> {
+        self.topics.ids().map(|id| (self.topics.name(id), self.producer.settled.topic(id)))
+    }
+
+    /// Records of one topic that are acknowledged since the start.
+    pub fn records_in(&self, topic: TopicId) -> u64 {
+        self.producer.settled.topic(topic).records
     }
 
     /// How it stands between us and the brokers.

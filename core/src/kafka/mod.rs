@@ -67,5 +67,5 @@ pub use partition::BatchId;
 pub use producer::{AppendError, Appended};
 pub use sealed_batch::SealedBatch;
 pub use sealing::{SealId, SealJob, SealedJob};
-pub use status::{ClientState, Notice, Stats};
+pub use status::{Acknowledged, ClientState, Notice, Stats, TopicStats};
 pub use topics::{TopicFacts, TopicId};

@@ -124,6 +124,7 @@ impl Queued {
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) batch: BatchId,
+    pub(super) topic: TopicId,
     pub(super) sealed: SealedBatch,
     /// Whether all of the batch's records are stored; not so for the first half of a split batch.
     pub(super) is_whole: bool,
@@ -331,7 +332,7 @@ impl Partition {
         self.backoff.succeed();
         self.last_error = None;
         let is_whole = self.queue.iter().all(|other| other.batch != queued.batch);
-        Some(Stored { batch: queued.batch, sealed, is_whole })
+        Some(Stored { batch: queued.batch, topic: self.topic, sealed, is_whole })
     }
 
     /// A batch was refused: nothing more is sent until the open answers are in. The first reason

@@ -139,7 +139,8 @@ impl Rig {
     }
 
     pub(crate) fn acknowledged(&mut self) -> Vec<BatchId> {
-        std::iter::from_fn(|| self.client.next_acknowledged()).collect()
+        let stored = std::iter::from_fn(|| self.client.next_acknowledged());
+        stored.filter(|stored| stored.is_whole).map(|stored| stored.batch).collect()
     }
 
     pub(crate) fn values(&self, partition: usize) -> Vec<String> {

@@ -15,17 +15,20 @@ use std::collections::VecDeque;
 use crate::kafka::batch::{BatchBuilder, Stamp};
 use crate::kafka::codec::Compressor;
 use crate::kafka::config::ClientConfig;
-use crate::kafka::partition::{BatchId, Content, Stored};
+use crate::kafka::partition::{Content, Stored};
 use crate::kafka::sealed_batch::SealedBatch;
 use crate::kafka::sealing::{SealId, SealJob, SealedJob, Sealing, memory_for};
-use crate::kafka::status::Stats;
+use crate::kafka::status::{Acknowledged, Stats, TopicStats};
+use crate::kafka::topics::TopicId;
 use crate::memory::Loan;
 
 /// Acknowledged batches, and the memory that they leave.
 #[derive(Debug)]
 pub(super) struct Settled {
-    pub(super) acknowledged: VecDeque<BatchId>,
+    pub(super) acknowledged: VecDeque<Acknowledged>,
     pub(super) stats: Stats,
+    /// By [`TopicId::index`], as far as something of a topic is stored.
+    topics: Vec<TopicStats>,
     pub(super) buffered_bytes: usize,
     pub(super) compressor: Compressor,
     sealing: Sealing,
@@ -79,6 +82,7 @@ impl Settled {
         Self {
             acknowledged: VecDeque::new(),
             stats: Stats::default(),
+            topics: Vec::new(),
             buffered_bytes: 0,
             compressor: Compressor::new(config.compression),
             sealing: Sealing::new(config.compression, config.compression_threads),
@@ -141,17 +145,33 @@ impl Settled {
 
     /// Takes a batch that is stored.
     pub(super) fn take(&mut self, stored: Stored) {
-        let size_bytes = stored.sealed.bytes().len();
-        self.stats.records += u64::from(stored.sealed.count());
+        let Stored { batch, topic, is_whole, .. } = stored;
+        let (size_bytes, records) = (stored.sealed.bytes().len(), stored.sealed.count());
+        self.stats.records += u64::from(records);
         self.stats.bytes += size_bytes as u64;
+        self.stats.batches += u64::from(is_whole);
+        self.count(topic, records, size_bytes);
         self.buffered_bytes -= size_bytes;
-        if stored.is_whole {
-            self.stats.batches += 1;
-            self.acknowledged.push_back(stored.batch);
-        }
+        self.acknowledged.push_back(Acknowledged { batch, records, is_whole });
         let is_compressed = stored.sealed.codec().is_some();
         if let Some(buffer) = stored.sealed.recycle() {
             self.keep(buffer, is_compressed);
+        }
+    }
+
+    /// What of a topic is stored.
+    pub(super) fn topic(&self, topic: TopicId) -> TopicStats {
+        self.topics.get(topic.index()).copied().unwrap_or_default()
+    }
+
+    fn count(&mut self, topic: TopicId, records: u32, size_bytes: usize) {
+        let index = topic.index();
+        if self.topics.len() <= index {
+            self.topics.resize(index + 1, TopicStats::default());
+        }
+        if let Some(topic) = self.topics.get_mut(index) {
+            topic.records += u64::from(records);
+            topic.bytes += size_bytes as u64;
         }
     }
 

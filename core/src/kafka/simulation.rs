@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use crate::kafka::batch_reader::RecordBatches;
 use crate::kafka::codec::tests::ALL;
 use crate::kafka::fake_broker::{FakeCluster, Fate, address};
-use crate::kafka::{BatchId, Client, ClientConfig, Compression, ErrorCode, SealedJob, TopicId};
+use crate::kafka::{
+    Acknowledged, BatchId, Client, ClientConfig, Compression, ErrorCode, SealedJob, TopicId,
+};
 use crate::link::{LinkCommand, LinkId, LinkIds};
 
 const TOPIC: &str = "orders";
@@ -228,7 +230,10 @@ impl Simulation {
         while let Some(notice) = self.client.next_notice() {
             self.notices.push_str(&notice.to_string());
         }
-        while let Some(batch) = self.client.next_acknowledged() {
+        while let Some(Acknowledged { batch, is_whole, .. }) = self.client.next_acknowledged() {
+            if !is_whole {
+                continue;
+            }
             let records = self.batches.remove(&batch).expect("acknowledged once");
             for record in records {
                 assert!(self.stored.contains(&record), "{record:?} is not stored");

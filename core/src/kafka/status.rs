@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::kafka::partition::BatchId;
+
 /// Notices kept while nobody takes them; then the oldest go.
 const NOTICES_MAX: usize = 256;
 
@@ -23,6 +25,26 @@ pub struct Stats {
     pub buffered_bytes: u64,
     /// Produce requests without an answer now.
     pub in_flight: u64,
+}
+
+/// What of a topic is acknowledged, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TopicStats {
+    /// Records.
+    pub records: u64,
+    /// Bytes of their batches, as sent.
+    pub bytes: u64,
+}
+
+/// A batch that is stored, or half of one that had to be split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// The batch.
+    pub batch: BatchId,
+    /// Its records that are stored now.
+    pub records: u32,
+    /// Whether with these all of its records are stored.
+    pub is_whole: bool,
 }
 
 /// How it stands between a client and its brokers.

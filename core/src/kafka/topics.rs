@@ -23,6 +23,13 @@ use crate::recovery::Backoff;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId(u32);
 
+impl TopicId {
+    /// Ids are given out in order, from 0.
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// What is known about a topic that can be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicFacts {
@@ -132,7 +139,7 @@ impl Topics {
         topic.slots.get(usize::try_from(partition).ok()?).copied()
     }
 
-    fn ids(&self) -> impl Iterator<Item = TopicId> + use<> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = TopicId> + use<> {
         (0..self.topics.len() as u32).map(TopicId)
     }
 

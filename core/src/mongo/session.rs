@@ -374,6 +374,13 @@ impl Session {
         &self.position
     }
 
+    /// To be asked at the end of a batch: seconds of cluster time between that and the server's newest operation.
+    pub fn lag_s(&self) -> Option<u32> {
+        let (server_s, _) = self.reader.reply().operation_time?;
+        let (position_s, _) = self.position.cluster_time()?;
+        Some(server_s.saturating_sub(position_s))
+    }
+
     /// The resume token of [`Session::position`], if that is one.
     pub fn token(&self) -> Option<&[u8]> {
         match &self.position {

@@ -176,23 +176,11 @@ pub enum ResumePosition {
 impl ResumePosition {
     /// The cluster time of the position, if it has one and the token tells it: seconds since 1970 and the
     /// counter within the second, 0 if that is not told.
-    ///
-    /// Tokens begin with the KeyString of a timestamp: `82`, then seconds and counter, all in
-    /// hexadecimal.
     pub fn cluster_time(&self) -> Option<(u32, u32)> {
         match self {
             Self::Now => None,
             Self::AtOperationTime { time, increment } => Some((*time, *increment)),
-            Self::After(token) => {
-                let RawValue::String(data) = RawDoc::new(token).ok()?.get(b"_data").ok()?? else {
-                    return None;
-                };
-                let (seconds, rest) = data.strip_prefix(b"82")?.split_first_chunk::<8>()?;
-                let number = |digits: &[u8; 8]| {
-                    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-                };
-                Some((number(seconds)?, rest.first_chunk().and_then(number).unwrap_or(0)))
-            }
+            Self::After(token) => token_time(token),
         }
     }
 
@@ -205,6 +193,18 @@ impl ResumePosition {
             *self = Self::After(token.to_vec());
         }
     }
+}
+
+/// The cluster time of a resume token (raw BSON), as [`ResumePosition::cluster_time`].
+///
+/// Tokens begin with the KeyString of a timestamp: `82`, then seconds and counter, all in hexadecimal.
+pub fn token_time(token: &[u8]) -> Option<(u32, u32)> {
+    let RawValue::String(data) = RawDoc::new(token).ok()?.get(b"_data").ok()?? else {
+        return None;
+    };
+    let (seconds, rest) = data.strip_prefix(b"82")?.split_first_chunk::<8>()?;
+    let number = |digits: &[u8; 8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    Some((number(seconds)?, rest.first_chunk().and_then(number).unwrap_or(0)))
 }
 
 impl WatchSpec {

@@ -53,6 +53,22 @@ pub enum PipelineError {
     Store(String),
 }
 
+impl PipelineError {
+    /// Whether one change or its record is the reason, and not a server or a setting.
+    pub fn is_of_one_record(&self) -> bool {
+        match self {
+            Self::Event(_)
+            | Self::Format(_)
+            | Self::Route(_)
+            | Self::Transform(_)
+            | Self::Change { .. }
+            | Self::RecordTooLarge { .. } => true,
+            Self::Client(error) => matches!(error, ClientError::RecordTooLarge { .. }),
+            Self::Session(_) | Self::UnknownPartition { .. } | Self::Store(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for PipelineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

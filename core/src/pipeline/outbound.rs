@@ -11,6 +11,7 @@ use super::dead_letters::{DeadLetterConfig, DeadLetters, is_of_one_change};
 use super::error::PipelineError;
 use super::records::{Record, RecordMaker, Value};
 use super::transformed::{Produced, TransformConfig};
+use crate::event::ChangeEvent;
 use crate::format::EncodeError;
 use crate::kafka::partitioner::{self, Sticky};
 use crate::kafka::{AppendError, Appended, Client, NewTopic, TopicId};
@@ -41,6 +42,8 @@ pub(super) struct Outbound {
     waiting: Vec<u8>,
     dead_letters: Option<DeadLetters>,
     keyless: Sticky,
+    /// Bytes of the events taken, as BSON.
+    event_bytes: u64,
     /// Records of events, dead letters included.
     records: u64,
     /// Heartbeats: they are numbered like events, so that positions wait for them.
@@ -63,6 +66,7 @@ impl Outbound {
             waiting: Vec::new(),
             dead_letters: dead_letters.map(DeadLetters::new),
             keyless: Sticky::default(),
+            event_bytes: 0,
             records: 0,
             heartbeats: 0,
         }
@@ -71,6 +75,7 @@ impl Outbound {
     /// Takes the next event of the stream.
     pub(super) fn take(&mut self, event: RawDoc<'_>, unix_ms: i64) -> Result<Taken, PipelineError> {
         self.progress.event_taken();
+        self.event_bytes += event.as_bytes().len() as u64;
         let taken = self.write(event, unix_ms)?;
         if taken == Taken::TopicNotReady {
             self.waiting.extend_from_slice(event.as_bytes());
@@ -105,6 +110,16 @@ impl Outbound {
         self.progress.events().saturating_sub(self.heartbeats)
     }
 
+    /// Bytes of the events taken from the stream, as BSON.
+    pub(super) fn event_bytes(&self) -> u64 {
+        self.event_bytes
+    }
+
+    /// Heartbeats written.
+    pub(super) fn heartbeats(&self) -> u64 {
+        self.heartbeats
+    }
+
     /// Records that events have made.
     pub(super) fn records(&self) -> u64 {
         self.records
@@ -131,7 +146,7 @@ impl Outbound {
         if self.maker.transforms().is_some() {
             return self.write_transformed(event, unix_ms);
         }
-        let Some(Record { topic: index, value }) = self.maker.make(event)? else {
+        let Some(Record { topic: index, value, made_at_ms }) = self.maker.make(event)? else {
             return Ok(Taken::Done);
         };
         let topic = self.topic(index);
@@ -163,7 +178,7 @@ impl Outbound {
         };
         let name = self.maker.topic_name(index);
         let appended = appended.map_err(|error| refused(error, name, self.maker.key()))?;
-        self.note(appended);
+        self.note(appended, made_at_ms);
         Ok(Taken::Done)
     }
 
@@ -176,7 +191,7 @@ impl Outbound {
         let Some(appended) = self.append_produced(&produced, unix_ms)? else {
             return Ok(Taken::TopicNotReady);
         };
-        self.note(appended);
+        self.note(appended, made_at_ms(event));
         Ok(Taken::Done)
     }
 
@@ -252,7 +267,7 @@ impl Outbound {
         let appended = append(client, topic, partition, key, Some(value), unix_ms)
             .map_err(|error| refused(error, name, key))?;
         letters.written(&document, &error);
-        self.note(appended);
+        self.note(appended, made_at_ms(event));
         Ok(Taken::Done)
     }
 
@@ -277,15 +292,15 @@ impl Outbound {
         self.heartbeats += 1;
         self.progress.event_taken();
         if appended.opened {
-            self.progress.batch_opened(appended.batch);
+            self.progress.batch_opened(appended.batch, None);
         }
     }
 
     /// Notes the record of the event taken last.
-    fn note(&mut self, appended: Appended) {
+    fn note(&mut self, appended: Appended, made_at_ms: Option<i64>) {
         self.records += 1;
         if appended.opened {
-            self.progress.batch_opened(appended.batch);
+            self.progress.batch_opened(appended.batch, made_at_ms);
         }
     }
 
@@ -299,6 +314,11 @@ impl Outbound {
         self.topics.push(topic);
         topic
     }
+}
+
+/// When the change was made, of an event whose record was not made from its parts.
+fn made_at_ms(event: RawDoc<'_>) -> Option<i64> {
+    ChangeEvent::parse(event).ok()?.made_at_ms()
 }
 
 /// Appends a record that is encoded already.

@@ -71,6 +71,8 @@ pub(super) enum Value<'a> {
 pub(super) struct Record<'a> {
     pub(super) topic: TopicIndex,
     pub(super) value: Value<'a>,
+    /// When the change was made, in milliseconds since the Unix epoch.
+    pub(super) made_at_ms: Option<i64>,
 }
 
 /// Makes records, one at a time, without allocating.
@@ -109,7 +111,7 @@ impl RecordMaker {
         let topic = self.config.router.route(database, change.collection)?;
         let Some(topic) = topic else { return Ok(None) };
         self.encode_key(event, &change)?;
-        Ok(Some(Record { topic, value }))
+        Ok(Some(Record { topic, value, made_at_ms: change.made_at_ms() }))
     }
 
     /// What changes the records, if anything does.

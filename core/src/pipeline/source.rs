@@ -227,6 +227,15 @@ impl Source {
         }
     }
 
+    /// How far the stream is behind its server, in seconds of cluster time: what the server's last reply said of itself
+    /// and of the end of its batch. `None` where it says neither, and while what is there is copied.
+    pub(super) fn lag_s(&self) -> Option<u32> {
+        match &self.active {
+            Active::Copying { .. } => None,
+            Active::Streaming(session) => session.lag_s(),
+        }
+    }
+
     /// How many events may be taken before the position is looked at again. `waiting`: no more are there.
     pub(super) fn events_per_mark(&self, waiting: bool) -> u64 {
         match &self.active {

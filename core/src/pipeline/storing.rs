@@ -37,6 +37,9 @@ pub(super) struct Storing {
     writing: Writing,
     not_before: Instant,
     has_stored: bool,
+    /// Cluster time of the position that is written, and of the one that was stored last. Seconds.
+    writing_time: Option<u32>,
+    stored_time: Option<u32>,
 }
 
 impl Storing {
@@ -45,7 +48,15 @@ impl Storing {
         interval: Duration,
         now: Instant,
     ) -> Self {
-        Self { topic, interval, writing: Writing::Nothing, not_before: now, has_stored: false }
+        Self {
+            topic,
+            interval,
+            writing: Writing::Nothing,
+            not_before: now,
+            has_stored: false,
+            writing_time: None,
+            stored_time: None,
+        }
     }
 
     /// The offset topic and the key of our positions there; `None`: the driver stores.
@@ -77,8 +88,15 @@ impl Storing {
         self.has_stored
     }
 
-    pub(super) fn begun(&mut self, writing: Writing, now: Instant) {
+    /// Cluster time of the position that was stored last, if it has one. Seconds since the Unix epoch.
+    pub(super) fn stored_time(&self) -> Option<u32> {
+        self.stored_time
+    }
+
+    /// A write of a position of this cluster time has begun.
+    pub(super) fn begun(&mut self, writing: Writing, position_time: Option<u32>, now: Instant) {
         self.writing = writing;
+        self.writing_time = position_time;
         self.not_before = now + self.interval;
     }
 
@@ -86,6 +104,9 @@ impl Storing {
     pub(super) fn ended(&mut self, stored: bool) {
         self.writing = Writing::Nothing;
         self.has_stored |= stored;
+        if stored {
+            self.stored_time = self.writing_time;
+        }
     }
 
     /// Whether `batch` carries our position; then its acknowledgement ends the write.

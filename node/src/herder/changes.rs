@@ -263,6 +263,7 @@ impl Herder {
             .then(|| self.begin(source.clone(), topics.clone(), stored.cloned()));
         let connector = Connector { config, source, target, task, topics };
         self.connectors().insert(name.to_owned(), connector);
+        self.connector_startups.succeeded();
     }
 
     /// Begins a task of a connector that is meant to run, in place of one that has ended, if it `has_task`.

@@ -43,23 +43,30 @@ impl Connector {
     }
 
     pub(super) fn status(&self, name: &str, worker_id: &str) -> ConnectorStateInfo {
-        let state = match self.target {
-            TargetState::Started => State::Running,
-            TargetState::Paused => State::Paused,
-            TargetState::Stopped => State::Stopped,
-        };
-        let task = self.task.as_ref().map(|task| self.task_status(task, worker_id));
-        let connector = StateInfo::new(state, worker_id, None);
+        let task = self.task.as_ref().map(|task| {
+            let (state, trace) = self.task_state(task);
+            TaskStateInfo { id: 0, state: StateInfo::new(state, worker_id, trace) }
+        });
+        let connector = StateInfo::new(self.state(), worker_id, None);
         ConnectorStateInfo::new(name, connector, task.into_iter().collect())
     }
 
-    fn task_status(&self, task: &Task, worker_id: &str) -> TaskStateInfo {
-        let (state, trace) = match (task.state(), self.target) {
+    /// Its own state.
+    pub(super) fn state(&self) -> State {
+        match self.target {
+            TargetState::Started => State::Running,
+            TargetState::Paused => State::Paused,
+            TargetState::Stopped => State::Stopped,
+        }
+    }
+
+    /// The state of its task, and why that has failed.
+    pub(super) fn task_state(&self, task: &Task) -> (State, Option<String>) {
+        match (task.state(), self.target) {
             (TaskState::Failed(reason), _) => (State::Failed, Some(reason.to_string())),
             (TaskState::Running, _) => (State::Running, None),
             (TaskState::Stopped, TargetState::Paused) => (State::Paused, None),
             (TaskState::Stopped | TaskState::Unassigned, _) => (State::Unassigned, None),
-        };
-        TaskStateInfo { id: 0, state: StateInfo::new(state, worker_id, trace) }
+        }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) const CONNECTOR_CLASS: &str = "com.mongodb.kafka.connect.MongoSourceC
 pub(super) const TASK_CLASS: (&str, &str) =
     ("task.class", "com.mongodb.kafka.connect.source.MongoSourceTask");
 /// What kind of connector it is.
-const SOURCE: &str = "source";
+pub(crate) const SOURCE: &str = "source";
 
 /// A connector and its tasks.
 #[derive(Clone, Debug, Serialize)]
@@ -107,4 +107,18 @@ pub(crate) enum State {
     Failed,
     /// It is being ended, to be started again.
     Restarting,
+}
+
+impl State {
+    /// As Connect's metrics write it.
+    pub(crate) fn metric(self) -> &'static str {
+        match self {
+            Self::Unassigned => "unassigned",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+            Self::Restarting => "restarting",
+        }
+    }
 }

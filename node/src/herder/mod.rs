@@ -16,6 +16,7 @@
 //! * [`changes`] what may be ordered
 //! * [`checking`] which configurations can be run
 //! * [`tasks`] its pipeline: begun, ended
+//! * [`watching`] what metrics are made of
 //! * [`modify_offsets`] its positions, while it is stopped
 //! * [`cluster`] the name of the Kafka cluster
 //!
@@ -40,13 +41,16 @@ mod entities;
 mod error;
 mod modify_offsets;
 mod tasks;
+mod watching;
 
 pub(crate) use changes::{Posted, Restart};
-pub(crate) use entities::{CONNECTOR_CLASS, ConnectorInfo, ConnectorStateInfo};
+pub(crate) use entities::{CONNECTOR_CLASS, ConnectorInfo, ConnectorStateInfo, SOURCE, State};
 pub(crate) use error::{HerderError, say};
+pub(crate) use watching::{ConnectorFigures, TaskFigures, WorkerFigures};
 
 use connector::Connector;
 use entities::{TaskInfo, TaskStateInfo};
+use watching::Startups;
 
 /// How long a change may be under way before the worker counts as unhealthy, as in Connect.
 pub(crate) const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,6 +69,8 @@ pub(crate) struct Herder {
     /// Held while something is changed.
     changes: tokio::sync::Mutex<()>,
     cluster_id: OnceLock<String>,
+    connector_startups: Startups,
+    task_startups: Startups,
     /// Whether properties that nobody knows are refused.
     strict: bool,
 }
@@ -89,6 +95,8 @@ impl Herder {
             connectors: Mutex::default(),
             changes: tokio::sync::Mutex::default(),
             cluster_id: OnceLock::new(),
+            connector_startups: Startups::default(),
+            task_startups: Startups::default(),
             strict,
         })
     }

@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use super::Herder;
 use crate::config::SourceConfig;
 use crate::offsets::{self, StoredOffsets};
-use crate::task::{self, ActiveTopics, Located, StateCell, Surroundings, TaskState};
+use crate::task::{
+    self, ActiveTopics, Figures, FiguresCell, Located, StateCell, Surroundings, TaskState,
+};
 
 /// Time for what was sent to be acknowledged after the order to stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
@@ -19,11 +21,17 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Task {
     state: StateCell,
     stop: watch::Sender<bool>,
+    figures: FiguresCell,
 }
 
 impl Task {
     pub(super) fn state(&self) -> TaskState {
         self.state.read()
+    }
+
+    /// What it has counted.
+    pub(super) fn figures(&self) -> Figures {
+        self.figures.read()
     }
 
     /// Orders it to end; it may have ended already.
@@ -58,7 +66,8 @@ impl Herder {
     ) -> Task {
         let (stop, stopped) = watch::channel(false);
         let state = StateCell::new();
-        let task = Task { state: state.clone(), stop };
+        let figures = FiguresCell::default();
+        let task = Task { state: state.clone(), stop, figures: figures.clone() };
         let key = offsets::key(&source.name, &source.partition.name);
         let around = Surroundings {
             connector: source.name.clone(),
@@ -68,6 +77,7 @@ impl Herder {
             state,
             encryption: task::encryption(&source),
             topics,
+            figures,
         };
         tokio::spawn(Arc::clone(self).place(source, key, around, stored));
         task
@@ -94,8 +104,12 @@ impl Herder {
         let config = found
             .and_then(|(stored, located)| self.pipeline_config((&source, located), &stored, key));
         match config {
-            Ok(config) => self.spawn(config, around),
+            Ok(config) => {
+                self.task_startups.succeeded();
+                self.spawn(config, around);
+            }
             Err(error) => {
+                self.task_startups.failed();
                 tracing::error!("connector {} failed: {error:#}", source.name);
                 around.state.set(TaskState::Failed(format!("{error:#}").into()));
             }

@@ -1,7 +1,7 @@
 //! The REST interface of a Connect worker.
 //!
 //! ```text
-//! GET  /  /health
+//! GET  /  /health  /metrics
 //! GET  /connectors[?expand=status&expand=info]          POST /connectors
 //! GET  /connectors/{c}   /config  /status  /tasks  /tasks/{t}/status  /topics  /offsets
 //! PUT, PATCH /connectors/{c}/config        DELETE /connectors/{c}        PATCH, DELETE …/offsets
@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Paths, status codes, bodies and texts are those of Kafka Connect 4.1; `node/tests/oracle/rest.rs` holds them against
-//! a real worker. Anything that changes something goes on when the client has left.
+//! a real worker. `/metrics` is ours, and text. Anything that changes something goes on when the client has left.
 
 use std::io;
 use std::net::SocketAddr;
@@ -41,6 +41,7 @@ mod cross_origin;
 mod error;
 mod lifecycle;
 mod loggers;
+mod metrics;
 mod query;
 mod root;
 
@@ -108,8 +109,8 @@ impl Sockets {
         if config.admin == Admin::Shared {
             app = app.merge(loggers::routes());
         }
-        let app = finish(app, config).with_state(shared.clone());
-        let admin = finish(loggers::routes(), config).with_state(shared);
+        let app = finish(app, metrics::routes(), config).with_state(shared.clone());
+        let admin = finish(loggers::routes(), Router::new(), config).with_state(shared);
         let mut servers = JoinSet::new();
         for listener in self.listeners {
             servers.spawn(serve_one(listener, app.clone(), stop.clone()));
@@ -164,10 +165,11 @@ fn worker_routes() -> Router<Shared> {
         .merge(connector_plugins::routes())
 }
 
-/// What all resources share: limits, errors in JSON, who may call.
-fn finish(routes: Router<Shared>, config: &RestConfig) -> Router<Shared> {
-    let routes = routes
+/// What all resources share: limits, errors in JSON, who may call. Those of `text` take and give whatever they like.
+fn finish(json: Router<Shared>, text: Router<Shared>, config: &RestConfig) -> Router<Shared> {
+    let routes = json
         .route_layer(from_fn(body::check_types))
+        .merge(text)
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));

@@ -193,10 +193,7 @@ fn client(
         .then(|| Duration::from_millis(u64::from(producer.delivery_timeout_ms)));
     ClientConfig {
         bootstrap: producer.bootstrap.clone().unwrap_or_else(|| worker.bootstrap.clone()),
-        client_id: producer
-            .client_id
-            .clone()
-            .unwrap_or_else(|| format!("connector-producer-{connector}-0")),
+        client_id: client_id(connector, producer),
         sasl: producer.security.sasl(),
         acks: match producer.acks {
             Acks::All => kafka::Acks::All,
@@ -217,6 +214,12 @@ fn client(
         buffer_bytes_max: usize::try_from(producer.buffer_bytes_max).unwrap_or(usize::MAX),
         memory,
     }
+}
+
+/// What the producer of a connector calls itself, as in Connect where the operator says nothing.
+pub(crate) fn client_id(connector: &str, producer: &ProducerSettings) -> String {
+    let own = || format!("connector-producer-{connector}-0");
+    producer.client_id.clone().unwrap_or_else(own)
 }
 
 fn records(source: &SourceConfig) -> Result<RecordConfig, format::EncoderError> {

@@ -23,6 +23,7 @@ use millrace_io::driver::{self, Driver};
 use tokio::sync::watch;
 
 use super::active_topics::ActiveTopics;
+use super::figures::{FiguresCell, Publisher, Stage};
 use super::links::{Completion, Encryption, Links, Machine, Operations};
 use super::state::{StateCell, TaskState};
 use crate::offsets::OffsetWriter;
@@ -48,6 +49,7 @@ pub(crate) struct Surroundings {
     pub(crate) state: StateCell,
     pub(crate) encryption: Encryption,
     pub(crate) topics: ActiveTopics,
+    pub(crate) figures: FiguresCell,
 }
 
 struct Drive {
@@ -59,6 +61,7 @@ struct Drive {
     stop_deadline: Option<Instant>,
     /// Resets of the active topics that the pipeline knows of.
     topic_resets: u64,
+    publisher: Publisher,
 }
 
 /// Runs `pipeline` until it is told to stop or cannot go on.
@@ -70,6 +73,9 @@ pub(crate) async fn drive(
     let mut drive = Drive::new(pipeline, around, driver);
     let result = drive.run().await;
     let stats = drive.pipeline.stats();
+    let failed_record = result.as_ref().is_err_and(PipelineError::is_of_one_record);
+    let stages = &drive.publisher.stages;
+    drive.around.figures.end(&drive.pipeline, drive.links.traffic(), stages, failed_record);
     tracing::info!(
         "connector {}: {} events, {} records in {} batches, {} bytes acknowledged, {} dead letters, \
          {} reads, {} produce requests",
@@ -91,6 +97,7 @@ impl Drive {
         Self {
             pipeline,
             topic_resets,
+            publisher: Publisher::new(around.figures.clone(), clock::now()),
             links: Links::new(driver, around.encryption.clone()),
             operations: Operations::new(),
             around,
@@ -103,6 +110,7 @@ impl Drive {
     async fn run(&mut self) -> Result<Ended, PipelineError> {
         loop {
             let more = self.pipeline.work(clock::now(), clock::unix_ms())?;
+            self.publisher.stages.ended(Stage::Take, clock::now());
             self.carry_out()?;
             if self.pipeline.is_settled() {
                 return Ok(Ended::Settled);
@@ -111,7 +119,12 @@ impl Drive {
                 return Ok(Ended::Unsettled);
             }
             self.read_ahead();
-            if more {
+            let now = clock::now();
+            self.publisher.stages.ended(Stage::Send, now);
+            if !more || self.publisher.is_due(now) {
+                self.publisher.publish(&self.pipeline, self.links.traffic(), now);
+            }
+            let stage = if more {
                 // Without it a flood would starve the sockets, and the thread's other tasks.
                 driver::turn(self.driver).await;
                 // A server that sends does not work on its next reply: take in all it has sent.
@@ -122,9 +135,13 @@ impl Drive {
                     self.pipeline.handle_timeout(clock::now())?;
                 }
                 self.look_at_stop();
+                Stage::Read
             } else {
+                let stage = if self.pipeline.has_room() { Stage::Idle } else { Stage::Full };
                 self.wait().await?;
-            }
+                stage
+            };
+            self.publisher.stages.ended(stage, clock::now());
         }
     }
 

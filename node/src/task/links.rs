@@ -100,8 +100,38 @@ impl Encryption {
 /// Operations under way, polled by the task.
 pub(crate) type Operations = FuturesUnordered<LocalBoxFuture<'static, Completion>>;
 
+/// What went over the connections to one kind of server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LinkTraffic {
+    /// Connections open now.
+    pub(crate) open: u64,
+    /// Connections opened until now.
+    pub(crate) opened: u64,
+    /// Bytes, before they are encrypted.
+    pub(crate) received_bytes: u64,
+    /// Bytes handed to the socket, before they are encrypted.
+    pub(crate) sent_bytes: u64,
+}
+
+/// What went over the connections of a task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) mongodb: LinkTraffic,
+    pub(crate) kafka: LinkTraffic,
+}
+
+impl Traffic {
+    fn of(&mut self, protocol: Protocol) -> &mut LinkTraffic {
+        match protocol {
+            Protocol::Mongodb => &mut self.mongodb,
+            Protocol::Kafka => &mut self.kafka,
+        }
+    }
+}
+
 struct Link {
     address: Address,
+    protocol: Protocol,
     socket: Option<Socket>,
     queue: VecDeque<Vec<Bytes>>,
     reading: bool,
@@ -113,12 +143,18 @@ pub(crate) struct Links {
     links: HashMap<LinkId, Link>,
     driver: Driver,
     encryption: Encryption,
+    traffic: Traffic,
 }
 
 impl Links {
     /// No connection yet; those to come are driven by `driver`.
     pub(crate) fn new(driver: Driver, encryption: Encryption) -> Self {
-        Self { links: HashMap::new(), driver, encryption }
+        Self { links: HashMap::new(), driver, encryption, traffic: Traffic::default() }
+    }
+
+    /// What went over them until now.
+    pub(crate) fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// Carries out what a machine asked for.
@@ -129,6 +165,8 @@ impl Links {
             }
             LinkCommand::Send { link, segments } => {
                 if let Some(open) = self.links.get_mut(&link) {
+                    let bytes: usize = segments.iter().map(Bytes::len).sum();
+                    self.traffic.of(open.protocol).sent_bytes += bytes as u64;
                     open.queue.push_back(segments);
                     write_next(link, open, operations);
                 }
@@ -146,6 +184,7 @@ impl Links {
     ) {
         let open = Link {
             address: address.clone(),
+            protocol,
             socket: None,
             queue: VecDeque::new(),
             reading: false,
@@ -175,11 +214,15 @@ impl Links {
         let lost = match ended {
             LinkCompletion::Connected { result: Ok(socket), .. } => {
                 open.socket = Some(socket);
+                let traffic = self.traffic.of(open.protocol);
+                traffic.open += 1;
+                traffic.opened += 1;
                 return machine.connected(link, now);
             }
             LinkCompletion::Received { space, result, .. } => {
                 open.reading = false;
                 let count = *result.as_ref().unwrap_or(&0);
+                self.traffic.of(open.protocol).received_bytes += count as u64;
                 machine.received(link, space, count, now)?;
                 match result {
                     Ok(0) => "the peer closed the connection".to_owned(),
@@ -219,7 +262,8 @@ impl Links {
 
     /// Closes the connection; nothing of it is reported any more.
     fn forget(&mut self, link: LinkId) {
-        if let Some(Link { socket: Some(socket), .. }) = self.links.remove(&link) {
+        if let Some(Link { socket: Some(socket), protocol, .. }) = self.links.remove(&link) {
+            self.traffic.of(protocol).open -= 1;
             socket.close();
         }
     }

@@ -7,6 +7,7 @@
 //! * [`build`] from a checked configuration to a pipeline
 //! * [`stream`] the reading side alone: [`only_read`] reads it, [`only_open`] looks whether it opens
 //! * [`state`] what others may know of the task
+//! * [`figures`] what it has counted
 //! * [`active_topics`] what its connector has written to
 
 use millrace_core::pipeline::{Pipeline, PipelineConfig};
@@ -16,6 +17,7 @@ use millrace_io::driver::Driver;
 mod active_topics;
 mod build;
 mod drive;
+mod figures;
 mod links;
 mod locate;
 pub(crate) mod only_open;
@@ -25,8 +27,9 @@ mod state;
 mod stream;
 
 pub(crate) use active_topics::ActiveTopics;
-pub(crate) use build::{encryption, first_position, pipeline_config, session_config};
+pub(crate) use build::{client_id, encryption, first_position, pipeline_config, session_config};
 pub(crate) use drive::Surroundings;
+pub(crate) use figures::{Figures, FiguresCell, Stage, TopicFigures};
 pub(crate) use locate::{Located, locate};
 pub(crate) use runtimes::Runtimes;
 pub(crate) use state::{StateCell, TaskState};

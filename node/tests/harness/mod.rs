@@ -7,6 +7,8 @@
 //! node      the process: its log, its signals, its exit code
 //! offsets   the offsets file, read by Java's rules without any code of the node
 //! records   what a topic holds, by another Kafka client than the node's
+//! exposition  the figures of a worker, as Prometheus reads them
+//! promtool  Prometheus' own checker
 //! rest      requests to a REST interface, the node's or Connect's
 //! load      a steady load, and the judgement of what arrived of it
 //! window    what a topic may hold after kills
@@ -17,10 +19,12 @@
 //! The node is known by its command line, its log, its exit code and what it leaves behind. Nothing here uses its code.
 
 pub(crate) mod dns;
+pub(crate) mod exposition;
 pub(crate) mod java;
 pub(crate) mod load;
 pub(crate) mod node;
 pub(crate) mod offsets;
+pub(crate) mod promtool;
 pub(crate) mod records;
 pub(crate) mod rest;
 pub(crate) mod servers;

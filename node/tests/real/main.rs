@@ -21,6 +21,7 @@
 //! | dead_letters    | changes that cannot be written                                                       |
 //! | compression     | batches of every codec                                                               |
 //! | rest            | a worker that is driven by its REST interface                                        |
+//! | metrics         | what a worker tells Prometheus                                                       |
 //! | drivers         | I/O drivers; reading alone                                                           |
 //! | many_connectors | what an idle connector costs, and many at work                                       |
 //!
@@ -42,6 +43,7 @@ mod large_events;
 mod large_record;
 mod lost_position;
 mod many_connectors;
+mod metrics;
 mod mongodb_logins;
 mod offset_topic;
 mod positions;

@@ -7,10 +7,11 @@ use bson::{Document, doc};
 use super::{HeaderConverter, TransformConfig};
 use crate::connect::{Datum, DatumConverter, DecimalFormat};
 use crate::format::{Converter, Encoder, JavaVersion, JsonFormatter, OutputFormat};
+use crate::java_pattern::JavaPattern;
 use crate::kafka::fake_broker::FakeCluster;
 use crate::pipeline::peers::{Peers, config, reply};
 use crate::pipeline::{DeadLetterConfig, PipelineError, Publish};
-use crate::route::{JavaPattern, Router};
+use crate::route::Router;
 use crate::transform::{
     Chain, Condition, ExtractField, FieldPath, Header, Origin, Predicate, RegexRouter, Side, Stage,
     Transformation,
@@ -25,7 +26,7 @@ fn stage(condition: Option<(Predicate, bool)>, transformation: Transformation) -
 }
 
 fn route(regex: &str, replacement: &str) -> Transformation {
-    Transformation::RegexRouter(RegexRouter::new(JavaPattern::new(regex).unwrap(), replacement))
+    Transformation::RegexRouter(RegexRouter::new(regex, replacement).unwrap())
 }
 
 fn running(stages: Vec<Stage>, dead_letters: bool) -> Peers {
@@ -110,7 +111,7 @@ fn failing(topic: &str) -> Vec<Stage> {
         path,
         replace_null_with_default: true,
     };
-    let there = Predicate::TopicNameMatches(Box::new(JavaPattern::new(topic).unwrap()));
+    let there = Predicate::TopicNameMatches(Box::new(JavaPattern::of_whole(topic).unwrap()));
     vec![stage(Some((there, false)), Transformation::ExtractField(extract))]
 }
 

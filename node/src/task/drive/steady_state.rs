@@ -162,6 +162,7 @@ fn measure(config: PipelineConfig, driver: Driver) -> [Mark; 2] {
         state: state.clone(),
         encryption: Encryption::default(),
         topics: ActiveTopics::default(),
+        figures: FiguresCell::default(),
     };
     let (say, heard) = mpsc::channel();
     let mut runtimes = Runtimes::new(driver);

@@ -1,0 +1,199 @@
+//! What a task has counted, for whoever watches it.
+//!
+//! ```text
+//!  Pipeline, Links, StageClock ── integers of the task's thread ──► publish ──► Figures ──► read: GET /metrics
+//!                                   before each wait, and every 100 ms under load
+//! ```
+//!
+//! The task never waits for a reader: where one is just reading, it publishes at its next turn. A reader sees what was
+//! published last, whether the task runs, hangs or has ended. All of it is since the task began.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use millrace_core::kafka::TopicStats;
+use millrace_core::pipeline::{Pipeline, PipelineStats};
+
+use super::links::Traffic;
+
+/// Topics that have figures of their own, the first ones that a task asked for: each costs whoever scrapes them series.
+const TOPICS_MAX: usize = 100;
+/// The longest that figures of a task under load are old.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What a task's thread does with its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// From received bytes to open batches.
+    Take,
+    /// Batches are sealed, compressed where the task does that itself, and handed to the sockets.
+    Send,
+    /// Bytes that have come are taken in, while there is more to work on.
+    Read,
+    /// There is nothing to do: MongoDB has sent nothing more.
+    Idle,
+    /// There is no room: brokers have not acknowledged enough.
+    Full,
+}
+
+impl Stage {
+    pub(crate) const ALL: [Self; 5] = [Self::Take, Self::Send, Self::Read, Self::Idle, Self::Full];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Take => "take",
+            Self::Send => "send",
+            Self::Read => "read",
+            Self::Idle => "idle",
+            Self::Full => "full",
+        }
+    }
+}
+
+/// Time by stage; each is closed by the clock that is read there, once or twice in a turn of many events.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct StageClock {
+    since: Instant,
+    spent: [Duration; Stage::ALL.len()],
+}
+
+impl StageClock {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { since: now, spent: [Duration::ZERO; Stage::ALL.len()] }
+    }
+
+    /// All time since the end of the last stage was spent in this one.
+    pub(super) fn ended(&mut self, stage: Stage, now: Instant) {
+        if let Some(spent) = self.spent.get_mut(stage as usize) {
+            *spent += now.saturating_duration_since(self.since);
+        }
+        self.since = now;
+    }
+}
+
+/// What is acknowledged of one topic.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TopicFigures {
+    /// `None`: all further topics together.
+    pub(crate) name: Option<String>,
+    pub(crate) stats: TopicStats,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) pipeline: PipelineStats,
+    pub(crate) traffic: Traffic,
+    /// In the order in which the task asked for them, at most [`TOPICS_MAX`] and one for the rest.
+    pub(crate) topics: Vec<TopicFigures>,
+    /// Changes that could not be written as they should, the one that ended the task included.
+    pub(crate) failed_records: u64,
+    /// By stage.
+    pub(crate) spent: [Duration; Stage::ALL.len()],
+}
+
+impl Figures {
+    pub(crate) fn spent(&self, stage: Stage) -> Duration {
+        self.spent.get(stage as usize).copied().unwrap_or_default()
+    }
+
+    fn take(&mut self, pipeline: &Pipeline, traffic: Traffic, stages: &StageClock) {
+        self.pipeline = pipeline.stats();
+        self.failed_records = self.pipeline.dead_letters;
+        self.traffic = traffic;
+        self.spent = stages.spent;
+        self.topics.truncate(TOPICS_MAX);
+        let mut others = TopicStats::default();
+        for (index, (name, stats)) in pipeline.topic_stats().enumerate() {
+            if let Some(topic) = self.topics.get_mut(index) {
+                topic.stats = stats;
+            } else if index < TOPICS_MAX {
+                self.topics.push(TopicFigures { name: Some(name.to_owned()), stats });
+            } else {
+                others.records += stats.records;
+                others.bytes += stats.bytes;
+            }
+        }
+        if others != TopicStats::default() {
+            self.topics.push(TopicFigures { name: None, stats: others });
+        }
+    }
+}
+
+/// Where a task leaves its figures, and others read them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FiguresCell {
+    shared: Arc<Mutex<Figures>>,
+}
+
+impl FiguresCell {
+    /// What was published last.
+    pub(crate) fn read(&self) -> Figures {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The task has ended; `failed_record`: with a change that could not be written.
+    pub(super) fn end(
+        &self,
+        pipeline: &Pipeline,
+        traffic: Traffic,
+        stages: &StageClock,
+        failed_record: bool,
+    ) {
+        let mut figures = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        figures.take(pipeline, traffic, stages);
+        figures.failed_records += u64::from(failed_record);
+        // Connections and batches go with the task.
+        figures.traffic.mongodb.open = 0;
+        figures.traffic.kafka.open = 0;
+        figures.pipeline.requests_in_flight = 0;
+        figures.pipeline.buffered_bytes = 0;
+    }
+}
+
+/// The task's end of a [`FiguresCell`].
+#[derive(Debug)]
+pub(super) struct Publisher {
+    pub(super) stages: StageClock,
+    cell: FiguresCell,
+    due: Instant,
+}
+
+impl Publisher {
+    pub(super) fn new(cell: FiguresCell, now: Instant) -> Self {
+        Self { stages: StageClock::new(now), cell, due: now }
+    }
+
+    /// Whether figures are due though there is more to work on.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due <= now
+    }
+
+    /// Publishes, unless somebody is reading.
+    pub(super) fn publish(&mut self, pipeline: &Pipeline, traffic: Traffic, now: Instant) {
+        if let Ok(mut figures) = self.cell.shared.try_lock() {
+            figures.take(pipeline, traffic, &self.stages);
+            self.due = now + PUBLISH_INTERVAL;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_belongs_to_the_stage_that_it_ends_with() {
+        let begun = Instant::now();
+        let at = |ms| begun + Duration::from_millis(ms);
+        let mut clock = StageClock::new(begun);
+        for (stage, ms) in
+            [(Stage::Take, 3), (Stage::Send, 4), (Stage::Full, 14), (Stage::Take, 16)]
+        {
+            clock.ended(stage, at(ms));
+        }
+        let figures = Figures { spent: clock.spent, ..Figures::default() };
+        let spent = Stage::ALL.map(|stage| figures.spent(stage).as_millis());
+        assert_eq!(spent, [5, 1, 0, 0, 10]);
+    }
+}
