@@ -449,7 +449,7 @@ impl Backlog {
             Err(error)
                 if matches!(
                     error.kind.as_ref(),
-                    ErrorKind::Command(_) | ErrorKind::InvalidResponse { .. }
+                    ErrorKind::Command(_) | ErrorKind::InvalidResponse { .. } | ErrorKind::Bson(_)
                 ) =>
             {
                 self.written.refused += 1;

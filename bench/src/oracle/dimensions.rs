@@ -371,8 +371,8 @@ fn differs_by_chance(one: (&str, &str), other: (&str, &str)) -> bool {
         (("value", "struct-in-text"), ("value-schema", "inferred")) => true,
         // Every event fits the default schema; a document may have a field `ns` that is none.
         (("value-schema", "of-events"), ("publish", publish)) => publish != "event",
-        // Keys of heartbeats and of dead letters are texts, which ByteArrayConverter does not take: Java's task ends with
-        // the first, the node says so at the start.
+        // Keys of heartbeats and of dead letters are texts, which ByteArrayConverter does not take: Java's task ends
+        // with the first, the node says so at the start.
         (
             ("key", "bson"),
             ("heartbeats", "beating") | ("value-schema", "default" | "own" | "inferred"),

@@ -135,7 +135,7 @@ mod tests {
         };
         let plain = Record { key: Some(br#"{"_data": "82AB"}"#.to_vec()), ..beat("82AB", None) };
         let java = [plain.clone(), with_bits("ggAB", "00")];
-        assert_eq!(difference(&java, &[plain.clone()]), None);
+        assert_eq!(difference(&java, std::slice::from_ref(&plain)), None);
         assert_eq!(difference(&java, &[with_bits("ggCK", "00"), plain.clone()]), None);
         assert!(difference(&java, &[with_bits("ggAB", "0"), plain]).is_some());
     }

@@ -200,7 +200,7 @@ impl Bytes {
                 name = b"_ID".to_vec();
             }
             let mut kind = kind(random, depth);
-            // Of two decimals Java would take the scale of one and the digits of the other, which its converter refuses.
+            // Of two decimals Java takes the scale of one and the digits of the other; its converter refuses that.
             if !names.insert(name.clone()) && kind == DECIMAL {
                 kind = NULL;
             }

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! After an orderly end (SIGTERM) what was read is acknowledged and its position stored in the offset topic, where the
-//! other finds it under the same key: nothing is lost or repeated. After SIGKILL nothing is lost, and only records behind
-//! the stored position come again. The ledger of the load judges the topic that all of them wrote.
+//! other finds it under the same key: nothing is lost or repeated. After SIGKILL nothing is lost, and only records
+//! behind the stored position come again. The ledger of the load judges the topic that all of them wrote.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -52,9 +52,11 @@ const NUMBERS_SCHEMA: &str = r#"{"type": "record", "name": "Numbers", "fields": 
     {"name": "float", "type": ["null", {"type": "array", "items": ["null", "float"]}]},
     {"name": "double", "type": ["null", {"type": "array", "items": ["null", "double"]}]}]}"#;
 const TWICE: &str = r#"{"type": "record", "name": "Twice", "fields": [
-    {"name": "code", "type": "string"}, {"name": "codes", "type": {"type": "array", "items": "string"}},
-    {"name": "list", "type": "string"}, {"name": "map", "type": {"type": "map", "values": "string"}},
-    {"name": "maps", "type": {"type": "map", "values": "string"}}]}"#;
+    {"name": "_id", "type": "string"}, {"name": "code", "type": ["string", "null"]},
+    {"name": "codes", "type": [{"type": "array", "items": "string"}, "null"]},
+    {"name": "list", "type": ["string", "null"]},
+    {"name": "map", "type": [{"type": "map", "values": "string"}, "null"]},
+    {"name": "maps", "type": [{"type": "map", "values": "string"}, "null"]}]}"#;
 const STRICT: &str = r#"{"type": "record", "name": "Strict", "fields": [
     {"name": "_id", "type": "int"}, {"name": "fits", "type": "boolean"}]}"#;
 
