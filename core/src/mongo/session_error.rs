@@ -245,6 +245,7 @@ impl SessionError {
     }
 
     /// A lost position, if it is one, with what `measure` says of one of this time; else itself.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "every other error stays what it is")]
     pub(super) fn into_lost(
         self,
         measure: impl FnOnce(Option<(u32, u32)>) -> LostPosition,
