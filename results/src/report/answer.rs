@@ -144,10 +144,11 @@ fn ladder(view: &View<'_>) -> Option<String> {
         Some(step) => {
             let least = if Some(step.offered_per_s) == top(arm) { "at least " } else { "" };
             let p99 = step.latency.as_ref().map_or_else(String::new, |latency| {
-                format!(
-                    " (p99 {} there)",
-                    with_unit(&significant(latency.percentile_ms(99.0)), "ms")
-                )
+                let p99 = with_unit(&significant(latency.percentile_ms(99.0)), "ms");
+                let wanted = arm.p99_ms_max().map_or_else(String::new, |max| {
+                    format!(", at most {} are wanted", with_unit(&significant(max), "ms"))
+                });
+                format!(" (p99 {p99} there{wanted})")
             });
             format!("{} keeps up with {least}{}{p99}", arm.name(), writes_per_s(step.offered_per_s))
         }

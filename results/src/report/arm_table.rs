@@ -51,7 +51,7 @@ pub(super) fn html(view: &View<'_>) -> Markup {
                 } }
                 tbody {
                     @for arm in &view.run.arms {
-                        @match Standing::of(arm) {
+                        @match Standing::of(view.run, arm) {
                             Standing::Counts(_) => @if let Some(place) = counted.next() {
                                 (counting_row(view, &arm.name, &columns, place))
                             },

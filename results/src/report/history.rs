@@ -107,7 +107,7 @@ const METRICS: [Metric; 5] = [
 impl PastRun {
     pub(super) fn of(run: &RunRecord) -> Self {
         let arm = |arm| {
-            let figures = match Standing::of(arm) {
+            let figures = match Standing::of(run, arm) {
                 Standing::Counts(arm) => {
                     let record = arm.arm();
                     let percentile = |percent| {

@@ -112,7 +112,7 @@ fn figure(view: &View<'_>, metric: &Metric) -> Option<Figure> {
             .run
             .arms
             .iter()
-            .filter_map(|arm| bar(view, metric, &Standing::of(arm), &arm.name))
+            .filter_map(|arm| bar(view, metric, &Standing::of(view.run, arm), &arm.name))
             .collect(),
     };
     let id = view.id(metric.id);

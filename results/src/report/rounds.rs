@@ -44,7 +44,7 @@ fn table(view: &View<'_>) -> Table {
     let mut rows = Vec::new();
     for arm in &view.run.arms {
         for round in &arm.rounds {
-            let counts = match Standing::of(arm) {
+            let counts = match Standing::of(view.run, arm) {
                 Standing::Counts(_) => None,
                 Standing::Invalid(_) | Standing::Unsupported(_) => Some("its arm does not count"),
             };

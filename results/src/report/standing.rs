@@ -27,6 +27,8 @@ pub(super) enum Standing<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counting<'a> {
     arm: &'a ArmRecord,
+    /// The objective of a ladder: what 99 of 100 events may take.
+    p99_ms_max: Option<f64>,
 }
 
 /// A rung that an arm was offered, in an arm that counts.
@@ -37,13 +39,14 @@ pub(super) enum Rung<'a> {
 }
 
 impl<'a> Standing<'a> {
-    pub(super) fn of(arm: &'a ArmRecord) -> Self {
+    pub(super) fn of(run: &RunRecord, arm: &'a ArmRecord) -> Self {
         if let Some(lack) = &arm.unsupported {
             return Self::Unsupported(lack);
         }
         let clean = arm.faults.is_none() && arm.rounds.iter().all(|round| round.faults.is_none());
         if clean && arm.valid {
-            return Self::Counts(Counting { arm });
+            let p99_ms_max = run.settings["ladder"]["p99_ms_max"].as_f64();
+            return Self::Counts(Counting { arm, p99_ms_max });
         }
         let unclean = if clean { "no reason is recorded" } else { "its ledger is not clean" };
         Self::Invalid(arm.invalid_reason.as_deref().unwrap_or(unclean))
@@ -52,7 +55,7 @@ impl<'a> Standing<'a> {
 
 /// The arms of a run that count, in the order of the record.
 pub(super) fn counting(run: &RunRecord) -> Vec<Counting<'_>> {
-    let standings = run.arms.iter().map(Standing::of);
+    let standings = run.arms.iter().map(|arm| Standing::of(run, arm));
     standings
         .filter_map(|standing| match standing {
             Standing::Counts(counting) => Some(counting),
@@ -111,14 +114,24 @@ impl<'a> Counting<'a> {
         })
     }
 
-    /// The highest rung that it kept up with, with all below it: delivered at least [`KEEPS_UP_MIN`] of the offer. A
-    /// rung that does not count says nothing, neither for the arm nor against it.
+    /// The highest rung that it kept up with, with all below it: delivered at least [`KEEPS_UP_MIN`] of the offer, within
+    /// the objective if the run has one. A rung that does not count says nothing, neither for the arm nor against it.
     pub(super) fn knee(&self) -> Option<&'a StepRecord> {
         let measured = self.rungs().filter_map(|rung| match rung {
             Rung::Counts(step) => Some(step),
             Rung::Invalid { .. } => None,
         });
-        measured.take_while(|step| kept_up(step)).last()
+        measured.take_while(|step| kept_up(step) && self.is_in_time(step)).last()
+    }
+
+    /// The objective of the run that it was measured in, if that was a ladder's.
+    pub(super) fn p99_ms_max(&self) -> Option<f64> {
+        self.p99_ms_max
+    }
+
+    fn is_in_time(&self, step: &StepRecord) -> bool {
+        let p99_ms = step.latency.as_ref().map(|latency| latency.percentile_ms(99.0));
+        self.p99_ms_max.zip(p99_ms).is_none_or(|(max, p99_ms)| p99_ms <= max)
     }
 
     fn rates_per_s(&self) -> Vec<f64> {
@@ -152,8 +165,13 @@ pub(super) fn spread(values: impl IntoIterator<Item = f64>) -> Option<(f64, f64,
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
     use super::*;
     use crate::record::Faults;
+    use crate::synthetic::Synthetic;
 
     fn arm(offers: &[(f64, u64)]) -> ArmRecord {
         let round = |(number, &(offered, rate)): (u32, &(f64, u64))| RoundRecord {
@@ -164,7 +182,11 @@ mod tests {
     }
 
     fn of(arm: &ArmRecord) -> Option<Counting<'_>> {
-        match Standing::of(arm) {
+        standing_in(&Synthetic::new(1).run(1), arm)
+    }
+
+    fn standing_in<'a>(run: &RunRecord, arm: &'a ArmRecord) -> Option<Counting<'a>> {
+        match Standing::of(run, arm) {
             Standing::Counts(counting) => Some(counting),
             Standing::Invalid(_) | Standing::Unsupported(_) => None,
         }
@@ -195,6 +217,20 @@ mod tests {
         assert_eq!(knee, Some(300.0));
         let never = arm(&[(100.0, 50)]);
         assert!(of(&never).is_some_and(|arm| arm.knee().is_none()));
+    }
+
+    #[test]
+    fn a_rung_beyond_the_objective_is_not_kept_up_with() {
+        let mut laddered = arm(&[(100.0, 100), (200.0, 200)]);
+        for (step, ms) in laddered.steps.iter_mut().zip([40, 60]) {
+            step.latency.get_or_insert_default().record(Duration::from_millis(ms));
+        }
+        let mut run = Synthetic::new(1).run(1);
+        for (p99_ms_max, knee) in [(50.0, Some(100.0)), (70.0, Some(200.0)), (30.0, None)] {
+            run.settings = json!({ "ladder": { "p99_ms_max": p99_ms_max } });
+            let found = standing_in(&run, &laddered).and_then(|arm| arm.knee());
+            assert_eq!(found.map(|step| step.offered_per_s), knee, "{p99_ms_max}");
+        }
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl<'a> View<'a> {
 
     /// Those that do not count, with the reason.
     pub(super) fn absent(&self) -> Vec<(&'a str, String)> {
-        let standings = self.run.arms.iter().map(|arm| (arm.name.as_str(), Standing::of(arm)));
+        let standings =
+            self.run.arms.iter().map(|arm| (arm.name.as_str(), Standing::of(self.run, arm)));
         standings
             .filter_map(|(name, standing)| match standing {
                 Standing::Counts(_) => None,
