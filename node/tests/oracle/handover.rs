@@ -20,7 +20,7 @@ use crate::harness::load::Load;
 use crate::harness::offsets::token_of;
 use crate::harness::records::Record;
 use crate::harness::window::{Kill, judge_windows};
-use crate::harness::{Connector, EVENTS, NodeProcess, Records, Stage, eventually};
+use crate::harness::{Connector, EVENTS, FREE_PORT, NodeProcess, Records, Stage, eventually};
 use crate::offset_topic::{DISTRIBUTED, config, one_key_in_one_partition};
 use crate::pair::{reference_worker, streams_open, worker_fixture, worker_plan};
 use crate::servers;
@@ -136,6 +136,7 @@ impl Turns {
         let mut file = worker_fixture(DISTRIBUTED)?;
         file.insert("bootstrap.servers".to_owned(), self.stage.bootstrap());
         file.insert("offset.storage.topic".to_owned(), self.topic("offsets"));
+        file.insert("listeners".to_owned(), FREE_PORT.to_owned());
         let text = file.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         let connector = Connector::with_config(&self.stage.name, &self.config("node"));
         self.stage.worker()?.worker_file(text).connector(connector).start_running().await
