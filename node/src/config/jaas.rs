@@ -63,7 +63,7 @@ impl LoginModule {
         let flag = flag.word().ok_or(JaasError::FlagMissing)?;
         const FLAGS: [&str; 4] = ["required", "requisite", "sufficient", "optional"];
         if !FLAGS.iter().any(|known| known.eq_ignore_ascii_case(&flag)) {
-            return Err(JaasError::Flag(flag));
+            return Err(JaasError::Flag(shown(flag)));
         }
         let mut options = BTreeMap::new();
         loop {
@@ -82,7 +82,7 @@ impl LoginModule {
     }
 }
 
-/// A key as an error may show it. Java shows any; but of a password without quotes the rest is taken for a key.
+/// A key or a flag as an error may show it. Java shows any; but of a password without quotes the rest is taken for one.
 fn shown(key: String) -> String {
     const KNOWN: [&str; 4] = ["username", "password", "tokenauth", "null"];
     if KNOWN.contains(&key.as_str()) { key } else { "[hidden]".to_owned() }
@@ -265,7 +265,7 @@ mod tests {
             (" ", JaasError::NoModule),
             (";", JaasError::NoFlag),
             ("M;", JaasError::FlagMissing),
-            ("M foo username=a;", JaasError::Flag("foo".to_owned())),
+            ("M foo username=a;", JaasError::Flag("[hidden]".to_owned())),
             (r#"KafkaClient { M required username="a"; };"#, JaasError::FlagMissing),
             (r#"M required username="a" password="b""#, JaasError::NotTerminated),
             (r#"M required username="a"#, JaasError::NotTerminated),

@@ -144,6 +144,14 @@ pub(crate) enum UriError {
     Mechanism(String),
 }
 
+impl UriError {
+    /// The same, but for an error that would quote part of a password.
+    fn without_host(self, may_hold_password: bool) -> Self {
+        let quotes_a_host = matches!(self, Self::Host(_) | Self::UnixSocket(_));
+        if quotes_a_host && may_hold_password { Self::UserInfo } else { self }
+    }
+}
+
 impl MongoConnection {
     /// Of a string that is right.
     #[cfg(test)]
@@ -167,8 +175,14 @@ impl MongoConnection {
         };
         let (database, options) = path.split_once('?').unwrap_or((path, ""));
         let options = UriOptions::parse(options, report)?;
-        let servers =
-            if is_srv { srv(hosts, &options)? } else { Servers::Listed(listed(hosts, &options)?) };
+        // The slash of a password that is not urlencoded ends what is taken for hosts.
+        let may_hold_password = user_info.is_none() && path.contains('@');
+        let servers = if is_srv {
+            srv(hosts, &options)?
+        } else {
+            let listed = listed(hosts, &options);
+            Servers::Listed(listed.map_err(|error| error.without_host(may_hold_password))?)
+        };
         let mut hosts: Vec<String> = hosts_as_written(hosts).map(str::to_owned).collect();
         hosts.sort_unstable();
         let selection_ms =
@@ -331,6 +345,8 @@ mod tests {
             ("mongodb:///", UriError::NoHost),
             ("mongodb://a,,b", UriError::NoHost),
             ("mongodb://h1:0", UriError::Host("h1:0".to_owned())),
+            ("mongodb://root:s3cr/et@h:27017/", UriError::UserInfo),
+            ("mongodb://a:0/?appName=b", UriError::Host("a:0".to_owned())),
             ("mongodb://a:70000", UriError::Host("a:70000".to_owned())),
             ("mongodb://::1/", UriError::Host("::1".to_owned())),
             ("mongodb://[::1/", UriError::Host("[::1".to_owned())),
