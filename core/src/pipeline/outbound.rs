@@ -36,8 +36,8 @@ pub(super) struct Outbound {
     pub(super) maker: RecordMaker,
     pub(super) progress: Progress,
     create_topics: Option<NewTopic>,
-    /// By [`TopicIndex`].
-    topics: Vec<TopicId>,
+    /// By [`TopicIndex`]; `None` if it was not asked for.
+    topics: Vec<Option<TopicId>>,
     /// An event that waits for its topic; the only event that is ever copied whole.
     waiting: Vec<u8>,
     dead_letters: Option<DeadLetters>,
@@ -306,12 +306,17 @@ impl Outbound {
 
     /// The client's id of a topic; asks for the topic the first time.
     fn topic(&mut self, index: TopicIndex) -> TopicId {
-        if let Some(&topic) = self.topics.get(index.index()) {
+        if let Some(&Some(topic)) = self.topics.get(index.index()) {
             return topic;
         }
-        // Indices are given out in order, so the next one is at the end.
         let topic = self.client.topic(self.maker.topic_name(index), self.create_topics.as_ref());
-        self.topics.push(topic);
+        // A change whose key cannot be written was routed, and never asked for its topic.
+        if self.topics.len() <= index.index() {
+            self.topics.resize(index.index() + 1, None);
+        }
+        if let Some(place) = self.topics.get_mut(index.index()) {
+            *place = Some(topic);
+        }
         topic
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use bson::{Document, doc};
 
 use super::DeadLetterConfig;
+use crate::connect::{DecimalFormat, Field, Kind, Schema, SchemaOutput, SchemaSource};
 use crate::format::{Converter, Encoder, JsonFormatter, OutputFormat};
 use crate::kafka::fake_broker::FakeCluster;
 use crate::pipeline::peers::{Peers, config, reply};
-use crate::pipeline::{PipelineError, Publish};
+use crate::pipeline::{KeyDocument, PipelineError, Publish};
 
 const JSON: OutputFormat = OutputFormat::Json(JsonFormatter::Default);
 const LITERAL: Converter = Converter::Json { schemas_enable: false };
@@ -107,6 +108,47 @@ fn the_position_waits_for_a_dead_letter() {
         peers.run();
     }
     assert_eq!((peers.records("letters").len(), peers.records("shop.orders").len()), (1, 1));
+}
+
+/// A key of `documentKey._id` alone, which must be a number.
+fn keys_of_numbers() -> Encoder {
+    let record = |name: &str, kind| {
+        let field = Field { name: name.to_owned(), schema: Schema::new(kind, false).into() };
+        Kind::Struct(vec![field])
+    };
+    let schema = Schema::new(record("documentKey", record("_id", Kind::Int64)), false);
+    let output = SchemaOutput {
+        source: SchemaSource::Given(schema.into()),
+        formatter: JsonFormatter::Default,
+        decimals: DecimalFormat::default(),
+    };
+    Encoder::schema(output, Converter::String).unwrap()
+}
+
+#[test]
+fn a_key_that_cannot_be_written_moves_no_later_change_to_another_topic() {
+    let mut config = config(JSON, 1);
+    config.records.key = keys_of_numbers();
+    config.records.key_document = KeyDocument::Event;
+    let text = || Encoder::text(JsonFormatter::Relaxed);
+    config.dead_letters = Some(DeadLetterConfig {
+        topic: "letters".to_owned(),
+        key: text(),
+        value: text(),
+        log: false,
+    });
+    let mut cluster = FakeCluster::new(1);
+    for topic in ["shop.orders", "shop.lines", "letters"] {
+        cluster.add_topic(topic, 1, usize::MAX);
+    }
+    let mut peers = Peers::new(config, cluster);
+    peers.run();
+    let mut first = event(1, "orders", doc! {});
+    first.insert("documentKey", doc! { "_id": "no number" });
+    let later = [event(2, "lines", doc! {}), event(3, "orders", doc! {})];
+    send(&mut peers, &[&[first], &later[..]].concat()).unwrap();
+    let counts = ["letters", "shop.lines", "shop.orders"].map(|topic| peers.records(topic).len());
+    assert_eq!(counts, [1, 1, 1]);
 }
 
 #[test]
