@@ -6,10 +6,12 @@
 //!             └─ cannot be written ─► dead letter ─► batch of the dead-letter topic
 //!                                        └─ none here, or no text either ─► the task ends
 //! ```
+//!
+//! A record that transformations drop was made all the same: it counts, and its batch is no idle time.
 
 use super::dead_letters::{DeadLetterConfig, DeadLetters, is_of_one_change};
 use super::error::PipelineError;
-use super::records::{Record, RecordMaker, Value};
+use super::records::{Record, RecordMaker, Transformed, Value};
 use super::transformed::{Produced, TransformConfig};
 use crate::event::ChangeEvent;
 use crate::format::EncodeError;
@@ -44,10 +46,12 @@ pub(super) struct Outbound {
     keyless: Sticky,
     /// Bytes of the events taken, as BSON.
     event_bytes: u64,
-    /// Records of events, dead letters included.
+    /// Records of events, dead letters and filtered ones included.
     records: u64,
-    /// Heartbeats: they are numbered like events, so that positions wait for them.
+    /// Heartbeats, filtered ones included: they are numbered like events, so that positions wait for them.
     heartbeats: u64,
+    /// Records and heartbeats that transformations have dropped.
+    filtered: u64,
 }
 
 impl Outbound {
@@ -69,6 +73,7 @@ impl Outbound {
             event_bytes: 0,
             records: 0,
             heartbeats: 0,
+            filtered: 0,
         }
     }
 
@@ -115,9 +120,14 @@ impl Outbound {
         self.event_bytes
     }
 
-    /// Heartbeats written.
+    /// Heartbeats made.
     pub(super) fn heartbeats(&self) -> u64 {
         self.heartbeats
+    }
+
+    /// Of records and heartbeats, those that transformations have dropped.
+    pub(super) fn filtered(&self) -> u64 {
+        self.filtered
     }
 
     /// Records that events have made.
@@ -178,7 +188,7 @@ impl Outbound {
         };
         let name = self.maker.topic_name(index);
         let appended = appended.map_err(|error| refused(error, name, self.maker.key()))?;
-        self.note(appended, made_at_ms);
+        self.note(appended, || made_at_ms);
         Ok(Taken::Done)
     }
 
@@ -187,11 +197,19 @@ impl Outbound {
         event: RawDoc<'_>,
         unix_ms: i64,
     ) -> Result<Taken, PipelineError> {
-        let Some(produced) = self.maker.make_transformed(event)? else { return Ok(Taken::Done) };
+        let produced = match self.maker.make_transformed(event)? {
+            Transformed::Produced(produced) => produced,
+            Transformed::Filtered => {
+                self.records += 1;
+                self.filtered += 1;
+                return Ok(Taken::Done);
+            }
+            Transformed::NoRecord => return Ok(Taken::Done),
+        };
         let Some(appended) = self.append_produced(&produced, unix_ms)? else {
             return Ok(Taken::TopicNotReady);
         };
-        self.note(appended, made_at_ms(event));
+        self.note(appended, || made_at_ms(event));
         Ok(Taken::Done)
     }
 
@@ -229,10 +247,14 @@ impl Outbound {
         let key = String::from_utf8_lossy(key).into_owned();
         let produced = match transforms.produce(TransformConfig::heartbeat(topic, key), topic) {
             Ok(Some(produced)) => produced,
-            Ok(None) => return Ok(true),
+            Ok(None) => {
+                self.note_filtered_heartbeat();
+                return Ok(true);
+            }
             Err(error) => match &mut self.dead_letters {
                 Some(letters) if is_of_one_change(&error) => {
                     letters.heartbeat_dropped(&error);
+                    self.note_filtered_heartbeat();
                     return Ok(true);
                 }
                 Some(_) | None => return Err(error),
@@ -267,7 +289,7 @@ impl Outbound {
         let appended = append(client, topic, partition, key, Some(value), unix_ms)
             .map_err(|error| refused(error, name, key))?;
         letters.written(&document, &error);
-        self.note(appended, made_at_ms(event));
+        self.note(appended, || made_at_ms(event));
         Ok(Taken::Done)
     }
 
@@ -288,6 +310,12 @@ impl Outbound {
         Ok(true)
     }
 
+    fn note_filtered_heartbeat(&mut self) {
+        self.heartbeats += 1;
+        self.filtered += 1;
+        self.progress.event_taken();
+    }
+
     fn note_heartbeat(&mut self, appended: Appended) {
         self.heartbeats += 1;
         self.progress.event_taken();
@@ -296,11 +324,11 @@ impl Outbound {
         }
     }
 
-    /// Notes the record of the event taken last.
-    fn note(&mut self, appended: Appended, made_at_ms: Option<i64>) {
+    /// Notes the record of the event taken last. When its change was made is asked for the first one of a batch only.
+    fn note(&mut self, appended: Appended, made_at_ms: impl FnOnce() -> Option<i64>) {
         self.records += 1;
         if appended.opened {
-            self.progress.batch_opened(appended.batch, made_at_ms);
+            self.progress.batch_opened(appended.batch, made_at_ms());
         }
     }
 

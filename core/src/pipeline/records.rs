@@ -75,6 +75,16 @@ pub(super) struct Record<'a> {
     pub(super) made_at_ms: Option<i64>,
 }
 
+/// What becomes of an event where there are transformations.
+#[derive(Debug)]
+pub(super) enum Transformed {
+    Produced(Produced),
+    /// It made a record, and the chain dropped that.
+    Filtered,
+    /// It makes none, so the chain has seen nothing.
+    NoRecord,
+}
+
 /// Makes records, one at a time, without allocating.
 #[derive(Debug)]
 pub(super) struct RecordMaker {
@@ -119,17 +129,17 @@ impl RecordMaker {
         self.config.transforms.as_deref()
     }
 
-    /// The record of `event` behind the transformations; `None` if it makes none.
+    /// The record of `event` behind the transformations.
     pub(super) fn make_transformed(
         &mut self,
         event: RawDoc<'_>,
-    ) -> Result<Option<Produced>, PipelineError> {
+    ) -> Result<Transformed, PipelineError> {
         let change = ChangeEvent::parse(event).map_err(PipelineError::Event)?;
-        let Some(value) = self.value(event, &change) else { return Ok(None) };
-        let Some(database) = change.database else { return Ok(None) };
+        let Some(value) = self.value(event, &change) else { return Ok(Transformed::NoRecord) };
+        let Some(database) = change.database else { return Ok(Transformed::NoRecord) };
         let topic = self.config.router.route(database, change.collection)?;
         let (Some(topic), Some(transforms)) = (topic, &self.config.transforms) else {
-            return Ok(None);
+            return Ok(Transformed::NoRecord);
         };
         let which = self.config.key_document;
         let key = key_document(which, event, &change, &mut self.key_document)?;
@@ -141,7 +151,8 @@ impl RecordMaker {
         let record = transforms.record(topic, key, value).map_err(PipelineError::Format)?;
         let parts = [Some(database), change.collection];
         let parts: Vec<_> = parts.into_iter().flatten().map(String::from_utf8_lossy).collect();
-        transforms.produce(record, &parts.join("."))
+        let produced = transforms.produce(record, &parts.join("."))?;
+        Ok(produced.map_or(Transformed::Filtered, Transformed::Produced))
     }
 
     /// The key of the record made last.

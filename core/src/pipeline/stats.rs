@@ -15,7 +15,9 @@ pub struct PipelineStats {
     pub event_bytes: u64,
     /// Records made of events, dead letters and heartbeats included.
     pub made_records: u64,
-    /// Of these, the acknowledged ones.
+    /// Of these, the ones that transformations have dropped.
+    pub filtered_records: u64,
+    /// Of the records made, the acknowledged ones.
     pub acknowledged_records: u64,
     /// Records acknowledged, positions in the offset topic included.
     pub records: u64,
@@ -72,6 +74,7 @@ impl Pipeline {
             events: outbound.events(),
             event_bytes: outbound.event_bytes(),
             made_records: outbound.records() + outbound.heartbeats(),
+            filtered_records: outbound.filtered(),
             acknowledged_records: client.records.saturating_sub(positions),
             records: client.records,
             batches: client.batches,

@@ -2,6 +2,8 @@
 //!
 //! One table for each set of labels: a line is a family.
 
+use std::collections::BTreeMap;
+
 use millrace_core::kafka::TopicStats;
 
 use super::exposition::{Kind, Page};
@@ -38,10 +40,10 @@ fn n(number: u64) -> Option<f64> {
 
 /// A task that has ended leaves none, acknowledged or not.
 fn active_records(of: &Figures) -> u64 {
-    let made = of.pipeline.made_records;
+    let sent = of.pipeline.made_records.saturating_sub(of.pipeline.filtered_records);
     match of.pipeline.buffered_bytes {
         0 => 0,
-        _ => made.saturating_sub(of.pipeline.acknowledged_records),
+        _ => sent.saturating_sub(of.pipeline.acknowledged_records),
     }
 }
 
@@ -49,7 +51,7 @@ fn active_records(of: &Figures) -> u64 {
 const CONNECT: &[Line] = &[
     counter(
         "kafka_connect_source_task_source_record_poll_total",
-        "Records made of changes, dead letters and heartbeats included.",
+        "Records made of changes, before transformations; dead letters and heartbeats included.",
         |of| n(of.pipeline.made_records),
     ),
     counter(
@@ -59,7 +61,7 @@ const CONNECT: &[Line] = &[
     ),
     gauge(
         "kafka_connect_source_task_source_record_active_count",
-        "Records made and not acknowledged yet.",
+        "Records made, not dropped, and not acknowledged yet.",
         |of| n(active_records(of)),
     ),
     gauge(
@@ -117,13 +119,13 @@ const PRODUCER: &[Line] = &[
 const MONGODB: &[Line] = &[
     counter(
         "com_mongodb_kafka_connect_source_task_metrics_records",
-        "Records made of changes, dead letters and heartbeats included.",
+        "Records made of changes, before transformations; dead letters and heartbeats included.",
         |of| n(of.pipeline.made_records),
     ),
     counter(
         "com_mongodb_kafka_connect_source_task_metrics_records_filtered",
-        "Records that are not written after they were made: there are none.",
-        |_| Some(0.0),
+        "Of these, the ones that transformations have dropped.",
+        |of| n(of.pipeline.filtered_records),
     ),
     counter(
         "com_mongodb_kafka_connect_source_task_metrics_records_acknowledged",
@@ -203,7 +205,7 @@ type Task<'a> = (&'a str, &'a TaskFigures);
 pub(super) fn write(worker: &WorkerFigures, page: &mut Page) {
     let tasks: Vec<Task<'_>> = worker.connectors.iter().filter_map(of_connector).collect();
     write_lines(CONNECT, &tasks, own_labels, page);
-    write_lines(PRODUCER, &tasks, |(_, task)| [("clientid", task.client_id.as_str())], page);
+    write_producers(&tasks, page);
     write_topics(&tasks, page);
     write_lines(
         MONGODB,
@@ -246,7 +248,23 @@ fn write_lines<const LABELS: usize>(
     }
 }
 
-/// `producer-topic-metrics`.
+/// Connectors may share a client id (`producer.client.id`): their producers are one series, the sum.
+fn write_producers(tasks: &[Task<'_>], page: &mut Page) {
+    for line in PRODUCER {
+        let mut sums: BTreeMap<&str, f64> = BTreeMap::new();
+        for (_, task) in tasks {
+            if let Some(value) = (line.value)(&task.figures) {
+                *sums.entry(&task.client_id).or_default() += value;
+            }
+        }
+        let mut family = page.family(line.name, line.kind, line.help);
+        for (client_id, sum) in sums {
+            family.series(&[("clientid", client_id)], sum);
+        }
+    }
+}
+
+/// `producer-topic-metrics`, with the sum over all producers of one client id.
 fn write_topics(tasks: &[Task<'_>], page: &mut Page) {
     type Count = fn(&TopicStats) -> u64;
     let families: [(&str, &str, Count); 2] = [
@@ -254,13 +272,16 @@ fn write_topics(tasks: &[Task<'_>], page: &mut Page) {
         ("kafka_producer_topic_byte_total", "Bytes of their batches, as sent.", |of| of.bytes),
     ];
     for (name, help, value) in families {
-        let mut family = page.family(name, Kind::Counter, help);
+        let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for (_, TaskFigures { client_id, figures, .. }) in tasks {
             for TopicFigures { name, stats } in &figures.topics {
                 let topic = name.as_deref().unwrap_or(OTHER_TOPICS);
-                let labels = [("clientid", client_id.as_str()), ("topic", topic)];
-                family.series(&labels, value(stats) as f64);
+                *sums.entry((client_id, topic)).or_default() += value(stats);
             }
+        }
+        let mut family = page.family(name, Kind::Counter, help);
+        for ((client_id, topic), sum) in sums {
+            family.series(&[("clientid", client_id), ("topic", topic)], sum as f64);
         }
     }
 }
@@ -294,6 +315,31 @@ mod tests {
         let client_id = format!("producer of {name}");
         let task = TaskFigures { state: State::Running, client_id, figures };
         ConnectorFigures { name: name.to_owned(), state: State::Running, task: Some(task) }
+    }
+
+    #[test]
+    fn producers_of_one_client_id_are_one_series() {
+        let connectors = ["a", "b", "c"].map(|name| {
+            let pipeline = PipelineStats { records: 5, ..PipelineStats::default() };
+            let mut connector = connector(name, pipeline);
+            let task = connector.task.as_mut().unwrap();
+            task.client_id = if name == "c" { "alone" } else { "shared" }.to_owned();
+            connector
+        });
+        let connectors = connectors.into_iter().collect();
+        let mut page = Page::default();
+        write(&WorkerFigures { connectors, ..WorkerFigures::default() }, &mut page);
+        let page = page.into_text();
+        for (series, value) in [
+            (r#"kafka_producer_record_send_total{clientid="shared"}"#, 10),
+            (r#"kafka_producer_record_send_total{clientid="alone"}"#, 5),
+            (r#"kafka_producer_topic_record_send_total{clientid="shared",topic="t"}"#, 4),
+            (r#"kafka_producer_topic_record_send_total{clientid="shared",topic="(other)"}"#, 6),
+            (r#"kafka_producer_topic_record_send_total{clientid="alone",topic="t"}"#, 2),
+        ] {
+            let lines: Vec<_> = page.lines().filter(|line| line.starts_with(series)).collect();
+            assert_eq!(lines, [format!("{series} {value}")], "{page}");
+        }
     }
 
     fn page() -> String {

@@ -102,21 +102,31 @@ impl Figures {
         self.failed_records = self.pipeline.dead_letters;
         self.traffic = traffic;
         self.spent = stages.spent;
-        self.topics.truncate(TOPICS_MAX);
-        let mut others = TopicStats::default();
-        for (index, (name, stats)) in pipeline.topic_stats().enumerate() {
-            if let Some(topic) = self.topics.get_mut(index) {
-                topic.stats = stats;
-            } else if index < TOPICS_MAX {
-                self.topics.push(TopicFigures { name: Some(name.to_owned()), stats });
-            } else {
-                others.records += stats.records;
-                others.bytes += stats.bytes;
-            }
+        let all =
+            TopicStats { records: self.pipeline.records, bytes: self.pipeline.acknowledged_bytes };
+        take_topics(&mut self.topics, all, pipeline.topic_stats());
+    }
+}
+
+/// Takes in the figures of the first topics of `each`, and what they leave of `all`. Looks at no further topic: there
+/// may be thousands, and this is done at every turn. A topic keeps its place, so its name is copied once.
+fn take_topics<'a>(
+    topics: &mut Vec<TopicFigures>,
+    all: TopicStats,
+    each: impl Iterator<Item = (&'a str, TopicStats)>,
+) {
+    topics.truncate(TOPICS_MAX);
+    let mut others = all;
+    for (index, (name, stats)) in each.take(TOPICS_MAX).enumerate() {
+        match topics.get_mut(index) {
+            Some(topic) => topic.stats = stats,
+            None => topics.push(TopicFigures { name: Some(name.to_owned()), stats }),
         }
-        if others != TopicStats::default() {
-            self.topics.push(TopicFigures { name: None, stats: others });
-        }
+        others.records = others.records.saturating_sub(stats.records);
+        others.bytes = others.bytes.saturating_sub(stats.bytes);
+    }
+    if others != TopicStats::default() {
+        topics.push(TopicFigures { name: None, stats: others });
     }
 }
 
@@ -180,7 +190,39 @@ impl Publisher {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    #[test]
+    fn only_the_first_topics_are_looked_at_and_the_others_are_what_they_leave() {
+        let names: Vec<String> = (0..2 * TOPICS_MAX).map(|n| format!("t{n}")).collect();
+        let stats = |records| TopicStats { records, bytes: 10 * records };
+        let mut figures = Vec::new();
+        let mut publish = |count: usize, records: u64| {
+            let looked_at = Cell::new(0);
+            let each = names.iter().take(count).map(|name| {
+                looked_at.set(looked_at.get() + 1);
+                (name.as_str(), stats(records))
+            });
+            take_topics(&mut figures, stats(count as u64 * records), each);
+            let name = |of: &TopicFigures| of.name.clone().unwrap_or_else(|| "others".to_owned());
+            let shown = figures.iter().map(|of| (name(of), of.stats.records)).collect::<Vec<_>>();
+            assert!(figures.iter().all(|of| of.stats.bytes == 10 * of.stats.records));
+            (looked_at.get(), shown)
+        };
+        let named = |n: usize, records| (format!("t{n}"), records);
+        assert_eq!(publish(2, 3), (2, vec![named(0, 3), named(1, 3)]));
+        let want: Vec<_> = (0..TOPICS_MAX).map(|n| named(n, 4)).collect();
+        assert_eq!(publish(TOPICS_MAX, 4), (TOPICS_MAX, want));
+        // Twice: what others had is not added to what they have.
+        for records in [5, 6] {
+            let (looked_at, shown) = publish(2 * TOPICS_MAX, records);
+            let others = ("others".to_owned(), TOPICS_MAX as u64 * records);
+            assert_eq!((looked_at, shown.len()), (TOPICS_MAX, TOPICS_MAX + 1));
+            assert_eq!(shown[TOPICS_MAX - 1..], [named(TOPICS_MAX - 1, records), others]);
+        }
+    }
 
     #[test]
     fn time_belongs_to_the_stage_that_it_ends_with() {

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 
@@ -19,20 +20,34 @@ pub(crate) fn run(arguments: &[&str], input: &str) -> Result<(i32, String)> {
     Ok((code, String::from_utf8_lossy(&said).into_owned()))
 }
 
+/// Once for all tests of a binary: `apt-get` lets only one of them in at a time.
 fn find() -> Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("prometheus");
-    let unpacked = folder.join("usr/bin/promtool");
+    static FOUND: Mutex<Option<PathBuf>> = Mutex::new(None);
+    let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = &*found {
+        return Ok(path.clone());
+    }
     let on_path = Command::new("promtool").arg("--version").stdout(Stdio::null()).status();
-    if on_path.is_ok_and(|status| status.success()) {
-        return Ok(PathBuf::from("promtool"));
-    }
-    if !unpacked.is_file() {
-        fs::create_dir_all(&folder)?;
-        fetch(&folder).context(
+    let path = if on_path.is_ok_and(|status| status.success()) {
+        PathBuf::from("promtool")
+    } else {
+        unpacked().context(
             "fetch promtool by apt-get download (on Debian and Ubuntu: apt-get install prometheus)",
-        )?;
+        )?
+    };
+    Ok(found.insert(path).clone())
+}
+
+/// The one beside the build. It is whole or not there: it is fetched to a folder of its own, then moved.
+fn unpacked() -> Result<PathBuf> {
+    let beside = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let promtool = beside.join("promtool");
+    if !promtool.is_file() {
+        let folder = tempfile::tempdir_in(beside)?;
+        fetch(folder.path())?;
+        fs::rename(folder.path().join("usr/bin/promtool"), &promtool)?;
     }
-    Ok(unpacked)
+    Ok(promtool)
 }
 
 /// Downloads the package without installing it: no daemon is started, no right is needed where the lists are fresh.

@@ -10,7 +10,7 @@ use millrace_bench::kafka_admin::KafkaAdmin;
 
 use super::harness::exposition::Exposition;
 use super::harness::rest::Ask;
-use super::harness::{Stage, eventually, promtool};
+use super::harness::{Connector, Stage, eventually, promtool};
 use super::stage;
 
 /// The metrics that the dashboards and the rules that Strimzi ships for Connect ask for, but for those of a JVM, of a
@@ -229,6 +229,73 @@ async fn a_connector_that_is_paused_or_has_failed_is_shown_as_that() -> Result<(
     }
     assert_eq!(failed.get(&of.task_state("running")), None);
     assert_eq!(failed.value(&of.task("millrace_mongodb_connections"))?, 0.0);
+    node.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connectors_of_one_client_id_share_the_series_of_their_producers() -> Result<()> {
+    let stage = stage("metrics_client").await?;
+    let mut setup = stage.worker()?.worker("producer.client.id", "shared").rest();
+    let names = ["a", "b"].map(|name| format!("{}_{name}", stage.name));
+    for name in &names {
+        let connector = Connector::new(name, &stage.uri()).collection(&stage.name, "events");
+        setup = setup.connector(connector);
+    }
+    let mut node = setup.start_running().await?;
+    let address = node.rest_address().await?;
+    for name in &names {
+        node.running(name).await?;
+    }
+    stage.insert(0..10).await?;
+    let of_topic = format!(
+        "kafka_producer_topic_record_send_total{{clientid=\"shared\",topic=\"{}\"}}",
+        stage.topic()
+    );
+    // The reader refuses a series that comes twice.
+    let page = until(&address, &of_topic, 20.0).await?;
+    let sum = |family: &str| -> Result<f64> {
+        names.iter().map(|name| page.value(&Series { connector: name }.task(family))).sum()
+    };
+    let sent = page.value("kafka_producer_record_send_total{clientid=\"shared\"}")?;
+    assert_eq!(sent, sum("millrace_batch_records_total")?);
+    assert_eq!(sum(WRITTEN)?, 20.0, "connectors have series of their own");
+    node.stop().await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn records_that_transformations_drop_are_polled_and_filtered() -> Result<()> {
+    let stage = stage("metrics_filter").await?;
+    let connector = stage
+        .connector()
+        .set("publish.full.document.only", "true")
+        .set("publish.full.document.only.tombstone.on.delete", "true")
+        .set("transforms", "drop")
+        .set("transforms.drop.type", "org.apache.kafka.connect.transforms.Filter")
+        .set("transforms.drop.predicate", "gone")
+        .set("predicates", "gone")
+        .set(
+            "predicates.gone.type",
+            "org.apache.kafka.connect.transforms.predicates.RecordIsTombstone",
+        );
+    let mut node = stage.worker()?.connector(connector).rest().start_running().await?;
+    let address = node.rest_address().await?;
+    let of = Series { connector: &stage.name };
+    stage.insert(0..3).await?;
+    stage.events().delete_many(doc! { "_id": { "$lt": 2 } }).await?;
+    stage.insert([9]).await?;
+    let page = until(&address, &of.task(WRITTEN), 4.0).await?;
+    assert_eq!(page.value(&of.bean("records_filtered"))?, 2.0);
+    assert_eq!(page.value(&of.bean("records_acknowledged"))?, 4.0);
+    for series in [
+        of.task("kafka_connect_source_task_source_record_poll_total"),
+        of.bean("records"),
+        of.task("millrace_events_total"),
+    ] {
+        assert_eq!(page.value(&series)?, 6.0, "{series}");
+    }
+    assert_eq!(page.value(&of.task("kafka_connect_source_task_source_record_active_count"))?, 0.0);
     node.stop().await?;
     Ok(())
 }

@@ -10,7 +10,7 @@ use crate::format::{Converter, Encoder, JavaVersion, JsonFormatter, OutputFormat
 use crate::java_pattern::JavaPattern;
 use crate::kafka::fake_broker::FakeCluster;
 use crate::pipeline::peers::{Peers, config, reply};
-use crate::pipeline::{DeadLetterConfig, PipelineError, Publish};
+use crate::pipeline::{DeadLetterConfig, HeartbeatConfig, PipelineConfig, PipelineError, Publish};
 use crate::route::Router;
 use crate::transform::{
     Chain, Condition, ExtractField, FieldPath, Header, Origin, Predicate, RegexRouter, Side, Stage,
@@ -30,6 +30,19 @@ fn route(regex: &str, replacement: &str) -> Transformation {
 }
 
 fn running(stages: Vec<Stage>, dead_letters: bool) -> Peers {
+    running_with(stages, |config| {
+        config.dead_letters = dead_letters.then(|| {
+            let text = || text(JsonFormatter::Relaxed);
+            DeadLetterConfig { topic: "letters".to_owned(), key: text(), value: text(), log: true }
+        });
+    })
+}
+
+fn text(format: JsonFormatter) -> Encoder {
+    Encoder::new(OutputFormat::Json(format), Converter::String).unwrap()
+}
+
+fn running_with(stages: Vec<Stage>, change: impl FnOnce(&mut PipelineConfig)) -> Peers {
     let mut config = config(OutputFormat::Json(JsonFormatter::Default), 1);
     let origin = || Origin::text(JsonFormatter::Default, JavaVersion::default()).unwrap();
     config.records.publish = Publish::FullDocument { tombstone_on_delete: true };
@@ -42,13 +55,9 @@ fn running(stages: Vec<Stage>, dead_letters: bool) -> Peers {
         value_converter: TEXT,
         header_converter: HeaderConverter::Simple,
     }));
-    config.dead_letters = dead_letters.then(|| {
-        let format = OutputFormat::Json(JsonFormatter::Relaxed);
-        let text = || Encoder::new(format, Converter::String).unwrap();
-        DeadLetterConfig { topic: "letters".to_owned(), key: text(), value: text(), log: true }
-    });
+    change(&mut config);
     let mut cluster = FakeCluster::new(1);
-    for topic in ["shop.orders", "eu.orders", "letters"] {
+    for topic in ["shop.orders", "eu.orders", "letters", "beats"] {
         cluster.add_topic(topic, 1, usize::MAX);
     }
     let mut peers = Peers::new(config, cluster);
@@ -99,6 +108,55 @@ fn the_position_behind_a_dropped_record_is_stored() {
     gone.remove("fullDocument");
     send(&mut peers, &[event(1, "orders"), gone]).unwrap();
     assert_eq!(peers.records("shop.orders").len(), 1);
+    assert_eq!(stored(&mut peers), doc! { "_data": "82FFFFFFFF" });
+}
+
+/// With heartbeats, each due with the first idle batch behind a second; the chain drops what is for these topics.
+fn with_heartbeats(dropped_topics: &str) -> Peers {
+    let there =
+        Predicate::TopicNameMatches(Box::new(JavaPattern::of_whole(dropped_topics).unwrap()));
+    running_with(vec![stage(Some((there, false)), Transformation::Filter)], |config| {
+        config.heartbeats = Some(HeartbeatConfig {
+            topic: "beats".to_owned(),
+            interval: Duration::from_secs(1),
+            key: text(JsonFormatter::Relaxed),
+            value: None,
+        });
+    })
+}
+
+/// Records made, those of them that were filtered, and those that were acknowledged.
+fn counts(peers: &Peers) -> [u64; 3] {
+    let stats = peers.pipeline.stats();
+    [stats.made_records, stats.filtered_records, stats.acknowledged_records]
+}
+
+#[test]
+fn a_batch_whose_records_are_all_dropped_is_counted_and_is_no_idle_time() {
+    let mut peers = with_heartbeats("shop.*");
+    let mut unrouted = event(3, "orders");
+    unrouted.remove("ns");
+    send(&mut peers, &[event(1, "orders"), event(2, "orders"), unrouted]).unwrap();
+    assert_eq!(counts(&peers), [2, 2, 0], "what makes no record is not filtered");
+    assert_eq!(
+        peers.records("beats"),
+        [],
+        "the connector has made records, whatever became of them"
+    );
+    peers.pass(Duration::from_secs(2));
+    send(&mut peers, &[]).unwrap();
+    assert_eq!(counts(&peers), [3, 2, 1]);
+    assert_eq!(peers.records("beats").len(), 1);
+    assert_eq!(peers.pipeline.stats().events, 3);
+}
+
+#[test]
+fn a_heartbeat_that_is_dropped_is_counted_and_is_no_event() {
+    let mut peers = with_heartbeats("beats");
+    send(&mut peers, &[]).unwrap();
+    assert_eq!((counts(&peers), peers.pipeline.stats().events), ([1, 1, 0], 0));
+    send(&mut peers, &[event(1, "orders")]).unwrap();
+    assert_eq!((counts(&peers), peers.pipeline.stats().events), ([2, 1, 1], 1));
     assert_eq!(stored(&mut peers), doc! { "_data": "82FFFFFFFF" });
 }
 
