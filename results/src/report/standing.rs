@@ -114,8 +114,8 @@ impl<'a> Counting<'a> {
         })
     }
 
-    /// The highest rung that it kept up with, with all below it: delivered at least [`KEEPS_UP_MIN`] of the offer, within
-    /// the objective if the run has one. A rung that does not count says nothing, neither for the arm nor against it.
+    /// The highest rung that it kept up with, with all below it: delivered at least [`KEEPS_UP_MIN`] of the offer,
+    /// within the objective if the run has one. A rung that does not count says nothing, for the arm or against it.
     pub(super) fn knee(&self) -> Option<&'a StepRecord> {
         let measured = self.rungs().filter_map(|rung| match rung {
             Rung::Counts(step) => Some(step),
