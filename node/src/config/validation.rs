@@ -271,9 +271,9 @@ fn producer_settings(given: &Given, errors: &mut Errors) -> Vec<PropertyShown> {
             None => {
                 let errors = errors.remove(name).unwrap_or_default();
                 let mut unknown = PropertyShown::unknown((name.clone(), errors));
-                let may_be_secret = producer::is_security(bare);
+                let is_hidden = producer::may_be_secret(bare);
                 unknown.value.value =
-                    if may_be_secret { Some(HIDDEN.to_owned()) } else { text.clone() };
+                    if is_hidden { Some(HIDDEN.to_owned()) } else { text.clone() };
                 unknown
             }
         });
@@ -382,6 +382,8 @@ mod tests {
             ("connection.ssl.keystorePassword", "s3cret"),
             ("producer.override.ssl.key.password", "s3cret"),
             ("producer.override.sasl.jaas.config", "s3cret"),
+            ("producer.override.sasl.jaas.confg", "s3cret"),
+            ("producer.override.ssl.keystore.pasword", "s3cret"),
         ];
         let validation = validation(&given, &[]);
         for (name, _) in given {
