@@ -3,6 +3,9 @@
 //! What a file is, its bytes say: PEM begins with dashes, a JKS store with a mark of its own, and anything else is
 //! taken for PKCS #12, which is what `keytool` writes since Java 9. JKS is read by Java alone.
 
+use std::fs::File;
+use std::io::{self, Read as _};
+
 use millrace_io::tls::Identity;
 use millrace_io::tls::pki_types::pem::{self, PemObject as _};
 use millrace_io::tls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,12 +16,22 @@ use super::secret::Secret;
 
 const JKS_MARK: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
 const PEM_MARK: &[u8] = b"-----BEGIN ";
+/// The largest store that is read: whoever asks for a configuration to be checked names the file. Bytes.
+const STORE_BYTES_MAX: u64 = 4 << 20;
 
 /// Why a store is of no use. Holds no password.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum KeyStoreError {
     #[error("reading {path} failed: {error}")]
     Unreadable { path: String, error: String },
+    #[error("{0} is no regular file; name a file with PEM text or a PKCS #12 store")]
+    NotAFile(String),
+    #[error(
+        "{0} is larger than {max} MiB, as no store is that is in use; name a file with only the certificates and keys \
+         that are needed",
+        max = STORE_BYTES_MAX >> 20
+    )]
+    TooLarge(String),
     #[error(
         "{0} is a JKS store, which only Java reads; keytool -importkeystore -srckeystore {0} -destkeystore {0}.p12 \
          -deststoretype PKCS12 makes one that can be used here"
@@ -51,10 +64,7 @@ pub(super) struct Store {
 impl Store {
     /// Reads the file at `path`.
     pub(super) fn read(path: &str, password: &str) -> Result<Self, KeyStoreError> {
-        let bytes = std::fs::read(path).map_err(|error| KeyStoreError::Unreadable {
-            path: path.to_owned(),
-            error: error.to_string(),
-        })?;
+        let bytes = bytes_of(path)?;
         if bytes.starts_with(&JKS_MARK) {
             return Err(KeyStoreError::Jks(path.to_owned()));
         }
@@ -146,8 +156,31 @@ impl Store {
     }
 }
 
+/// What is in the file at `path`. A pipe or a device, which may never end, is not opened.
+fn bytes_of(path: &str) -> Result<Vec<u8>, KeyStoreError> {
+    let unreadable = |error: io::Error| {
+        let (path, error) = (path.to_owned(), error.to_string());
+        KeyStoreError::Unreadable { path, error }
+    };
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(KeyStoreError::NotAFile(path.to_owned()));
+    }
+    let file = File::open(path).map_err(unreadable)?;
+    // The size that a file system tells is not always that of what is read.
+    let mut file = file.take(STORE_BYTES_MAX + 1);
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    if file.limit() == 0 {
+        return Err(KeyStoreError::TooLarge(path.to_owned()));
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
     use p12_keystore::{Certificate, PrivateKey, PrivateKeyChain};
     use rcgen::{CertifiedKey, KeyPair};
 
@@ -243,5 +276,28 @@ mod tests {
         assert!(identity(encrypted.as_bytes(), "").contains("openssl pkcs8"));
         let unreadable = Store::read("/nowhere/x.p12", "").unwrap_err().to_string();
         assert!(unreadable.contains("reading /nowhere/x.p12 failed"), "{unreadable}");
+    }
+
+    /// Reading one of them would not end; the test must not wait for that.
+    fn refusal(path: &str) -> String {
+        let (path, (told, refusal)) = (path.to_owned(), mpsc::channel());
+        std::thread::spawn(move || told.send(Store::read(&path, "").unwrap_err().to_string()));
+        refusal.recv_timeout(Duration::from_secs(10)).unwrap()
+    }
+
+    #[test]
+    fn what_never_ends_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe").to_str().unwrap().to_owned();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [pipe.as_str(), "/dev/zero", folder.path().to_str().unwrap()] {
+            let refusal = refusal(path);
+            assert!(refusal.starts_with(&format!("{path} is no regular file; name")), "{refusal}");
+        }
+        let large = vec![b'x'; (4 << 20) + 1];
+        let said = |bytes: &[u8]| read(bytes, "").map(|store| store.bytes.len());
+        assert_eq!(said(&large[1..]), Ok(4 << 20));
+        let refusal = said(&large).unwrap_err().to_string();
+        assert!(refusal.contains(" is larger than 4 MiB, "), "{refusal}");
     }
 }

@@ -102,9 +102,9 @@ pub(super) fn check_names(given: &BTreeMap<String, String>, prefix: &str, report
     }
 }
 
-/// Whether a setting says who we are to Kafka. What stands in no table may still be a secret.
-pub(super) fn is_security(name: &str) -> bool {
-    name.starts_with("sasl.") || name.starts_with("security.")
+/// Whether a setting that stands in no table may still be a secret: a misspelt one is none the less.
+pub(super) fn may_be_secret(name: &str) -> bool {
+    ["sasl.", "security.", "ssl."].into_iter().any(|family| name.starts_with(family))
 }
 
 fn table() -> impl Iterator<Item = &'static Property> {

@@ -146,7 +146,7 @@ impl PropertyShown {
         let default = match name.as_str() {
             "key.converter" => worker.key_converter.class(),
             "value.converter" => worker.value_converter.class(),
-            "header.converter" => converter::HEADER_CONVERTER_CLASS,
+            "header.converter" => worker.header_converter_class(),
             name if name.ends_with(".converter.plugin.version") => converter::CONVERTER_VERSION,
             _ => return,
         };
@@ -271,9 +271,9 @@ fn producer_settings(given: &Given, errors: &mut Errors) -> Vec<PropertyShown> {
             None => {
                 let errors = errors.remove(name).unwrap_or_default();
                 let mut unknown = PropertyShown::unknown((name.clone(), errors));
-                let may_be_secret = producer::is_security(bare);
+                let is_hidden = producer::may_be_secret(bare);
                 unknown.value.value =
-                    if may_be_secret { Some(HIDDEN.to_owned()) } else { text.clone() };
+                    if is_hidden { Some(HIDDEN.to_owned()) } else { text.clone() };
                 unknown
             }
         });
@@ -382,6 +382,8 @@ mod tests {
             ("connection.ssl.keystorePassword", "s3cret"),
             ("producer.override.ssl.key.password", "s3cret"),
             ("producer.override.sasl.jaas.config", "s3cret"),
+            ("producer.override.sasl.jaas.confg", "s3cret"),
+            ("producer.override.ssl.keystore.pasword", "s3cret"),
         ];
         let validation = validation(&given, &[]);
         for (name, _) in given {
@@ -402,5 +404,17 @@ mod tests {
             value_of(&named, "key.converter.converter.encoding").value.as_deref(),
             Some("UTF-8")
         );
+        let of_headers = |worker: &WorkerConfig| {
+            let open = Validation::new("MongoSource", &Given::new(), &[], worker);
+            let open = serde_json::to_value(&open).unwrap();
+            let mut shown = open["configs"].as_array().unwrap().iter();
+            let shown = shown.find(|shown| shown["value"]["name"] == "header.converter").unwrap();
+            [&shown["value"]["value"], &shown["definition"]["default_value"]].map(Clone::clone)
+        };
+        let mut worker = worker();
+        let simple = "org.apache.kafka.connect.storage.SimpleHeaderConverter";
+        assert_eq!(of_headers(&worker), [simple, simple]);
+        worker.header_converter.insert("header.converter".to_owned(), "StringConverter".to_owned());
+        assert_eq!(of_headers(&worker), [class, class]);
     }
 }

@@ -16,7 +16,9 @@ use millrace_io::driver::DriverChoice;
 
 use super::connect_properties::{Fate, family};
 use super::connector_file::{properties_of_text, read_file};
-use super::converter::{ConverterKind, HEADER_CONVERTER, parse_converter};
+use super::converter::{
+    ConverterKind, HEADER_CONVERTER, HEADER_CONVERTER_CLASS, class_name, parse_converter,
+};
 use super::encryption::{self, KafkaSecurity, TLS_PROPERTIES};
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::producer::{check_names, parse_addresses};
@@ -78,6 +80,12 @@ pub(crate) enum OffsetStorage {
 }
 
 impl WorkerConfig {
+    /// The class that writes headers where a connector names none; as it is written if it is none that there is.
+    pub(super) fn header_converter_class(&self) -> &str {
+        let named = self.header_converter.get(HEADER_CONVERTER);
+        named.map_or(HEADER_CONVERTER_CLASS, |named| class_name(named).unwrap_or(named))
+    }
+
     /// Reads and checks the file. `strict` refuses properties that nobody knows.
     pub(crate) fn read(path: &Path, strict: bool) -> Result<(Self, Vec<Notice>), ConfigError> {
         Self::parse(path, &read_file(path)?, strict)

@@ -2,8 +2,11 @@
 //!
 //! Connect's rules: `null` is no value and an error of its own; the class must be that of a connector that there is,
 //! before anything else is looked at.
+//!
+//! What is looked at may be files and servers, so it is done on threads that may wait.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Herder;
 use super::changes::Posted;
@@ -14,6 +17,9 @@ use crate::config::{
     objections_to_null,
 };
 use crate::task::only_open;
+
+/// How many may look at MongoDB at a time: each has a thread for as long as its servers take.
+pub(super) const LOOKS_MAX: usize = 4;
 
 /// A configuration that was looked at.
 struct Checked {
@@ -58,9 +64,9 @@ impl Herder {
         let properties: BTreeMap<String, String> =
             given.map(|(property, value)| (property.clone(), value.clone())).collect();
         let class = known_class(&properties)?.to_owned();
-        let mut file = ConnectorFile::posted(name, properties);
-        let Examined { source, mut problems, notices, may_connect } =
-            SourceConfig::examine(&file, &self.worker, self.strict);
+        let file = ConnectorFile::posted(name, properties);
+        let (mut file, Examined { source, mut problems, notices, may_connect }) =
+            self.examine(file).await?;
         problems.extend(of_nulls);
         if let (Some(source), true) = (&source, may_connect) {
             problems.extend(self.connect(source).await?);
@@ -70,12 +76,30 @@ impl Herder {
         Ok(Checked { file, validation, source })
     }
 
-    /// Looks whether MongoDB lets the connector watch.
+    /// Checks a file and the stores that it names.
+    async fn examine(&self, file: ConnectorFile) -> Result<(ConnectorFile, Examined), HerderError> {
+        let (worker, strict) = (Arc::clone(&self.worker), self.strict);
+        let examined = tokio::task::spawn_blocking(move || {
+            let examined = SourceConfig::examine(&file, &worker, strict);
+            (file, examined)
+        });
+        let failed =
+            |error| HerderError::Failed(format!("could not check the configuration: {error}"));
+        examined.await.map_err(failed)
+    }
+
+    /// Looks whether MongoDB lets the connector watch. Waits while [`LOOKS_MAX`] others look.
     async fn connect(&self, source: &SourceConfig) -> Result<Vec<Problem>, HerderError> {
-        let (source, driver) = (source.clone(), self.driver);
-        let objection = tokio::task::spawn_blocking(move || only_open::objection(&source, driver));
         let failed =
             |error: String| HerderError::Failed(format!("could not look at MongoDB: {error}"));
+        let look = Arc::clone(&self.looks).acquire_owned().await;
+        let look = look.map_err(|error| failed(error.to_string()))?;
+        let (source, driver) = (source.clone(), self.driver);
+        let objection = tokio::task::spawn_blocking(move || {
+            // Given back when the thread is free, also if nobody waits for the answer any more.
+            let _look = look;
+            only_open::objection(&source, driver)
+        });
         let objection = objection.await.map_err(|error| failed(error.to_string()))?;
         let objection = objection.map_err(|error| failed(error.to_string()))?;
         Ok(objection.map(|text| Problem::of_server("connection.uri", text)).into_iter().collect())

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use millrace_core::memory::MemoryBudget;
 use millrace_io::driver::Driver;
+use tokio::sync::Semaphore;
 
 use crate::config::WorkerConfig;
 use crate::offsets::OffsetStore;
@@ -57,7 +58,7 @@ pub(crate) const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(crate) struct Herder {
-    worker: WorkerConfig,
+    worker: Arc<WorkerConfig>,
     /// What it calls itself, `host:port`.
     worker_id: String,
     offsets: OffsetStore,
@@ -65,6 +66,8 @@ pub(crate) struct Herder {
     /// What drives the sockets of pipelines.
     driver: Driver,
     memory: MemoryBudget,
+    /// Who may look at MongoDB for a check.
+    looks: Arc<Semaphore>,
     connectors: Mutex<BTreeMap<String, Connector>>,
     /// Held while something is changed.
     changes: tokio::sync::Mutex<()>,
@@ -86,12 +89,13 @@ impl Herder {
     ) -> Arc<Self> {
         let memory = MemoryBudget::new(worker.memory_bytes_max);
         Arc::new(Self {
-            worker,
+            worker: Arc::new(worker),
             worker_id,
             offsets,
             runtimes: Mutex::new(Some(Runtimes::new(driver))),
             driver,
             memory,
+            looks: Arc::new(Semaphore::new(checking::LOOKS_MAX)),
             connectors: Mutex::default(),
             changes: tokio::sync::Mutex::default(),
             cluster_id: OnceLock::new(),

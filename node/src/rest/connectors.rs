@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::body::{Object, complete, json_response, ok, text, texts};
 use super::{Answer, RestError, Shared, query, resources};
 use crate::config::TargetState;
-use crate::herder::{ConnectorInfo, Posted};
+use crate::herder::{ConnectorInfo, HerderError, Posted};
 
 pub(super) fn routes() -> Router<Shared> {
     resources([
@@ -31,24 +31,38 @@ async fn list(State(shared): State<Shared>, RawQuery(query): RawQuery) -> Answer
     if expansions.is_empty() {
         return Ok(ok(&shared.herder.names()));
     }
-    let mut connectors = Map::new();
-    for name in shared.herder.names() {
-        let mut expanded = Map::new();
-        for expansion in &expansions {
-            match expansion.as_str() {
-                "status" => {
-                    expanded.insert("status".to_owned(), value(shared.herder.status(&name)?))
-                }
-                "info" => expanded.insert("info".to_owned(), value(shared.herder.info(&name)?)),
-                other => {
-                    tracing::info!("Ignoring unknown expansion type {other}");
-                    None
-                }
-            };
+    let herder = &shared.herder;
+    let connectors = expanded(herder.names(), &expansions, |name, expansion| match expansion {
+        "status" => herder.status(name).map(|status| Some(value(status))),
+        "info" => herder.info(name).map(|info| Some(value(info))),
+        other => {
+            tracing::info!("Ignoring unknown expansion type {other}");
+            Ok(None)
         }
-        connectors.insert(name, Value::Object(expanded));
+    });
+    Ok(ok(&connectors?))
+}
+
+/// What `look` finds of each name. A connector that was deleted since it was named is left out.
+fn expanded(
+    names: Vec<String>,
+    expansions: &[String],
+    look: impl Fn(&str, &str) -> Result<Option<Value>, HerderError>,
+) -> Result<Map<String, Value>, HerderError> {
+    let mut connectors = Map::new();
+    for name in names {
+        let found = expansions
+            .iter()
+            .map(|expansion| look(&name, expansion).map(|found| Some((expansion.clone(), found?))));
+        match found.filter_map(Result::transpose).collect::<Result<Map<_, _>, _>>() {
+            Ok(found) => {
+                connectors.insert(name, Value::Object(found));
+            }
+            Err(HerderError::NotFound(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
-    Ok(ok(&connectors))
+    Ok(connectors)
 }
 
 async fn create(State(shared): State<Shared>, headers: HeaderMap, Object(body): Object) -> Answer {
@@ -204,6 +218,27 @@ fn path_segment(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connector_that_is_deleted_meanwhile_is_left_out() {
+        let names = || vec!["a".to_owned(), "gone".to_owned(), "z".to_owned()];
+        let expansions = ["info", "x", "status"].map(str::to_owned);
+        let gone = |name: &str, expansion: &str, error: HerderError| match (name, expansion) {
+            ("gone", "status") => Err(error),
+            (_, "x") => Ok(None),
+            _ => Ok(Some(json!(name))),
+        };
+        let deleted = |name: &str, expansion: &str| {
+            gone(name, expansion, HerderError::NotFound("No status found".to_owned()))
+        };
+        assert_eq!(
+            Value::Object(expanded(names(), &expansions, deleted).unwrap()),
+            json!({ "a": { "info": "a", "status": "a" }, "z": { "info": "z", "status": "z" } })
+        );
+        let failed = HerderError::Failed("out of order".to_owned());
+        let fails = |name: &str, expansion: &str| gone(name, expansion, failed.clone());
+        assert_eq!(expanded(names(), &expansions, fails), Err(failed.clone()));
+    }
 
     #[test]
     fn name_in_a_path_is_one_segment() {

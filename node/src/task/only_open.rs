@@ -17,7 +17,7 @@ use crate::config::SourceConfig;
 
 /// How long servers are looked for: the connector's, the driver's time for a connection and half a second.
 const TIMEOUT: Duration = Duration::from_millis(10_500);
-/// How long a server that was found may take to open the stream. One that is slow is none that cannot be reached.
+/// How long it may take to find the servers and to open the stream. One that is slow is none that cannot be reached.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(12);
 const UNREACHABLE: &str = "Unable to connect to the server.";
 const UNAUTHORIZED: &str =
@@ -26,24 +26,27 @@ const UNAUTHORIZED: &str =
 const MEMORY_BYTES_MAX: usize = 32 << 20;
 
 /// What `connection.uri` is refused for; `None`: nothing that the connector would refuse it for. Blocks for up to
-/// [`OPENING_TIMEOUT`].
+/// [`OPENING_TIMEOUT`], and longer only while the system's resolver is at a name: that cannot be broken off.
 ///
 /// # Errors
 /// When there is no runtime for `driver`.
 pub(crate) fn objection(source: &SourceConfig, driver: Driver) -> std::io::Result<Option<String>> {
-    Runtime::new(driver)?.block_on(async {
-        let located = match locate(&source.mongo).await {
-            Ok(located) => located,
-            Err(error) => return Ok(Some(error.to_string())),
-        };
-        let mut config = session_config(source, located, MemoryBudget::new(MEMORY_BYTES_MAX));
-        config.server_selection_timeout = TIMEOUT;
-        let stream = Stream::new(config, ResumePosition::Now, (driver, encryption(source)));
-        Ok(match tokio::time::timeout(OPENING_TIMEOUT, open(stream)).await {
-            Ok(Err(error)) => objection_of(&error),
-            Ok(Ok(())) | Err(_) => None,
-        })
-    })
+    let runtime = Runtime::new(driver)?;
+    Ok(runtime.block_on(async {
+        let look = tokio::time::timeout(OPENING_TIMEOUT, look(source, driver));
+        look.await.unwrap_or_default()
+    }))
+}
+
+async fn look(source: &SourceConfig, driver: Driver) -> Option<String> {
+    let located = match locate(&source.mongo).await {
+        Ok(located) => located,
+        Err(error) => return Some(error.to_string()),
+    };
+    let mut config = session_config(source, located, MemoryBudget::new(MEMORY_BYTES_MAX));
+    config.server_selection_timeout = TIMEOUT;
+    let stream = Stream::new(config, ResumePosition::Now, (driver, encryption(source)));
+    open(stream).await.err().as_ref().and_then(objection_of)
 }
 
 async fn open(mut stream: Stream) -> Result<(), SessionError> {
