@@ -80,5 +80,6 @@ pub(crate) use source::{
 };
 pub(crate) use source_check::Examined;
 pub(crate) use topic_creation::TopicCreation;
+pub(crate) use uri_options::read_options;
 pub(crate) use validation::{Validation, definitions, objections_to_null};
 pub(crate) use worker::{OffsetStorage, WorkerConfig};

@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use super::mongo_login::MongoLogin;
 use super::report::Report;
-use super::uri_options::UriOptions;
+use super::uri_options::{UriOptions, has_stray_at_sign};
 
 /// The port of MongoDB where none is given.
 const PORT_DEFAULT: u16 = 27017;
@@ -64,12 +64,25 @@ pub(crate) enum Servers {
 /// What DNS is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SrvName {
-    /// The one host of the string.
+    /// The one host of the string; it has a [`SrvName::parent_domain`].
     pub(crate) host: String,
     /// `srvServiceName`.
     pub(crate) service: String,
     /// `srvMaxHosts`: as many servers at most, whichever; `None`: all.
     pub(crate) hosts_max: Option<usize>,
+}
+
+impl SrvName {
+    /// The domain that all servers must be in: the host without its first label.
+    ///
+    /// # Errors
+    /// [`UriError::SrvLabels`]: it would be a top level domain, which anybody may have a server in.
+    pub(crate) fn parent_domain(&self) -> Result<&str, UriError> {
+        match self.host.split_once('.') {
+            Some((_, parent)) if parent.trim_end_matches('.').contains('.') => Ok(parent),
+            Some(_) | None => Err(UriError::SrvLabels(self.host.clone())),
+        }
+    }
 }
 
 /// Why a connection string cannot be used. Never holds the string itself.
@@ -84,6 +97,11 @@ pub(crate) enum UriError {
     SrvHosts,
     #[error("Host for when using mongodb+srv protocol can not contain a port")]
     SrvPort,
+    #[error(
+        "An SRV host name '{0}' was provided that does not contain at least three parts. It must contain a hostname, \
+         domain name and a top level domain."
+    )]
+    SrvLabels(String),
     #[error("{0} can only be specified with mongodb+srv protocol")]
     SrvOption(&'static str),
     #[error("srvMaxHosts must be >= 0")]
@@ -144,14 +162,6 @@ pub(crate) enum UriError {
     Mechanism(String),
 }
 
-impl UriError {
-    /// The same, but for an error that would quote part of a password.
-    fn without_host(self, may_hold_password: bool) -> Self {
-        let quotes_a_host = matches!(self, Self::Host(_) | Self::UnixSocket(_));
-        if quotes_a_host && may_hold_password { Self::UserInfo } else { self }
-    }
-}
-
 impl MongoConnection {
     /// Of a string that is right.
     #[cfg(test)]
@@ -174,14 +184,16 @@ impl MongoConnection {
             None => (None, authority),
         };
         let (database, options) = path.split_once('?').unwrap_or((path, ""));
+        // The slash of a password that is not urlencoded ends what is taken for hosts. Looked at first: later errors
+        // would quote the password, and what seems to be right would leave the login out.
+        if user_info.is_none() && (database.contains('@') || has_stray_at_sign(options)) {
+            return Err(UriError::UserInfo);
+        }
         let options = UriOptions::parse(options, report)?;
-        // The slash of a password that is not urlencoded ends what is taken for hosts.
-        let may_hold_password = user_info.is_none() && path.contains('@');
         let servers = if is_srv {
-            srv(hosts, &options)?
+            Servers::Srv(srv(hosts, &options)?)
         } else {
-            let listed = listed(hosts, &options);
-            Servers::Listed(listed.map_err(|error| error.without_host(may_hold_password))?)
+            Servers::Listed(listed(hosts, &options)?)
         };
         let mut hosts: Vec<String> = hosts_as_written(hosts).map(str::to_owned).collect();
         hosts.sort_unstable();
@@ -230,7 +242,7 @@ fn hosts_as_written(hosts: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The one host of `mongodb+srv://`, and how many servers of it are wanted.
-fn srv(hosts: &str, options: &UriOptions) -> Result<Servers, UriError> {
+fn srv(hosts: &str, options: &UriOptions) -> Result<SrvName, UriError> {
     let mut all = hosts_as_written(hosts);
     let host = all.next().filter(|host| !host.is_empty()).ok_or(UriError::NoHost)?;
     if all.next().is_some() {
@@ -252,7 +264,9 @@ fn srv(hosts: &str, options: &UriOptions) -> Result<Servers, UriError> {
         return Err(UriError::SrvMaxHostsOfSet);
     }
     let service = options.srv_service_name.clone().unwrap_or_else(|| "mongodb".to_owned());
-    Ok(Servers::Srv(SrvName { host: host.to_owned(), service, hosts_max }))
+    let name = SrvName { host: host.to_owned(), service, hosts_max };
+    name.parent_domain()?;
+    Ok(name)
 }
 
 /// The hosts of `mongodb://`.
@@ -337,6 +351,9 @@ mod tests {
             ("mongodb+srv://", UriError::NoHost),
             ("mongodb+srv://a.b.c:27", UriError::SrvPort),
             ("mongodb+srv://a.b.c,d.e.f", UriError::SrvHosts),
+            ("mongodb+srv://u:p@b.c", UriError::SrvLabels("b.c".to_owned())),
+            ("mongodb+srv://u:p@b.c./", UriError::SrvLabels("b.c.".to_owned())),
+            ("mongodb+srv://u:p@c", UriError::SrvLabels("c".to_owned())),
             ("mongodb+srv://a.b.c/?srvMaxHosts=-1", UriError::SrvMaxHosts),
             ("mongodb+srv://a.b.c/?replicaSet=x&srvMaxHosts=1", UriError::SrvMaxHostsOfSet),
             ("mongodb://h/?srvMaxHosts=0", UriError::SrvOption("srvMaxHosts")),
@@ -346,6 +363,10 @@ mod tests {
             ("mongodb://a,,b", UriError::NoHost),
             ("mongodb://h1:0", UriError::Host("h1:0".to_owned())),
             ("mongodb://root:s3cr/et@h:27017/", UriError::UserInfo),
+            ("mongodb://u:12345/x@h/", UriError::UserInfo),
+            ("mongodb://u:1/2?secret@h/db", UriError::UserInfo),
+            ("mongodb://u:1/2?secret=x@h/db?w=1", UriError::UserInfo),
+            ("mongodb+srv://a.b.c/x@d.e.f/", UriError::UserInfo),
             ("mongodb://a:0/?appName=b", UriError::Host("a:0".to_owned())),
             ("mongodb://a:70000", UriError::Host("a:70000".to_owned())),
             ("mongodb://::1/", UriError::Host("::1".to_owned())),
@@ -365,6 +386,14 @@ mod tests {
         }
         let error = parse("mongodb://h1/?serverSelectionTimeoutMS=zz").unwrap_err();
         assert!(error.to_string().ends_with("'zz' is not a valid integer"));
+    }
+
+    #[test]
+    fn an_at_sign_is_taken_where_it_can_be_no_end_of_a_password() {
+        let app_name = |uri: &str| parse(uri).unwrap().app_name;
+        assert_eq!(app_name("mongodb://h/db?w=1&appName=a@b").as_deref(), Some("a@b"));
+        assert_eq!(app_name("mongodb://u:p@h/d@b?appName=a@b").as_deref(), Some("a@b"));
+        assert_eq!(app_name("mongodb://h/d%40b"), None);
     }
 
     /// As the driver reads them: `ConnectionString` of version 4.7.

@@ -97,16 +97,14 @@ impl UriOptions {
     /// Reads `name=value` pairs that are separated by `&` or `;`.
     pub(super) fn parse(text: &str, report: &mut Report) -> Result<Self, UriError> {
         let mut options = Self::default();
-        for pair in text.split(['&', ';']).filter(|pair| !pair.is_empty()) {
-            let Some((name, value)) = pair.split_once('=') else {
-                return Err(UriError::OptionWithoutValue(pair.to_owned()));
-            };
+        for option in read_options(text) {
+            let (name, value) = option?;
             options.take(name, value, report)?;
         }
         Ok(options)
     }
 
-    fn take(&mut self, name: &str, value: &str, report: &mut Report) -> Result<(), UriError> {
+    fn take(&mut self, name: &str, value: String, report: &mut Report) -> Result<(), UriError> {
         let key = name.to_ascii_lowercase();
         let Some((_, fate)) = OPTIONS.iter().find(|(known, _)| *known == key) else {
             let suggestion = nearest(&key, OPTIONS.iter().map(|(known, _)| *known));
@@ -114,7 +112,7 @@ impl UriOptions {
             return Ok(());
         };
         match fate {
-            Fate::Read => self.set(&key, percent_decode(value)?),
+            Fate::Read => self.set(&key, value),
             Fate::Accepted(why) => report.info(format!("connection.uri: option {name}: {why}")),
             Fate::Only(taken, why) => {
                 if !value.eq_ignore_ascii_case(taken) {
@@ -152,6 +150,27 @@ impl UriOptions {
             *place = Some(value);
         }
     }
+}
+
+/// The options in `text`: `name=value` pairs, separated by `&` or `;`. Names are as written, values decoded.
+pub(crate) fn read_options(text: &str) -> impl Iterator<Item = Result<(&str, String), UriError>> {
+    pairs(text).map(|pair| {
+        let without_value = || UriError::OptionWithoutValue(pair.to_owned());
+        let (name, value) = pair.split_once('=').ok_or_else(without_value)?;
+        Ok((name, percent_decode(value)?))
+    })
+}
+
+/// Whether `text` holds an at-sign where no option does: outside of the value of a known one.
+pub(super) fn has_stray_at_sign(text: &str) -> bool {
+    pairs(text).filter(|pair| pair.contains('@')).any(|pair| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        OPTIONS.iter().all(|(known, _)| !known.eq_ignore_ascii_case(name))
+    })
+}
+
+fn pairs(text: &str) -> impl Iterator<Item = &str> {
+    text.split(['&', ';']).filter(|pair| !pair.is_empty())
 }
 
 /// Resolves `%XX`. A plus sign stays a plus sign.
@@ -203,6 +222,16 @@ mod tests {
         assert_eq!(options.any_host_name.as_deref(), Some("tlsallowinvalidhostnames-value"));
         assert_eq!(options.tls_insecure.as_deref(), Some("tlsinsecure-value"));
         assert_eq!(text.len(), 12);
+    }
+
+    #[test]
+    fn an_at_sign_belongs_into_the_value_of_an_option_that_is_known() {
+        for fine in ["", "w=1", "appName=a@b", "w=1;APPNAME=@&tls=true", "repicaSet=a%40b"] {
+            assert!(!has_stray_at_sign(fine), "{fine}");
+        }
+        for stray in ["secret@h/db", "w=1&x@h/db?w=1", "secret=x@h/", "w@h=1"] {
+            assert!(has_stray_at_sign(stray), "{stray}");
+        }
     }
 
     #[test]

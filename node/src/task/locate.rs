@@ -5,8 +5,9 @@
 //!  cluster.example.com                TXT   authSource=admin&replicaSet=rs0   unless the string says otherwise
 //! ```
 //!
-//! Asked once, when a task begins; from then on the servers name each other. The rules are those of the Java driver
-//! (`DefaultDnsResolver` and `ConnectionString` of version 4.7), its words too.
+//! Asked once, when a task begins; from then on the members of a replica set name each other. Routers (`mongos`) do
+//! not: a new one is found when the task begins anew. The rules are those of the Java driver (`DefaultDnsResolver` and
+//! `ConnectionString` of version 4.7), its words too.
 
 use std::net::SocketAddr;
 
@@ -21,7 +22,7 @@ use millrace_core::mongo::scram::Credentials;
 use rand::seq::SliceRandom as _;
 use thiserror::Error;
 
-use crate::config::{MongoConnection, MongoLogin, Servers, SrvName, UriError};
+use crate::config::{MongoConnection, MongoLogin, Servers, SrvName, UriError, read_options};
 
 /// Names the DNS server to ask, `address:port`, instead of those of the system.
 const DNS_VARIABLE: &str = "MILLRACE_DNS_SERVER";
@@ -145,6 +146,7 @@ fn resolver_at(server: SocketAddr) -> Result<TokioResolver, LocateError> {
 /// The servers behind `name`, in the order of the answer.
 async fn servers(resolver: &TokioResolver, name: &SrvName) -> Result<Vec<Address>, LocateError> {
     let SrvName { host: srv_host, service, .. } = name;
+    let domain = name.parent_domain().map_err(LocateError::Uri)?;
     let asked = format!("_{service}._tcp.{srv_host}");
     // The dot at the end keeps the search list of the system out of it.
     let answer = match resolver.srv_lookup(format!("{asked}.")).await {
@@ -158,8 +160,8 @@ async fn servers(resolver: &TokioResolver, name: &SrvName) -> Result<Vec<Address
     let mut servers = Vec::new();
     for record in answer.answers() {
         let RData::SRV(srv) = &record.data else { continue };
-        let host = srv.target.to_utf8().trim_end_matches('.').to_owned();
-        if !is_below(parent(srv_host), parent(&host)) {
+        let host = srv.target.to_ascii().trim_end_matches('.').to_owned();
+        if !is_below(domain, parent(&host)) {
             let srv_host = srv_host.clone();
             return Err(LocateError::OtherDomain { srv_host, host });
         }
@@ -168,9 +170,9 @@ async fn servers(resolver: &TokioResolver, name: &SrvName) -> Result<Vec<Address
     if servers.is_empty() { Err(LocateError::NoServer(asked)) } else { Ok(servers) }
 }
 
-/// Without the first label; a name of one label is its own parent, as in Java.
+/// Without the first label: nothing for a name of one, which so is below no domain.
 fn parent(host: &str) -> &str {
-    host.split_once('.').map_or(host, |(_, parent)| parent)
+    host.split_once('.').map_or("", |(_, parent)| parent)
 }
 
 /// Whether `name` is `domain` or ends with all its labels.
@@ -209,16 +211,15 @@ async fn txt_options(resolver: &TokioResolver, host: &str) -> Result<TxtOptions,
 impl TxtOptions {
     fn parse(host: &str, text: &str) -> Result<Self, LocateError> {
         let mut options = Self::default();
-        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
-            let Some((name, value)) = pair.split_once('=') else {
-                return Err(LocateError::Uri(UriError::OptionWithoutValue(pair.to_owned())));
-            };
+        for option in read_options(text) {
+            let (name, value) = option.map_err(LocateError::Uri)?;
             match name.to_ascii_lowercase().as_str() {
                 "authsource" if value.is_empty() => {
                     return Err(LocateError::Uri(UriError::EmptyAuthSource));
                 }
-                "authsource" => options.auth_source = Some(value.to_owned()),
-                "replicaset" => options.replica_set = Some(value.to_owned()),
+                "authsource" => options.auth_source = Some(value),
+                "replicaset" if value.is_empty() => {}
+                "replicaset" => options.replica_set = Some(value),
                 "loadbalanced" if value.eq_ignore_ascii_case("false") => {}
                 "loadbalanced" => return Err(LocateError::LoadBalanced(host.to_owned())),
                 _ => {
@@ -311,6 +312,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_host_right_below_a_top_level_domain_vouches_for_no_server() {
+        let answers = [("_mongodb._tcp.example.com", srv(&[("db.evil.com", 1)]))];
+        let dns = DnsServer::start(&answers).await.unwrap();
+        let (host, service) = ("example.com".to_owned(), "mongodb".to_owned());
+        let name = SrvName { host, service, hosts_max: None };
+        let found = servers(&resolver_at(dns.address()).unwrap(), &name).await;
+        let error = found.unwrap_err().to_string();
+        assert!(error.contains("'example.com' was provided that does not contain"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_server_is_connected_to_by_the_name_that_dns_has_for_it() {
+        let servers = srv(&[("xn--bcher-kva.example.com", 1)]);
+        let seeds = find(URI, &[(SERVICE, servers)]).await.unwrap().seeds;
+        assert_eq!(seeds, [Address::new("xn--bcher-kva.example.com", 1)]);
+    }
+
+    #[test]
+    fn options_of_dns_are_read_like_those_of_a_connection_string() {
+        let options = |text: &str| TxtOptions::parse(HOST, text).unwrap();
+        let both = |auth_source: &str, replica_set: Option<&str>| TxtOptions {
+            auth_source: Some(auth_source.to_owned()),
+            replica_set: replica_set.map(str::to_owned),
+        };
+        assert_eq!(options("authSource=a%40b;replicaSet=r%20s"), both("a@b", Some("r s")));
+        assert_eq!(options("&AUTHSOURCE=a&;replicaset="), both("a", None));
+    }
+
+    #[tokio::test]
     async fn what_a_record_must_not_say_is_refused() {
         let servers = srv(&[("a.example.com", 1)]);
         let certificate = "mongodb+srv://cluster.example.com/?authMechanism=MONGODB-X509";
@@ -318,6 +348,7 @@ mod tests {
         for (uri, records, said) in [
             (URI, txt(&["tls=false"]), "[authsource, replicaset, loadbalanced]"),
             (URI, txt(&["authSource"]), "missing the value delimiter"),
+            (URI, txt(&["authSource=%4"]), "two hex digits"),
             (URI, txt(&["authSource="]), "authSource can not be an empty string"),
             (URI, txt(&["loadBalanced=true"]), "loadBalanced"),
             (URI, txt(&["authSource=a", "replicaSet=b"]), "Multiple TXT records found for host"),
