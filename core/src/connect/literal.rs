@@ -106,7 +106,8 @@ fn temporal(text: &str) -> Option<(Kind, i64)> {
         24 => {
             let mut rest = text.as_str();
             let date = date(&mut rest)?;
-            Some((Kind::Timestamp, date + time(rest.strip_prefix('T')?)?))
+            let time = time(rest.strip_prefix('T')?)?;
+            Some((Kind::Timestamp, date.wrapping_add(time)))
         }
         _ => None,
     }
@@ -118,7 +119,8 @@ fn date(rest: &mut &str) -> Option<i64> {
     let month = digits(rest)?;
     *rest = rest.strip_prefix('-')?;
     let day = digits(rest)?;
-    Some(days_of(year, month - 1, day) * 86_400_000)
+    // Java's milliseconds go round, too.
+    Some(days_of(year, month - 1, day).wrapping_mul(86_400_000))
 }
 
 fn time(text: &str) -> Option<i64> {
@@ -131,11 +133,12 @@ fn time(text: &str) -> Option<i64> {
     Some(unix_ms)
 }
 
+/// A number of a date or a time, of which Java keeps the lower 32 bits.
 fn digits(rest: &mut &str) -> Option<i64> {
     let end = rest.find(|next: char| !next.is_ascii_digit()).unwrap_or(rest.len());
     let (digits, behind) = rest.split_at_checked(end)?;
     *rest = behind;
-    digits.parse().ok()
+    digits.parse::<i64>().ok().map(|number| i64::from(number as i32))
 }
 
 #[cfg(test)]
@@ -166,5 +169,20 @@ mod tests {
         }
         assert_eq!(parse_literal("null"), Ok(Datum::NULL));
         assert_eq!(parse_literal(" [1]"), Err(ComplexLiteral));
+    }
+    /// Printed by `Values.parseString` of `connect-api` 4.1.0.
+    #[test]
+    fn a_point_in_time_that_is_too_large_goes_round_as_in_java() {
+        for (text, unix_ms) in [
+            ("99999999999-1-1T1:1:1.1Z", 1_471_883_220_706_157_769),
+            ("1-1-1T99999999999:1:1.1Z", 4_314_572_118_061_001),
+            ("1-1-99999999999T1:1:1.1Z", 104_978_853_450_061_001),
+            ("292278995-01-01T1:1:1.1Z", -9_223_372_025_040_290_615),
+            ("999999999-01-01T1:1:1.1Z", -5_336_598_346_170_642_231),
+            ("4294969320-1-1T1:11:1.1Z", 1_704_071_461_001),
+        ] {
+            let value = parse_literal(text).unwrap().value;
+            assert_eq!(value, Value::Timestamp(unix_ms), "{text}");
+        }
     }
 }

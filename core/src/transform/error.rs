@@ -31,7 +31,7 @@ pub enum TransformError {
         /// What for.
         purpose: &'static str,
     },
-    /// `SetSchemaMetadata` for a schema that is of no struct.
+    /// The fields of a schema that is of no struct.
     NoFieldsToList,
     /// A field to extract is not there.
     UnknownField(String),

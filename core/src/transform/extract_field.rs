@@ -8,9 +8,11 @@
 //!
 //! Facts: `SingleFieldPath` of `connect-transforms` 4.1.0.
 
+use std::sync::Arc;
+
 use super::error::TransformError;
 use super::record::{Record, Side};
-use super::structure::{put_default, require_map};
+use super::structure::require_map;
 use crate::connect::{Datum, Value};
 
 const PURPOSE: &str = "field extraction";
@@ -130,7 +132,6 @@ impl ExtractField {
         Ok(Datum { schema: None, value })
     }
 
-    #[allow(clippy::wildcard_enum_match_arm, reason = "what is no struct has no fields")]
     fn of_struct(&self, datum: &Datum) -> Result<Datum, TransformError> {
         if !matches!(datum.value, Value::Struct(_) | Value::Null) {
             let found = datum.value.class_name();
@@ -142,28 +143,50 @@ impl ExtractField {
         for (depth, step) in self.path.outer.iter().chain([&self.path.last]).enumerate() {
             let place = schema.place(step).ok_or_else(unknown)?;
             schema = schema.fields().get(place).map(|field| &field.schema).ok_or_else(unknown)?;
-            value = match value {
-                Value::Struct(values) => values.get(place).unwrap_or(&Value::Null),
-                _ => &Value::Null,
-            };
-            if let (Value::Null, Some(default), true) =
-                (value, &schema.default, depth < self.path.outer.len())
+            // A struct that is null has no fields, and so no defaults.
+            let Value::Struct(values) = value else { continue };
+            value = values.get(place).unwrap_or(&Value::Null);
+            let is_outer = depth < self.path.outer.len();
+            if let (Value::Null, Some(default)) = (value, &schema.default)
+                && (is_outer || self.replace_null_with_default)
             {
                 value = default;
             }
         }
-        let mut value = value.clone();
-        // A struct that is null has no fields, and so no defaults.
-        if self.replace_null_with_default && datum.value != Value::Null {
-            put_default(schema, &mut value);
-        }
-        Ok(Datum { schema: Some(schema.clone()), value })
+        Ok(Datum { schema: Some(Arc::clone(schema)), value: value.clone() })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connect::{Field, Kind, Schema};
+
+    fn struct_of(name: &str, schema: Schema, optional: bool) -> Schema {
+        let field = Field { name: name.to_owned(), schema: Arc::new(schema) };
+        Schema::new(Kind::Struct(vec![field]), optional)
+    }
+
+    /// Printed by `connect-transforms` 4.1.0.
+    #[test]
+    fn below_a_null_a_field_has_no_default() {
+        let last = Schema { default: Some(Value::Int32(7)), ..Schema::new(Kind::Int32, false) };
+        let schema = struct_of("p", struct_of("c", last, true), false);
+        let extract = ExtractField {
+            side: Side::Value,
+            field: "p.c".to_owned(),
+            path: FieldPath::parse("p.c").unwrap(),
+            replace_null_with_default: true,
+        };
+        let of_null = Value::Struct(vec![Value::Null]);
+        let of_struct = Value::Struct(vec![Value::Struct(vec![Value::Null])]);
+        for (value, want) in
+            [(Value::Null, Value::Null), (of_null, Value::Null), (of_struct, Value::Int32(7))]
+        {
+            let datum = Datum::new(schema.clone(), value);
+            assert_eq!(extract.of_struct(&datum).unwrap().value, want, "{:?}", datum.value);
+        }
+    }
 
     #[test]
     fn a_path_is_cut_at_its_dots_but_not_inside_of_backticks() {

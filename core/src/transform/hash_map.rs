@@ -14,15 +14,15 @@ const FIRST_TABLE: usize = 16;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct HashMap {
+pub(super) struct HashMap<V = Value> {
     /// Places; 0 until the first entry.
     table: usize,
     /// Places that the first entry makes.
     first_table: usize,
-    entries: Vec<(String, Value)>,
+    entries: Vec<(String, V)>,
 }
 
-impl HashMap {
+impl<V> HashMap<V> {
     /// `new HashMap<>()`
     pub(super) fn new() -> Self {
         Self { table: 0, first_table: FIRST_TABLE, entries: Vec::new() }
@@ -34,7 +34,7 @@ impl HashMap {
     }
 
     /// `new HashMap<>(map)`
-    pub(super) fn copy_of(entries: Vec<(String, Value)>) -> Self {
+    pub(super) fn copy_of(entries: Vec<(String, V)>) -> Self {
         let mut map = match entries.len() {
             0 => Self::new(),
             // In Java a float of size / 0.75 + 1, cut.
@@ -46,7 +46,7 @@ impl HashMap {
         map
     }
 
-    pub(super) fn put(&mut self, name: String, value: Value) {
+    pub(super) fn put(&mut self, name: String, value: V) {
         if let Some((_, there)) = self.entries.iter_mut().find(|(there, _)| *there == name) {
             *there = value;
             return;
@@ -64,11 +64,18 @@ impl HashMap {
         self.entries.retain(|(there, _)| there != name);
     }
 
-    /// A map whose entries are in Java's order.
-    pub(super) fn into_value(mut self) -> Value {
+    /// The entries in Java's order.
+    pub(super) fn into_entries(mut self) -> Vec<(String, V)> {
         let mask = self.table.saturating_sub(1);
         self.entries.sort_by_key(|(name, _)| hash(name) as usize & mask);
-        Value::Map(self.entries)
+        self.entries
+    }
+}
+
+impl HashMap {
+    /// A map whose entries are in Java's order.
+    pub(super) fn into_value(self) -> Value {
+        Value::Map(self.into_entries())
     }
 }
 

@@ -42,7 +42,7 @@ pub use mask_field::MaskField;
 pub use origin::Origin;
 pub use predicate::Predicate;
 pub use record::{Header, Record, Side};
-pub use replace_field::ReplaceField;
+pub use replace_field::{Renames, ReplaceField};
 pub use schema_metadata::SetSchemaMetadata;
 pub use timestamp_converter::{TimeType, TimeUnit, TimestampConverter};
 pub use topic::RegexRouter;

@@ -124,16 +124,21 @@ impl TimestampConverter {
     }
 
     fn convert_field(&self, schema: &Arc<Schema>, value: Value) -> Result<Datum, TransformError> {
+        let values = match value {
+            Value::Null => None,
+            value => Some(Structure::of(Datum::new(Arc::clone(schema), value), PURPOSE)?.values),
+        };
+        if !matches!(schema.kind, Kind::Struct(_)) {
+            return Err(TransformError::NoFieldsToList);
+        }
         let mut fields = schema.fields().to_vec();
         for field in fields.iter_mut().filter(|field| field.name == self.field) {
             field.schema = Arc::new(self.target.schema(field.schema.optional));
         }
         let changed = Schema { optional: schema.optional, ..schema.basics(struct_kind(fields)?) };
-        if value == Value::Null {
+        let Some(mut values) = values else {
             return Ok(Datum::new(changed, Value::Null));
-        }
-        let structure = Structure::of(Datum { schema: Some(Arc::clone(schema)), value }, PURPOSE)?;
-        let mut values = structure.values;
+        };
         for (field, value) in schema.fields().iter().zip(&mut values) {
             if self.replace_null_with_default {
                 put_default(&field.schema, value);
@@ -200,6 +205,36 @@ impl TimestampConverter {
                 Ok(*unix_ms)
             }
             (_, other) => Err(TransformError::NoTime { class: other.class_name() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Printed by `connect-transforms` 4.1.0.
+    #[test]
+    fn a_field_of_what_is_no_struct_is_refused_by_its_value_before_its_schema() {
+        let converter = TimestampConverter {
+            side: Side::Value,
+            field: "f".to_owned(),
+            target: TimeType::Unix,
+            format: None,
+            unit: TimeUnit::Milliseconds,
+            replace_null_with_default: true,
+        };
+        let schema = Arc::new(Schema::new(Kind::Int32, true));
+        for (value, message) in [
+            (Value::Null, "Cannot list fields on non-struct type"),
+            (
+                Value::Int32(1),
+                "Only Struct objects supported for [converting timestamp formats], found: \
+                 java.lang.Integer",
+            ),
+        ] {
+            let error = converter.convert_field(&schema, value).unwrap_err();
+            assert_eq!(error.to_string(), message);
         }
     }
 }

@@ -6,8 +6,9 @@ use millrace_core::connect::parse_literal;
 use millrace_core::java_pattern::{JavaPattern, PatternError};
 use millrace_core::transform::{
     Cast, DateFormat, DateFormatError, ExtractField, FieldPath, Flatten, Header, HeaderFrom,
-    InsertField, Insertion, MaskField, Predicate, RegexRouter, ReplaceField, SetSchemaMetadata,
-    Side, TimeType, TimeUnit, TimestampConverter, Transformation, ValueToKey, read_spec,
+    InsertField, Insertion, MaskField, Predicate, RegexRouter, Renames, ReplaceField,
+    SetSchemaMetadata, Side, TimeType, TimeUnit, TimestampConverter, Transformation, ValueToKey,
+    read_spec,
 };
 
 use super::error::Reason;
@@ -329,7 +330,7 @@ fn replace_field(of: &Settings, report: &mut Report) -> Option<Transformation> {
         side: side(of),
         exclude: of.values.list("exclude").to_vec(),
         include: of.values.list("include").to_vec(),
-        renames,
+        renames: Renames::new(renames),
         replace_null_with_default: with_defaults(of),
     }))
 }
