@@ -9,6 +9,8 @@
 //! Groups, orders, widths and titles are those of Connect 4.1.0 and of connector 2.0.1, as a worker's
 //! `/connector-plugins/{plugin}/config` shows them. What a property is for is said in our own words.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::property::{Kind, Property, Value};
@@ -28,7 +30,7 @@ pub(crate) struct Definition {
 }
 
 /// How much a property matters.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, PartialEq, Eq, PartialOrd, Ord)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Importance {
     High,
@@ -87,6 +89,11 @@ impl Definition {
     /// The group that it stands in.
     pub(super) fn group(&self) -> Option<&'static str> {
         self.place.and_then(|place| place.group)
+    }
+
+    /// What Java sorts by: what must be given comes first, then what matters more (`ConfigDef.embed`).
+    pub(super) fn rank(&self) -> (bool, Importance) {
+        (!matches!(self.default, DefaultShown::Required), self.importance)
     }
 }
 
@@ -199,17 +206,29 @@ pub(crate) struct DefinitionShown {
     default_value: Option<String>,
     importance: Importance,
     documentation: &'static str,
-    group: Option<&'static str>,
+    group: Option<Cow<'static, str>>,
     width: Width,
-    display_name: &'static str,
+    display_name: Cow<'static, str>,
     dependents: &'static [&'static str],
     order: i32,
 }
 
 impl DefinitionShown {
     /// The group that it stands in.
-    pub(super) fn group(&self) -> Option<&'static str> {
-        self.group
+    pub(super) fn group(&self) -> Option<&Cow<'static, str>> {
+        self.group.as_ref()
+    }
+
+    /// Puts it at place `order` of a group that has no table of its own.
+    pub(super) fn put(&mut self, group: &str, order: i32) {
+        self.group = Some(Cow::Owned(group.to_owned()));
+        self.order = order;
+    }
+
+    /// Gives it a title that is made.
+    pub(super) fn entitle(&mut self, title: String) {
+        self.display_name = Cow::Owned(title);
+        self.width = Width::Long;
     }
 
     /// Says what counts where nothing is given.
@@ -228,9 +247,9 @@ impl DefinitionShown {
             default_value: property.default_shown(),
             importance,
             documentation,
-            group: property.definition.group(),
+            group: property.definition.group().map(Cow::Borrowed),
             width: place.map_or(Width::None, |place| place.width),
-            display_name: place.map_or(property.name, |place| place.title),
+            display_name: Cow::Borrowed(place.map_or(property.name, |place| place.title)),
             dependents,
             order: place.map_or(-1, |place| place.order),
         }

@@ -14,6 +14,7 @@
 //! Holding a [`SourceConfig`] or a [`WorkerConfig`] means that every rule was checked. Secrets are
 //! never printed. Nothing here opens a socket.
 
+mod alias_settings;
 mod avro;
 mod check;
 mod collation;

@@ -19,7 +19,8 @@ use super::transforms::Settings;
 const PACKAGE: &str = "org.apache.kafka.connect.transforms.";
 const PREDICATE_PACKAGE: &str = "org.apache.kafka.connect.transforms.predicates.";
 const REPLACE_NULL: &str = "replace.null.with.default";
-const WITH_DEFAULTS: Property = Property::boolean(REPLACE_NULL, "true");
+const WITH_DEFAULTS: Property = Property::boolean(REPLACE_NULL, "true")
+    .medium("Whether a field that is null is taken for its default, where it has one.");
 const LITERALS: &str = "arrays and maps as the literal of a header";
 
 /// A class of the box.
@@ -47,6 +48,17 @@ const fn class<T>(
 }
 
 impl<T> Class<T> {
+    /// Its names as `type` may have them, with the package.
+    pub(super) fn full_names(&self) -> Vec<String> {
+        let sides: &[&str] = if self.has_sides { &["$Key", "$Value"] } else { &[""] };
+        sides.iter().map(|side| format!("{}{}{side}", self.package, self.name)).collect()
+    }
+
+    /// A row of the table, which is marked if the class cannot do without.
+    pub(super) fn with_need(&self, row: Property) -> Property {
+        if self.required.contains(&row.name) { row.required() } else { row }
+    }
+
     const fn with_sides(mut self) -> Self {
         self.has_sides = true;
         self
@@ -60,14 +72,42 @@ impl<T> Class<T> {
 
 /// Every transformation.
 pub(super) const TRANSFORMATIONS: &[Class<Transformation>] = &[
-    class("Cast", &[Property::list("spec", ""), WITH_DEFAULTS], &["spec"], cast).with_sides(),
-    class("DropHeaders", &[Property::list("headers", "")], &["headers"], drop_headers),
+    class(
+        "Cast",
+        &[
+            Property::list("spec", "").high(
+                "The fields and the type of each, field:type; a type alone is for the whole.",
+            ),
+            WITH_DEFAULTS,
+        ],
+        &["spec"],
+        cast,
+    )
+    .with_sides(),
+    class(
+        "DropHeaders",
+        &[Property::list("headers", "").high("The headers to take away.")],
+        &["headers"],
+        drop_headers,
+    ),
     class("ExtractField", EXTRACT_FIELD, &["field"], extract_field).with_sides(),
     class("Filter", &[], &[], |_, _| Some(Transformation::Filter)),
-    class("Flatten", &[Property::text("delimiter", ".")], &[], flatten).with_sides(),
+    class(
+        "Flatten",
+        &[Property::text("delimiter", ".")
+            .medium("What stands between the names of nested fields.")],
+        &[],
+        flatten,
+    )
+    .with_sides(),
     class("HeaderFrom", HEADER_FROM, &["fields", "headers", "operation"], header_from).with_sides(),
-    class("HoistField", &[Property::optional("field", Kind::Text)], &["field"], hoist_field)
-        .with_sides(),
+    class(
+        "HoistField",
+        &[Property::optional("field", Kind::Text).medium("The field that everything is put into.")],
+        &["field"],
+        hoist_field,
+    )
+    .with_sides(),
     class("InsertField", INSERT_FIELD, &[], insert_field).with_sides(),
     class("InsertHeader", INSERT_HEADER, &["header", "value.literal"], insert_header),
     class("MaskField", MASK_FIELD, &["fields"], mask_field).with_sides(),
@@ -77,14 +117,24 @@ pub(super) const TRANSFORMATIONS: &[Class<Transformation>] = &[
     class("TimestampConverter", TIMESTAMP_CONVERTER, &["target.type"], timestamp_converter)
         .with_sides(),
     class("TimestampRouter", TIMESTAMP_ROUTER, &[], |_, _| Some(Transformation::TimestampRouter)),
-    class("ValueToKey", &[Property::list("fields", ""), WITH_DEFAULTS], &["fields"], value_to_key),
+    class(
+        "ValueToKey",
+        &[
+            Property::list("fields", "").high("The fields of the value that make the key."),
+            WITH_DEFAULTS,
+        ],
+        &["fields"],
+        value_to_key,
+    ),
 ];
 
 /// Every predicate.
 pub(super) const PREDICATES: &[Class<Predicate>] = &[
     class(
         "HasHeaderKey",
-        &[Property::optional("name", Kind::Text).non_empty()],
+        &[Property::optional("name", Kind::Text)
+            .non_empty()
+            .medium("The header that is looked for.")],
         &["name"],
         |of, _| Some(Predicate::HasHeaderKey(of.values.text("name").to_owned())),
     )
@@ -92,7 +142,9 @@ pub(super) const PREDICATES: &[Class<Predicate>] = &[
     class("RecordIsTombstone", &[], &[], |_, _| Some(Predicate::RecordIsTombstone)).predicate(),
     class(
         "TopicNameMatches",
-        &[Property::optional("pattern", Kind::Text).non_empty()],
+        &[Property::optional("pattern", Kind::Text)
+            .non_empty()
+            .medium("The expression that the whole name of the topic fits.")],
         &["pattern"],
         |of, report| {
             let pattern = pattern(of, "pattern", JavaPattern::of_whole, report)?;
@@ -172,9 +224,11 @@ fn drop_headers(of: &Settings, report: &mut Report) -> Option<Transformation> {
 }
 
 const EXTRACT_FIELD: &[Property] = &[
-    Property::optional("field", Kind::Text),
+    Property::optional("field", Kind::Text).medium("The field to take out."),
     WITH_DEFAULTS,
-    Property::text("field.syntax.version", "V1").one_of_strings_any_case(&["V1", "V2"]),
+    Property::text("field.syntax.version", "V1")
+        .one_of_strings_any_case(&["V1", "V2"])
+        .high("How field is read: as one name (V1), or as a path with dots (V2)."),
 ];
 
 fn extract_field(of: &Settings, report: &mut Report) -> Option<Transformation> {
@@ -203,9 +257,11 @@ fn flatten(of: &Settings, _: &mut Report) -> Option<Transformation> {
 }
 
 const HEADER_FROM: &[Property] = &[
-    Property::list("fields", ""),
-    Property::list("headers", ""),
-    Property::optional("operation", Kind::Text).one_of_strings(&["move", "copy"]),
+    Property::list("fields", "").high("The fields that headers are made from."),
+    Property::list("headers", "").high("The header of each field, in the same order."),
+    Property::optional("operation", Kind::Text)
+        .one_of_strings(&["move", "copy"])
+        .high("Whether the fields are taken away (move) or stay (copy)."),
     WITH_DEFAULTS,
 ];
 
@@ -231,12 +287,15 @@ fn hoist_field(of: &Settings, _: &mut Report) -> Option<Transformation> {
 }
 
 const INSERT_FIELD: &[Property] = &[
-    Property::optional("topic.field", Kind::Text),
-    Property::optional("partition.field", Kind::Text),
-    Property::optional("offset.field", Kind::Text),
-    Property::optional("timestamp.field", Kind::Text),
-    Property::optional("static.field", Kind::Text),
-    Property::optional("static.value", Kind::Text),
+    Property::optional("topic.field", Kind::Text).medium("The field for the topic of the record."),
+    Property::optional("partition.field", Kind::Text)
+        .medium("The field for the partition of the record."),
+    Property::optional("offset.field", Kind::Text)
+        .medium("The field for the offset of the record."),
+    Property::optional("timestamp.field", Kind::Text)
+        .medium("The field for the timestamp of the record."),
+    Property::optional("static.field", Kind::Text).medium("The field for static.value."),
+    Property::optional("static.value", Kind::Text).medium("The text of static.field."),
     WITH_DEFAULTS,
 ];
 
@@ -268,8 +327,10 @@ fn insert_field(of: &Settings, report: &mut Report) -> Option<Transformation> {
     None
 }
 
-const INSERT_HEADER: &[Property] =
-    &[Property::optional("header", Kind::Text), Property::optional("value.literal", Kind::Text)];
+const INSERT_HEADER: &[Property] = &[
+    Property::optional("header", Kind::Text).high("The name of the header."),
+    Property::optional("value.literal", Kind::Text).high("The value of the header, as text."),
+];
 
 fn insert_header(of: &Settings, report: &mut Report) -> Option<Transformation> {
     match parse_literal(of.values.text("value.literal")) {
@@ -282,8 +343,10 @@ fn insert_header(of: &Settings, report: &mut Report) -> Option<Transformation> {
 }
 
 const MASK_FIELD: &[Property] = &[
-    Property::list("fields", ""),
-    Property::optional("replacement", Kind::Text).non_empty(),
+    Property::list("fields", "").high("The fields to mask."),
+    Property::optional("replacement", Kind::Text)
+        .non_empty()
+        .low("What stands in place of numbers and texts; without it what is empty or zero."),
     WITH_DEFAULTS,
 ];
 
@@ -296,8 +359,11 @@ fn mask_field(of: &Settings, report: &mut Report) -> Option<Transformation> {
     }))
 }
 
-const REGEX_ROUTER: &[Property] =
-    &[Property::optional("regex", Kind::Text), Property::optional("replacement", Kind::Text)];
+const REGEX_ROUTER: &[Property] = &[
+    Property::optional("regex", Kind::Text)
+        .high("The expression that the name of a topic is to fit."),
+    Property::optional("replacement", Kind::Text).high("The new name of such a topic."),
+];
 
 fn regex_router(of: &Settings, report: &mut Report) -> Option<Transformation> {
     let make = |regex: &str| RegexRouter::new(regex, of.values.text("replacement"));
@@ -305,9 +371,9 @@ fn regex_router(of: &Settings, report: &mut Report) -> Option<Transformation> {
 }
 
 const REPLACE_FIELD: &[Property] = &[
-    Property::list("exclude", ""),
-    Property::list("include", ""),
-    Property::list("renames", ""),
+    Property::list("exclude", "").medium("The fields to take away."),
+    Property::list("include", "").medium("The only fields to keep."),
+    Property::list("renames", "").medium("The fields to rename, old:new."),
     WITH_DEFAULTS,
 ];
 
@@ -336,8 +402,8 @@ fn replace_field(of: &Settings, report: &mut Report) -> Option<Transformation> {
 }
 
 const SET_SCHEMA_METADATA: &[Property] = &[
-    Property::optional("schema.name", Kind::Text),
-    Property::optional("schema.version", Kind::Int),
+    Property::optional("schema.name", Kind::Text).high("The name of the schema."),
+    Property::optional("schema.version", Kind::Int).high("The version of the schema."),
     WITH_DEFAULTS,
 ];
 
@@ -356,21 +422,14 @@ fn set_schema_metadata(of: &Settings, report: &mut Report) -> Option<Transformat
 }
 
 const TIMESTAMP_CONVERTER: &[Property] = &[
-    Property::text("field", ""),
-    Property::optional("target.type", Kind::Text).one_of_strings(&[
-        "string",
-        "unix",
-        "Date",
-        "Time",
-        "Timestamp",
-    ]),
-    Property::text("format", ""),
-    Property::text("unix.precision", "milliseconds").one_of_strings(&[
-        "nanoseconds",
-        "microseconds",
-        "milliseconds",
-        "seconds",
-    ]),
+    Property::text("field", "").high("The field with the time; none: the whole."),
+    Property::optional("target.type", Kind::Text)
+        .one_of_strings(&["string", "unix", "Date", "Time", "Timestamp"])
+        .high("What the time is turned into."),
+    Property::text("format", "").medium("The pattern of times that are text."),
+    Property::text("unix.precision", "milliseconds")
+        .one_of_strings(&["nanoseconds", "microseconds", "milliseconds", "seconds"])
+        .low("The unit of times that are numbers."),
     WITH_DEFAULTS,
 ];
 
@@ -422,8 +481,9 @@ fn timestamp_converter(of: &Settings, report: &mut Report) -> Option<Transformat
 }
 
 const TIMESTAMP_ROUTER: &[Property] = &[
-    Property::text("topic.format", "${topic}-${timestamp}"),
-    Property::text("timestamp.format", "yyyyMMdd"),
+    Property::text("topic.format", "${topic}-${timestamp}")
+        .high("The new name, where ${topic} and ${timestamp} stand for what they say."),
+    Property::text("timestamp.format", "yyyyMMdd").high("The pattern of ${timestamp}."),
 ];
 
 fn value_to_key(of: &Settings, report: &mut Report) -> Option<Transformation> {

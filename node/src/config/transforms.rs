@@ -28,16 +28,23 @@ const ONE_VERSION: &str = "transformations and predicates are built in and have 
 
 /// What every transformation takes beside its own settings.
 const OF_ALL: &[Property] = &[
-    Property::optional("type", Kind::Text),
-    Property::optional("plugin.version", Kind::Text).not_yet(ONE_VERSION),
-    Property::optional("predicate", Kind::Text),
-    Property::boolean("negate", "false"),
+    TYPE,
+    VERSION,
+    Property::optional("predicate", Kind::Text)
+        .medium("The name of a condition; the transformation is for the records that fulfil it."),
+    Property::boolean("negate", "false")
+        .medium("Whether the transformation is for the records that do not fulfil the condition."),
 ];
 /// What every predicate takes.
-const OF_ALL_PREDICATES: &[Property] = &[
-    Property::optional("type", Kind::Text),
-    Property::optional("plugin.version", Kind::Text).not_yet(ONE_VERSION),
-];
+const OF_ALL_PREDICATES: &[Property] = &[TYPE, VERSION];
+const TYPE: Property = Property::optional("type", Kind::Class)
+    .required()
+    .high("The class, with or without its package.");
+const VERSION: Property = Property::optional("plugin.version", Kind::Text)
+    .only(&[CLASSES_VERSION], ONE_VERSION)
+    .high("The version of the class that is wanted; there is one.");
+/// The version of Connect whose transformations and predicates these are.
+const CLASSES_VERSION: &str = "4.1.0";
 
 /// The settings of one alias.
 pub(super) struct Settings {
@@ -123,6 +130,46 @@ fn aliases<'a>(
     Some(aliases)
 }
 
+/// What a form shows of the classes that there are, and of the one that is wanted.
+pub(super) struct Plugin {
+    /// The whole names of all classes, in the order of the alphabet.
+    pub(super) classes: Vec<String>,
+    /// The wanted class with its package, also one of which there are only sides; `None`: there is no such class.
+    pub(super) class: Option<String>,
+    /// What it takes: `type` and `plugin.version`, then the rest in Connect's order.
+    pub(super) table: Vec<Property>,
+}
+
+/// A transformation by what its `type` says.
+pub(super) fn transformation(written: Option<&str>) -> Plugin {
+    plugin(written, TRANSFORMATIONS, OF_ALL)
+}
+
+/// A predicate by what its `type` says.
+pub(super) fn predicate(written: Option<&str>) -> Plugin {
+    plugin(written, PREDICATES, OF_ALL_PREDICATES)
+}
+
+fn plugin<T>(
+    written: Option<&str>,
+    classes: &'static [Class<T>],
+    of_all: &'static [Property],
+) -> Plugin {
+    let names = classes.iter().flat_map(Class::full_names).collect();
+    let found = written.and_then(|written| find(written.trim(), classes));
+    let Some((class, name)) = found else {
+        let class = written.and_then(|written| is_abstract(written.trim()));
+        return Plugin { classes: names, class, table: vec![TYPE, VERSION] };
+    };
+    let own = of_all.iter().filter(|property| ![TYPE.name, VERSION.name].contains(&property.name));
+    let mut own: Vec<Property> = own.chain(class.table).map(|row| class.with_need(*row)).collect();
+    own.sort_by_key(|property| (property.definition.rank(), property.name));
+    let version = VERSION.default_of_java(Some(CLASSES_VERSION)).recommends(&[CLASSES_VERSION]);
+    let mut table = vec![TYPE, version];
+    table.append(&mut own);
+    Plugin { classes: names, class: Some(format!("{}{name}", class.package)), table }
+}
+
 /// The class that `prefix` names, and its settings.
 fn settings<T>(
     prefix: &str,
@@ -200,7 +247,7 @@ fn condition(
                 "Config '{negate}' was provided but there is no config '{predicate}' defining a predicate to be \
                  negated."
             );
-            report.problem(&negate, Reason::Conflict(reason));
+            report.problem(&settings.name("type"), Reason::Conflict(reason));
             return None;
         }
         return Some(None);

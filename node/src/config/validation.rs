@@ -7,14 +7,16 @@
 //! ```
 //!
 //! Connect's rules: its own properties come first, then the connector's; what both declare stands where Connect has
-//! it and says what the connector says. Producer settings and settings of converters follow if they are given. An
-//! error about a property that no table has stands in front, without a definition. Passwords are hidden. Behind all
-//! of Java's properties are our own.
+//! it and says what the connector says. Producer settings and settings of converters follow if they are given; those of
+//! transformations and predicates stand behind Connect's own. An error about a property that no table has stands in
+//! front, without a definition. Passwords are hidden. Behind all of Java's properties are our own.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::alias_settings::Aliases;
 use super::connect_properties::CONNECT_PROPERTIES;
 use super::converter;
 use super::definition::{DefinitionShown, HIDDEN};
@@ -38,31 +40,31 @@ pub(crate) struct Validation {
     /// The connector's class, as it was given.
     name: String,
     error_count: usize,
-    groups: Vec<&'static str>,
+    groups: Vec<Cow<'static, str>>,
     configs: Vec<PropertyShown>,
 }
 
 /// One property (`ConfigInfo`).
 #[derive(Clone, Debug, Serialize)]
-struct PropertyShown {
-    definition: Option<DefinitionShown>,
-    value: ValueShown,
+pub(super) struct PropertyShown {
+    pub(super) definition: Option<DefinitionShown>,
+    pub(super) value: ValueShown,
 }
 
 /// Its value, and what is wrong with it (`ConfigValueInfo`).
 #[derive(Clone, Debug, Serialize)]
-struct ValueShown {
+pub(super) struct ValueShown {
     name: String,
-    value: Option<String>,
-    recommended_values: &'static [&'static str],
+    pub(super) value: Option<String>,
+    pub(super) recommended_values: Vec<Cow<'static, str>>,
     errors: Vec<String>,
     visible: bool,
 }
 
 /// What was given; `None`: `null`.
-type Given = BTreeMap<String, Option<String>>;
+pub(super) type Given = BTreeMap<String, Option<String>>;
 /// Errors by the property that they are about.
-type Errors = BTreeMap<String, Vec<String>>;
+pub(super) type Errors = BTreeMap<String, Vec<String>>;
 
 impl Validation {
     /// What there is to say of `given`, in which `problems` were found. `class` is its `connector.class`.
@@ -72,10 +74,10 @@ impl Validation {
         problems: &[Problem],
         worker: &WorkerConfig,
     ) -> Self {
-        let mut errors = Errors::new();
+        let (aliases, mut errors) = (Aliases::new(given), Errors::new());
         for problem in problems {
             let errors = errors.entry(problem.name.clone()).or_default();
-            errors.push(text_of(problem));
+            errors.push(text_of(problem, &aliases));
             errors.extend(consequence(problem).map(|problem| problem.to_string()));
         }
         let mut configs: Vec<PropertyShown> = declared()
@@ -86,16 +88,18 @@ impl Validation {
             shown.default_to_worker(given, worker);
         }
         hide_versions(&mut configs);
+        let of_aliases = aliases.rows(given, &mut errors);
         let mut settings = producer_settings(given, &mut errors);
         for role in ROLES {
             settings.extend(converter_settings(role, given, &configs, &mut errors));
         }
         let mut all: Vec<PropertyShown> = errors.into_iter().map(PropertyShown::unknown).collect();
-        all.append(&mut configs);
+        let groups = groups(&of_aliases, &settings);
+        let of_connector = configs.split_off(of_connect().len());
+        all.extend(configs.into_iter().chain(of_aliases).chain(of_connector));
         let of_connector: usize = all.iter().map(|shown| shown.value.errors.len()).sum();
         // Of settings Connect counts the properties, not the errors.
         let of_settings = settings.iter().filter(|shown| !shown.value.errors.is_empty()).count();
-        let groups = groups(&settings);
         all.append(&mut settings);
         Self {
             name: class.to_owned(),
@@ -118,7 +122,12 @@ impl Validation {
 
 impl PropertyShown {
     /// `property`, whose name has `prefix` in front in `given` and in `errors`.
-    fn new(property: &Property, prefix: &str, given: &Given, errors: &mut Errors) -> Self {
+    pub(super) fn new(
+        property: &Property,
+        prefix: &str,
+        given: &Given,
+        errors: &mut Errors,
+    ) -> Self {
         let name = format!("{prefix}{}", property.name);
         let value = match given.get(&name) {
             None => property.default_shown(),
@@ -128,11 +137,12 @@ impl PropertyShown {
             }
             Some(Some(text)) => property.value_shown(text),
         };
+        let recommended = property.definition.recommended();
         Self {
             definition: Some(DefinitionShown::new(property, prefix)),
             value: ValueShown {
                 value,
-                recommended_values: property.definition.recommended(),
+                recommended_values: recommended.iter().copied().map(Cow::Borrowed).collect(),
                 errors: errors.remove(&name).unwrap_or_default(),
                 visible: true,
                 name,
@@ -161,7 +171,7 @@ impl PropertyShown {
     /// A property that no table has.
     fn unknown((name, errors): (String, Vec<String>)) -> Self {
         let value =
-            ValueShown { name, value: None, recommended_values: &[], errors, visible: true };
+            ValueShown { name, value: None, recommended_values: Vec::new(), errors, visible: true };
         Self { definition: None, value }
     }
 }
@@ -204,8 +214,12 @@ fn consequence(problem: &Problem) -> Option<Problem> {
     is_unread.then(|| objection_to_null(&problem.name)).flatten()
 }
 
-/// The text of a problem. A converter knows its settings without their prefix, and so names them in Java.
-fn text_of(problem: &Problem) -> String {
+/// The text of a problem. A converter knows its settings without their prefix, and so names them in Java; so do
+/// transformations and predicates.
+fn text_of(problem: &Problem, aliases: &Aliases<'_>) -> String {
+    if let Some(setting) = aliases.bare_name(problem) {
+        return problem.text_about(setting);
+    }
     let bare = ROLES.into_iter().find_map(|role| {
         let setting = problem.name.strip_prefix(role)?.strip_prefix('.')?;
         (setting != "plugin.version").then_some(setting)
@@ -228,36 +242,48 @@ fn hide_versions(configs: &mut [PropertyShown]) {
 
 /// Every property of a connector, in the order of Connect's answer.
 fn declared() -> Vec<&'static Property> {
-    let is_common = |property: &&Property| COMMON.contains(&property.name);
-    let of_connector = source_properties::declared().iter();
-    let (common, of_connector): (Vec<&Property>, Vec<_>) = of_connector.partition(is_common);
+    let mut all = of_connect();
+    all.extend(source_properties::declared().iter().filter(|property| !is_common(property)));
+    all.extend(OWN_PROPERTIES);
+    all
+}
+
+/// What Connect declares, with what the connector declares again.
+fn of_connect() -> Vec<&'static Property> {
     let mut all = Vec::new();
     for property in CONNECT_PROPERTIES {
         if property.name == BEHIND_COMMON {
-            all.extend(&common);
+            all.extend(source_properties::declared().iter().filter(|property| is_common(property)));
         }
         all.push(property);
     }
-    all.extend(of_connector);
-    all.extend(OWN_PROPERTIES);
     all
+}
+
+fn is_common(property: &Property) -> bool {
+    COMMON.contains(&property.name)
 }
 
 /// What Connect and the connector both declare.
 const COMMON: [&str; 2] = ["errors.tolerance", "errors.log.enable"];
 
-/// The groups of all properties and of `settings`, each once.
-fn groups(settings: &[PropertyShown]) -> Vec<&'static str> {
-    let of_connector = source_properties::declared().iter();
-    let properties = CONNECT_PROPERTIES.iter().chain(of_connector).chain(OWN_PROPERTIES);
-    let of_properties = properties.filter_map(|property| property.definition.group());
-    let of_settings = settings.iter().filter_map(|shown| shown.definition.as_ref()?.group());
+/// The groups of all properties and of what is there besides, each once.
+fn groups(of_aliases: &[PropertyShown], settings: &[PropertyShown]) -> Vec<Cow<'static, str>> {
+    let of_tables = |table: &'static [Property]| {
+        table.iter().filter_map(|property| property.definition.group().map(Cow::Borrowed))
+    };
     let mut groups = Vec::new();
-    for group in of_properties.chain(of_settings) {
+    let mut add = |group: Cow<'static, str>| {
         if !groups.contains(&group) {
             groups.push(group);
         }
-    }
+    };
+    let shown = |shown: &PropertyShown| shown.definition.as_ref()?.group().cloned();
+    of_tables(CONNECT_PROPERTIES).for_each(&mut add);
+    of_aliases.iter().filter_map(shown).for_each(&mut add);
+    of_tables(source_properties::declared()).for_each(&mut add);
+    of_tables(OWN_PROPERTIES).for_each(&mut add);
+    settings.iter().filter_map(shown).for_each(&mut add);
     groups
 }
 
