@@ -10,19 +10,19 @@
 
 use super::datum::Datum;
 use super::error::ConversionError;
-use super::json::DecimalFormat;
+use super::json::JsonSettings;
 use super::schema::Kind;
 use super::value::Value;
 use super::{java_text, json};
 use crate::format::Converter;
 
-/// A converter and how it writes decimals.
+/// A converter and its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatumConverter {
     /// Which.
     pub converter: Converter,
-    /// `decimal.format` of `JsonConverter`.
-    pub decimals: DecimalFormat,
+    /// Those of `JsonConverter`.
+    pub json: JsonSettings,
 }
 
 impl DatumConverter {
@@ -43,16 +43,16 @@ impl DatumConverter {
             Converter::String => java_text::write(schema, value, &mut out)?,
             Converter::ByteArray => return bytes(datum),
             Converter::Json { schemas_enable: false } => {
-                json::write_value(schema, value, self.decimals, &mut out)?;
+                json::write_value(schema, value, self.json, &mut out)?;
             }
             Converter::Json { schemas_enable: true } => {
                 out.extend_from_slice(br#"{"schema":"#);
                 match schema {
-                    Some(schema) => json::write_schema(schema, None, &mut out),
+                    Some(schema) => json::write_schema(schema, None, self.json, &mut out),
                     None => out.extend_from_slice(b"null"),
                 }
                 out.extend_from_slice(br#","payload":"#);
-                json::write_value(schema, value, self.decimals, &mut out)?;
+                json::write_value(schema, value, self.json, &mut out)?;
                 out.push(b'}');
             }
         }

@@ -94,6 +94,12 @@ mod tests {
     }
 
     #[test]
+    fn an_exponent_may_be_as_large_as_an_int() {
+        assert_eq!(Decimal::parse("1e2147483647").unwrap().to_string(), "1E+2147483647");
+        assert_eq!(Decimal::parse("12e2147483647").unwrap().to_string(), "1.2E+2147483648");
+    }
+
+    #[test]
     fn whole_numbers_are_exact_or_cut() {
         let of = |text: &str| Decimal::parse(text).unwrap();
         assert_eq!((of("1.50").to_exact(), of("1.50").to_i64()), (None, 1));

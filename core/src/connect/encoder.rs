@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::datum::Datum;
 use super::error::ConversionError;
-use super::json::DecimalFormat;
+use super::json::JsonSettings;
 use super::schema::Schema;
 use super::{inference, java_text, json, projection};
 use crate::format::JsonFormatter;
@@ -26,8 +26,8 @@ pub struct SchemaOutput {
     pub source: SchemaSource,
     /// Writes what is JSON text within a string (`output.json.formatter`).
     pub formatter: JsonFormatter,
-    /// How `JsonConverter` writes decimals.
-    pub decimals: DecimalFormat,
+    /// How `JsonConverter` writes values.
+    pub json: JsonSettings,
 }
 
 impl SchemaOutput {
@@ -75,7 +75,7 @@ impl SchemaEncoder {
     pub(crate) fn json(output: SchemaOutput, schemas_enable: bool) -> Self {
         let mut schema_json = Vec::new();
         if let (SchemaSource::Given(schema), true) = (&output.source, schemas_enable) {
-            json::write_schema(schema, None, &mut schema_json);
+            json::write_schema(schema, None, output.json, &mut schema_json);
         }
         let form = if schemas_enable { Form::Envelope } else { Form::Payload };
         Self { output, form, schema_json }
@@ -102,7 +102,10 @@ impl SchemaEncoder {
             }),
             SchemaSource::Inferred => {
                 let schema = inference::infer(document)?;
-                self.encode_by(&schema, document, out, |out| json::write_schema(&schema, None, out))
+                let settings = self.output.json;
+                self.encode_by(&schema, document, out, |out| {
+                    json::write_schema(&schema, None, settings, out);
+                })
             }
         }
     }
@@ -115,15 +118,15 @@ impl SchemaEncoder {
         write_schema: impl FnOnce(&mut Vec<u8>),
     ) -> Result<(), ConversionError> {
         let value = projection::project(schema, document, self.output.formatter)?;
-        let decimals = self.output.decimals;
+        let settings = self.output.json;
         match self.form {
             Form::JavaText => java_text::write(Some(schema), &value, out)?,
-            Form::Payload => json::write_value(Some(schema), &value, decimals, out)?,
+            Form::Payload => json::write_value(Some(schema), &value, settings, out)?,
             Form::Envelope => {
                 out.extend_from_slice(br#"{"schema":"#);
                 write_schema(out);
                 out.extend_from_slice(br#","payload":"#);
-                json::write_value(Some(schema), &value, decimals, out)?;
+                json::write_value(Some(schema), &value, settings, out)?;
                 out.push(b'}');
             }
         }

@@ -28,10 +28,30 @@ pub enum DecimalFormat {
     Numeric,
 }
 
+/// The settings of `JsonConverter` that concern values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonSettings {
+    /// `decimal.format`
+    pub decimals: DecimalFormat,
+    /// `replace.null.with.default`: whether a null is written as the default of its schema.
+    pub replace_null_with_default: bool,
+}
+
+impl JsonSettings {
+    /// What counts where nothing is set.
+    pub const DEFAULT: Self =
+        Self { decimals: DecimalFormat::Base64, replace_null_with_default: true };
+}
+
 const MS_PER_DAY: i64 = 86_400_000;
 
 /// Appends the JSON of `schema`; `field` is its name in the struct around it.
-pub(super) fn write_schema(schema: &Schema, field: Option<&str>, out: &mut Vec<u8>) {
+pub(super) fn write_schema(
+    schema: &Schema,
+    field: Option<&str>,
+    settings: JsonSettings,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(br#"{"type":""#);
     out.extend_from_slice(match &schema.kind {
         Kind::Boolean => b"boolean\"",
@@ -48,13 +68,13 @@ pub(super) fn write_schema(schema: &Schema, field: Option<&str>, out: &mut Vec<u
         Kind::Struct(_) => br#"struct","fields":["#,
     });
     match &schema.kind {
-        Kind::Array(of) | Kind::Map(of) => write_schema(of, None, out),
+        Kind::Array(of) | Kind::Map(of) => write_schema(of, None, settings, out),
         Kind::Struct(fields) => {
             for (index, field) in fields.iter().enumerate() {
                 if index > 0 {
                     out.push(b',');
                 }
-                write_schema(&field.schema, Some(&field.name), out);
+                write_schema(&field.schema, Some(&field.name), settings, out);
             }
             out.push(b']');
         }
@@ -72,7 +92,7 @@ pub(super) fn write_schema(schema: &Schema, field: Option<&str>, out: &mut Vec<u
         | Kind::Date
         | Kind::Time => {}
     }
-    write_facts(schema, out);
+    write_facts(schema, settings, out);
     if let Some(field) = field {
         out.extend_from_slice(br#","field":"#);
         write_text(field, out);
@@ -81,7 +101,7 @@ pub(super) fn write_schema(schema: &Schema, field: Option<&str>, out: &mut Vec<u
 }
 
 /// Appends what is said of the values of `schema`.
-fn write_facts(schema: &Schema, out: &mut Vec<u8>) {
+fn write_facts(schema: &Schema, settings: JsonSettings, out: &mut Vec<u8>) {
     out.extend_from_slice(br#","optional":"#);
     out.extend_from_slice(if schema.optional { b"true" } else { b"false" });
     if let Some(name) = schema.full_name() {
@@ -97,7 +117,7 @@ fn write_facts(schema: &Schema, out: &mut Vec<u8>) {
     if let Some(default) = &schema.default {
         out.extend_from_slice(br#","default":"#);
         // A default is a value of its schema: there is nothing that could fail.
-        let _ = write_value(Some(schema), default, DecimalFormat::default(), out);
+        let _ = write_value(Some(schema), default, settings, out);
     }
 }
 
@@ -108,18 +128,20 @@ fn write_facts(schema: &Schema, out: &mut Vec<u8>) {
 pub(super) fn write_value(
     schema: Option<&Schema>,
     value: &Value,
-    decimals: DecimalFormat,
+    settings: JsonSettings,
     out: &mut Vec<u8>,
 ) -> Result<(), ConversionError> {
     if let (Some(schema), Value::Null) = (schema, value) {
         return match &schema.default {
-            Some(default) => write_value(Some(schema), default, decimals, out),
-            None if schema.optional => write_value(None, value, decimals, out),
-            None => Err(ConversionError::NullForRequired),
+            Some(default) if settings.replace_null_with_default => {
+                write_value(Some(schema), default, settings, out)
+            }
+            _ if schema.optional => write_value(None, value, settings, out),
+            _ => Err(ConversionError::NullForRequired),
         };
     }
     if let Some(schema) = schema {
-        check(schema, value, decimals)?;
+        check(schema, value, settings.decimals)?;
     }
     match value {
         Value::Null => out.extend_from_slice(b"null"),
@@ -141,7 +163,7 @@ pub(super) fn write_value(
         }
         Value::String(text) => write_text(text, out),
         Value::Bytes(bytes) => write_bytes(bytes, out),
-        Value::Decimal(Decimal { unscaled, scale }) => match decimals {
+        Value::Decimal(Decimal { unscaled, scale }) => match settings.decimals {
             DecimalFormat::Numeric => decimal128::write_big_decimal(*unscaled, *scale, out),
             DecimalFormat::Base64 => write_bytes(minimal_bytes(&unscaled.to_be_bytes()), out),
         },
@@ -152,21 +174,21 @@ pub(super) fn write_value(
                 if index > 0 {
                     out.push(b',');
                 }
-                write_value(of, value, decimals, out)?;
+                write_value(of, value, settings, out)?;
             }
             out.push(b']');
         }
         Value::Map(entries) => {
             let of = schema.and_then(Schema::items);
             let members = entries.iter().map(|(name, value)| (name.as_str(), of, value));
-            write_object(members, decimals, out)?;
+            write_object(members, settings, out)?;
         }
         Value::Struct(values) => {
             let fields = schema.map(Schema::fields).unwrap_or_default();
             let members = fields.iter().zip(values);
             let members =
                 members.map(|(field, value)| (field.name.as_str(), Some(&*field.schema), value));
-            write_object(members, decimals, out)?;
+            write_object(members, settings, out)?;
         }
     }
     Ok(())
@@ -201,7 +223,7 @@ fn check(schema: &Schema, value: &Value, decimals: DecimalFormat) -> Result<(), 
 
 fn write_object<'a>(
     members: impl Iterator<Item = (&'a str, Option<&'a Schema>, &'a Value)>,
-    decimals: DecimalFormat,
+    settings: JsonSettings,
     out: &mut Vec<u8>,
 ) -> Result<(), ConversionError> {
     out.push(b'{');
@@ -211,7 +233,7 @@ fn write_object<'a>(
         }
         write_text(name, out);
         out.push(b':');
-        write_value(schema, value, decimals, out)?;
+        write_value(schema, value, settings, out)?;
     }
     out.push(b'}');
     Ok(())
@@ -304,6 +326,23 @@ mod tests {
         ] {
             assert_eq!(minimal_bytes(&number.to_be_bytes()), bytes, "{number}");
         }
+    }
+
+    /// `JsonConverter.convertToJson` of Connect 4.1.0.
+    #[test]
+    fn a_null_is_the_default_of_its_schema_only_where_that_is_wanted() {
+        let written = |optional, replace_null_with_default| {
+            let default = Some(Value::Int32(7));
+            let schema = Schema { default, ..Schema::new(Kind::Int32, optional) };
+            let settings = JsonSettings { replace_null_with_default, ..JsonSettings::DEFAULT };
+            let mut out = Vec::new();
+            write_value(Some(&schema), &Value::Null, settings, &mut out)
+                .map(|()| String::from_utf8(out).unwrap())
+        };
+        assert_eq!(written(true, true).as_deref(), Ok("7"));
+        assert_eq!(written(true, false).as_deref(), Ok("null"));
+        assert_eq!(written(false, true).as_deref(), Ok("7"));
+        assert_eq!(written(false, false), Err(ConversionError::NullForRequired));
     }
 
     proptest! {

@@ -39,7 +39,7 @@ pub use encoder::{SchemaOutput, SchemaSource};
 pub use error::ConversionError;
 pub(crate) use header_text::{date_text, header_text};
 pub(crate) use java_text::{civil, days_of};
-pub use json::DecimalFormat;
+pub use json::{DecimalFormat, JsonSettings};
 pub use literal::{ComplexLiteral, parse_literal};
 pub use schema::{Field, Kind, Schema};
 pub use value::Value;

@@ -6,7 +6,8 @@ use bson::{Bson, Document, doc};
 use proptest::prelude::*;
 
 use super::{
-    ConversionError, DecimalFormat, Field, Kind, Schema, SchemaOutput, SchemaSource, Value,
+    ConversionError, DecimalFormat, Field, JsonSettings, Kind, Schema, SchemaOutput, SchemaSource,
+    Value,
 };
 use crate::format::{Converter, EncodeError, Encoder, EncoderError, JsonFormatter};
 use crate::mongo::bson::RawDoc;
@@ -25,11 +26,7 @@ fn optional(kind: Kind) -> Schema {
 }
 
 fn output(source: SchemaSource) -> SchemaOutput {
-    SchemaOutput {
-        source,
-        formatter: JsonFormatter::Simplified,
-        decimals: DecimalFormat::default(),
-    }
+    SchemaOutput { source, formatter: JsonFormatter::Simplified, json: JsonSettings::DEFAULT }
 }
 
 fn encode_by(
@@ -158,7 +155,8 @@ fn decimals_are_numbers_where_that_is_wanted() {
     for (decimals, want) in
         [(DecimalFormat::Numeric, r#"{"d":1.2E+3}"#), (DecimalFormat::Base64, r#"{"d":"DA=="}"#)]
     {
-        let output = SchemaOutput { decimals, ..output(SchemaSource::Inferred) };
+        let json = JsonSettings { decimals, ..JsonSettings::DEFAULT };
+        let output = SchemaOutput { json, ..output(SchemaSource::Inferred) };
         let document = doc! { "d": "12E2".parse::<bson::Decimal128>().unwrap() };
         assert_eq!(encode_by(output, PLAIN, &document.to_vec().unwrap()).unwrap(), want);
     }

@@ -68,7 +68,8 @@ fn write_number(significand: u128, exponent: i32, out: &mut Vec<u8>) {
     let mut buffer = itoa::Buffer::new();
     let digits = buffer.format(significand).as_bytes();
     let len = i32::try_from(digits.len()).unwrap_or(0);
-    let adjusted = exponent + len - 1;
+    // A literal may have any exponent.
+    let adjusted = i64::from(exponent) + i64::from(len) - 1;
     if exponent > 0 || adjusted < -6 {
         let (first, rest) = digits.split_at(1.min(digits.len()));
         out.extend_from_slice(first);

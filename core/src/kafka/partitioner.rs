@@ -6,8 +6,12 @@
 //!
 //! The same key must come to the same partition from here and from a Java producer, or a topic that
 //! is taken over loses its order per key. A record without a key may go anywhere: [`Sticky`] stays
-//! with one partition until a batch is full, so that batches are large. Facts: `Utils.murmur2` and
+//! with one partition of a topic until a batch is full, so that batches are large. Facts: `Utils.murmur2` and
 //! `BuiltInPartitioner` of Kafka; test values of `UtilsTest`.
+
+use std::collections::BTreeMap;
+
+use super::topics::TopicId;
 
 const SEED: u32 = 0x9747_b28c;
 const M: u32 = 0x5bd1_e995;
@@ -39,27 +43,41 @@ pub fn partition_for_key(key: &[u8], partitions: u32) -> u32 {
     (murmur2(key) as u32 & 0x7fff_ffff) % partitions.max(1)
 }
 
-/// Chooses partitions for records without a key: the same one until [`Sticky::move_on`].
+/// Chooses partitions for records without a key: in each topic the same one until its batch is full.
 #[derive(Clone, Debug, Default)]
 pub struct Sticky {
-    next: u32,
+    topics: BTreeMap<TopicId, Stay>,
+}
+
+/// A topic's stay with a partition.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stay {
+    /// Counts on without an end: how many partitions there are may change.
+    partition: u32,
+    has_batch: bool,
 }
 
 impl Sticky {
-    /// The partition for the next record without a key.
-    pub fn partition(&self, partitions: u32) -> u32 {
-        self.next % partitions.max(1)
+    /// The partition for the next record of `topic` without a key.
+    pub fn partition(&self, topic: TopicId, partitions: u32) -> u32 {
+        self.topics.get(&topic).map_or(0, |stay| stay.partition) % partitions.max(1)
     }
 
-    /// Goes to the next partition, to be called when a batch was closed.
-    pub fn move_on(&mut self) {
-        self.next = self.next.wrapping_add(1);
+    /// A record without a key was the first of a batch. If it is not the first batch of the stay, the one before it
+    /// was closed, and `topic` goes to its next partition.
+    pub fn batch_opened(&mut self, topic: TopicId) {
+        let stay = self.topics.entry(topic).or_default();
+        if stay.has_batch {
+            stay.partition = stay.partition.wrapping_add(1);
+        }
+        stay.has_batch = !stay.has_batch;
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::topics::tests::topic as id;
 
     #[test]
     fn hashes_are_those_of_java() {
@@ -83,13 +101,18 @@ mod tests {
     }
 
     #[test]
-    fn records_without_a_key_stay_together_until_moved_on() {
+    fn records_without_a_key_stay_together_until_a_later_batch_is_opened() {
+        let [topic, other] = [id(0), id(1)];
         let mut sticky = Sticky::default();
-        assert_eq!((sticky.partition(3), sticky.partition(3)), (0, 0));
-        sticky.move_on();
-        assert_eq!(sticky.partition(3), 1);
-        sticky.move_on();
-        sticky.move_on();
-        assert_eq!((sticky.partition(3), sticky.partition(2)), (0, 1));
+        assert_eq!(sticky.partition(topic, 3), 0);
+        sticky.batch_opened(topic);
+        assert_eq!(sticky.partition(topic, 3), 0, "its first batch is open");
+        sticky.batch_opened(topic);
+        assert_eq!(sticky.partition(topic, 3), 1);
+        sticky.batch_opened(topic);
+        assert_eq!(sticky.partition(topic, 3), 1, "the first batch of the next partition is open");
+        sticky.batch_opened(topic);
+        assert_eq!((sticky.partition(topic, 3), sticky.partition(topic, 2)), (2, 0));
+        assert_eq!(sticky.partition(other, 3), 0, "each topic has a place of its own");
     }
 }

@@ -224,14 +224,14 @@ impl Outbound {
         let (key, value) = (key.as_deref(), value.as_deref());
         let partition = match key {
             Some(key) => partitioner::partition_for_key(key, facts.partitions),
-            None => self.keyless.partition(facts.partitions),
+            None => self.keyless.partition(topic, facts.partitions),
         };
         let appended = self
             .client
             .append_encoded(topic, partition, key, unix_ms, value, headers)
             .map_err(|error| refused(error, name, key.unwrap_or_default()))?;
         if key.is_none() && appended.opened {
-            self.keyless.move_on();
+            self.keyless.batch_opened(topic);
         }
         Ok(Some(appended))
     }

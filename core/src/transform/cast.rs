@@ -74,7 +74,7 @@ impl Cast {
             // Java casts the default of a struct to a struct, and says that it cannot.
             return Err(TransformError::CastFrom("STRUCT"));
         }
-        Ok(Datum::new(schema, Value::Struct(values)))
+        Ok(Structure::checked(Arc::new(schema), values)?.into_datum())
     }
 }
 

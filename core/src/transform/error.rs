@@ -94,8 +94,15 @@ pub enum TransformError {
         kind: &'static str,
         /// Java's class of the value.
         class: &'static str,
-        /// The field.
-        field: String,
+        /// The field, or what in it.
+        place: String,
+    },
+    /// A null where none may be.
+    NullForRequired {
+        /// The field, or what in it.
+        place: String,
+        /// Its type, in lower case.
+        kind: &'static str,
     },
     /// The replacement of a topic is wrong.
     Replacement(ReplacementError),
@@ -179,13 +186,17 @@ impl fmt::Display for TransformError {
             Self::DuplicateField(name) => {
                 write!(f, "Cannot create field because of field name duplication {name}")
             }
-            Self::InvalidObject { schema, kind, class, field } => {
+            Self::InvalidObject { schema, kind, class, place } => {
                 f.write_str("Invalid Java object for schema")?;
                 if let Some(schema) = schema {
                     write!(f, " \"{schema}\"")?;
                 }
                 let kind = kind.to_ascii_uppercase();
-                write!(f, " with type {kind}: class {class} for field: \"{field}\"")
+                write!(f, " with type {kind}: class {class} for {place}")
+            }
+            Self::NullForRequired { place, kind } => {
+                let kind = kind.to_ascii_uppercase();
+                write!(f, "Invalid value: null used for required {place}, schema type: {kind}")
             }
             Self::Replacement(error) => error.fmt(f),
             Self::CostlyPattern { pattern, topic } => {

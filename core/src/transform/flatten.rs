@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::error::TransformError;
 use super::record::{Record, Side};
-use super::structure::{put_default, require_map, struct_kind};
+use super::structure::{Structure, put_default, require_map};
 use crate::connect::{Datum, Field, Kind, Schema, Value};
 
 const PURPOSE: &str = "flattening";
@@ -76,8 +76,8 @@ impl Flatten {
         self.flatten_fields(schema, "", schema.optional, default, &mut fields)?;
         let mut flat_values = Vec::new();
         flatten_values(schema, Some(values), &mut flat_values);
-        let schema = schema.basics(struct_kind(fields)?);
-        Ok(Datum::new(schema, Value::Struct(flat_values)))
+        let flat = fields.into_iter().zip(flat_values).collect();
+        Ok(Structure::build(schema, flat)?.into_datum())
     }
 
     /// `optional`: something around is; `default`: the values that what is around has by default.
@@ -121,8 +121,8 @@ impl Flatten {
     }
 }
 
-/// The values in the order of the flat fields; those below a null are null.
-fn flatten_values(schema: &Schema, values: Option<&[Value]>, flat: &mut Vec<Value>) {
+/// The values in the order of the flat fields; those below a null are never put.
+fn flatten_values(schema: &Schema, values: Option<&[Value]>, flat: &mut Vec<Option<Value>>) {
     for (place, field) in schema.fields().iter().enumerate() {
         let mut value = values.and_then(|values| values.get(place)).cloned().unwrap_or(Value::Null);
         // Java looks for a default of what it keeps, not of what it takes apart.
@@ -134,7 +134,7 @@ fn flatten_values(schema: &Schema, values: Option<&[Value]>, flat: &mut Vec<Valu
                 flatten_values(&field.schema, Some(&inner), flat);
             }
             (Kind::Struct(_), _) => flatten_values(&field.schema, None, flat),
-            (_, value) => flat.push(value),
+            (_, value) => flat.push(values.is_some().then_some(value)),
         }
     }
 }

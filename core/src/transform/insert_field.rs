@@ -50,7 +50,8 @@ impl Insertion {
         }
     }
 
-    fn new_field(&self, kind: Kind, value: Value) -> (Field, Value) {
+    /// `None`: the field is there, but never put.
+    fn new_field(&self, kind: Kind, value: Option<Value>) -> (Field, Option<Value>) {
         let schema = Arc::new(Schema::new(kind, self.optional));
         (Field { name: self.field.clone(), schema }, value)
     }
@@ -84,13 +85,14 @@ impl InsertField {
         let structure =
             Structure::of(datum, PURPOSE)?.with_defaults(self.replace_null_with_default);
         let like = Arc::clone(&structure.schema);
-        let mut fields = structure.into_fields();
-        let text = |text: &str| Value::String(text.to_owned());
+        let fields = structure.into_fields().into_iter();
+        let mut fields: Vec<_> = fields.map(|(field, value)| (field, Some(value))).collect();
+        let text = |text: &str| Some(Value::String(text.to_owned()));
         let inserted = [
             self.topic.as_ref().map(|field| field.new_field(Kind::String, text(topic))),
-            self.partition.as_ref().map(|field| field.new_field(Kind::Int32, Value::Null)),
-            self.offset.as_ref().map(|field| field.new_field(Kind::Int64, Value::Null)),
-            self.timestamp.as_ref().map(|field| field.new_field(Kind::Timestamp, Value::Null)),
+            self.partition.as_ref().map(|field| field.new_field(Kind::Int32, None)),
+            self.offset.as_ref().map(|field| field.new_field(Kind::Int64, None)),
+            self.timestamp.as_ref().map(|field| field.new_field(Kind::Timestamp, None)),
             self.fixed.as_ref().map(|(field, fixed)| field.new_field(Kind::String, text(fixed))),
         ];
         fields.extend(inserted.into_iter().flatten());

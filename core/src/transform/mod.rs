@@ -178,7 +178,7 @@ impl Transformation {
             Self::Filter => return Ok(None),
             Self::Flatten(flatten) => flatten.apply(record),
             Self::HeaderFrom(header_from) => header_from.apply(record),
-            Self::HoistField { side, field } => Ok(whole::hoist(record, *side, field)),
+            Self::HoistField { side, field } => whole::hoist(record, *side, field),
             Self::InsertField(insert) => insert.apply(record),
             Self::InsertHeader(header) => Ok(headers::insert(record, header)),
             Self::MaskField(mask) => mask.apply(record),

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use super::error::TransformError;
 use super::record::{Record, Side};
-use super::structure::put_default;
+use super::structure::Structure;
 use crate::connect::{Kind, Schema, Value};
+
+const PURPOSE: &str = "updating schema metadata";
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -27,7 +29,7 @@ impl SetSchemaMetadata {
             if datum.value == Value::Null {
                 return Ok(record);
             }
-            return Err(TransformError::NoSchema { purpose: "updating schema metadata" });
+            return Err(TransformError::NoSchema { purpose: PURPOSE });
         };
         if !matches!(schema.kind, Kind::Struct(_)) {
             return Err(TransformError::NoFieldsToList);
@@ -35,14 +37,14 @@ impl SetSchemaMetadata {
         let mut changed = Schema::clone(schema);
         changed.name = self.name.clone().or(changed.name);
         changed.version = self.version.or(changed.version);
-        if let (Kind::Struct(fields), Value::Struct(values)) = (&changed.kind, &mut datum.value)
-            && self.replace_null_with_default
-        {
-            for (field, value) in fields.iter().zip(values) {
-                put_default(&field.schema, value);
-            }
+        let changed = Arc::new(changed);
+        if datum.value == Value::Null {
+            datum.schema = Some(changed);
+            return Ok(record);
         }
-        datum.schema = Some(Arc::new(changed));
+        let structure = Structure::of(record.take(self.side), PURPOSE)?
+            .with_defaults(self.replace_null_with_default);
+        *record.side_mut(self.side) = Structure::checked(changed, structure.values)?.into_datum();
         Ok(record)
     }
 }

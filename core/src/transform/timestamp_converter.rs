@@ -124,9 +124,10 @@ impl TimestampConverter {
     }
 
     fn convert_field(&self, schema: &Arc<Schema>, value: Value) -> Result<Datum, TransformError> {
-        let values = match value {
-            Value::Null => None,
-            value => Some(Structure::of(Datum::new(Arc::clone(schema), value), PURPOSE)?.values),
+        let structure = if value == Value::Null {
+            None
+        } else {
+            Some(Structure::of(Datum::new(Arc::clone(schema), value), PURPOSE)?)
         };
         if !matches!(schema.kind, Kind::Struct(_)) {
             return Err(TransformError::NoFieldsToList);
@@ -136,7 +137,7 @@ impl TimestampConverter {
             field.schema = Arc::new(self.target.schema(field.schema.optional));
         }
         let changed = Schema { optional: schema.optional, ..schema.basics(struct_kind(fields)?) };
-        let Some(mut values) = values else {
+        let Some(Structure { mut values, .. }) = structure else {
             return Ok(Datum::new(changed, Value::Null));
         };
         for (field, value) in schema.fields().iter().zip(&mut values) {

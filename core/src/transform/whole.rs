@@ -11,12 +11,13 @@ use crate::connect::{Datum, Field, Kind, Schema, Value};
 const KEY_PURPOSE: &str = "copying fields from value to key";
 
 /// `HoistField`: all of it becomes the one field of a struct, or of a map where there is no schema.
-pub(super) fn hoist(mut record: Record, side: Side, name: &str) -> Record {
+pub(super) fn hoist(mut record: Record, side: Side, name: &str) -> Result<Record, TransformError> {
     let Datum { schema, value } = record.take(side);
     *record.side_mut(side) = match schema {
         Some(schema) => {
             let field = Field { name: name.to_owned(), schema };
-            Datum::new(Schema::new(Kind::Struct(vec![field]), false), Value::Struct(vec![value]))
+            let schema = Arc::new(Schema::new(Kind::Struct(vec![field]), false));
+            Structure::checked(schema, vec![value])?.into_datum()
         }
         None => {
             let mut map = HashMap::new();
@@ -24,7 +25,7 @@ pub(super) fn hoist(mut record: Record, side: Side, name: &str) -> Record {
             Datum { schema: None, value: map.into_value() }
         }
     };
-    record
+    Ok(record)
 }
 
 /// `ValueToKey`
@@ -68,6 +69,6 @@ impl ValueToKey {
             values.push(value.values.get(place).cloned().unwrap_or(Value::Null));
         }
         let schema = Arc::new(Schema::new(struct_kind(fields)?, false));
-        Ok(Structure { schema, values }.into_datum())
+        Ok(Structure::checked(schema, values)?.into_datum())
     }
 }

@@ -5,12 +5,11 @@
 //! effect, as in Java (`Worker.startTask`: `plugins.newConverter(connectorConfig, …)`, then the
 //! worker's).
 //!
-//! The settings of `JsonConverter` that concern defaults and the schema cache change nothing: the
-//! MongoDB connector leaves no null where its schema has a default.
+//! The setting of `JsonConverter` that concerns the schema cache changes nothing.
 
 use std::collections::BTreeMap;
 
-use millrace_core::connect::DecimalFormat;
+use millrace_core::connect::{DecimalFormat, JsonSettings};
 
 use super::definition::Width;
 use super::error::{Reason, Shown};
@@ -20,7 +19,6 @@ use super::report::Report;
 const CLASSES: &str = "converters are StringConverter, ByteArrayConverter and JsonConverter; others come \
      with a later version";
 const NO_CACHE: &str = "the JSON of a given schema is made once";
-const NO_NULLS: &str = "changes nothing: no null stands where its schema has a default";
 
 /// The property of the converter of headers.
 pub(super) const HEADER_CONVERTER: &str = "header.converter";
@@ -34,15 +32,15 @@ pub(crate) enum ConverterKind {
     Json {
         /// `schemas.enable`.
         schemas: bool,
-        /// `decimal.format`.
-        decimals: DecimalFormat,
+        /// Those that concern values.
+        settings: JsonSettings,
     },
     /// UTF-8 text.
     String,
 }
 
 impl ConverterKind {
-    const JSON: Self = Self::Json { schemas: true, decimals: DecimalFormat::Base64 };
+    const JSON: Self = Self::Json { schemas: true, settings: JsonSettings::DEFAULT };
     const ALL: [Self; 3] = [Self::ByteArray, Self::JSON, Self::String];
 
     fn of_class(class: &str) -> Option<Self> {
@@ -126,8 +124,7 @@ const JSON_SETTINGS: &[Property] = &[
         .low("How a decimal is written: as base64 text or as a number.")
         .at("Serialization", 0, Width::Medium, "Decimal Format"),
     Property::boolean("replace.null.with.default", "true")
-        .accepted(NO_NULLS)
-        .low("Whether a null is written as the default of its schema; without effect here.")
+        .low("Whether a null is written as the default of its schema.")
         .at("Serialization", 1, Width::Medium, "Replace null with default"),
 ];
 const STRING_SETTINGS: &[Property] = &[
@@ -171,7 +168,9 @@ pub(super) fn parse_converter(
         ConverterKind::Json { .. } => {
             let is_numeric = values.text("decimal.format").eq_ignore_ascii_case("numeric");
             let decimals = if is_numeric { DecimalFormat::Numeric } else { DecimalFormat::Base64 };
-            ConverterKind::Json { schemas: values.boolean("schemas.enable"), decimals }
+            let replace_null_with_default = values.boolean("replace.null.with.default");
+            let settings = JsonSettings { decimals, replace_null_with_default };
+            ConverterKind::Json { schemas: values.boolean("schemas.enable"), settings }
         }
         ConverterKind::ByteArray | ConverterKind::String => kind,
     })
@@ -228,8 +227,7 @@ mod tests {
     use super::super::report::Notice;
     use super::*;
 
-    const JSON: ConverterKind =
-        ConverterKind::Json { schemas: true, decimals: DecimalFormat::Base64 };
+    const JSON: ConverterKind = ConverterKind::JSON;
 
     fn parse(
         entries: &[(&str, &str)],
@@ -260,13 +258,22 @@ mod tests {
     fn schemas_are_on_unless_switched_off() {
         let (kind, notices) =
             parse(&[("key.converter", "Json"), ("key.converter.schemas.enable", "False")]).unwrap();
-        let plain = ConverterKind::Json { schemas: false, decimals: DecimalFormat::Base64 };
+        let plain = ConverterKind::Json { schemas: false, settings: JsonSettings::DEFAULT };
         assert_eq!((kind, notices), (Some(plain), Vec::new()));
         let (kind, notices) =
             parse(&[("key.converter", "Json"), ("key.converter.decimal.format", "Numeric")])
                 .unwrap();
-        let numeric = ConverterKind::Json { schemas: true, decimals: DecimalFormat::Numeric };
+        let settings = JsonSettings { decimals: DecimalFormat::Numeric, ..JsonSettings::DEFAULT };
+        let numeric = ConverterKind::Json { schemas: true, settings };
         assert_eq!((kind, notices), (Some(numeric), Vec::new()));
+        let (kind, notices) = parse(&[
+            ("key.converter", "Json"),
+            ("key.converter.replace.null.with.default", "false"),
+        ])
+        .unwrap();
+        let settings = JsonSettings { replace_null_with_default: false, ..JsonSettings::DEFAULT };
+        let with_nulls = ConverterKind::Json { schemas: true, settings };
+        assert_eq!((kind, notices), (Some(with_nulls), Vec::new()));
         let (kind, notices) =
             parse(&[("key.converter", "String"), ("key.converter.schemas.enable", "true")])
                 .unwrap();

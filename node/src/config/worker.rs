@@ -220,7 +220,7 @@ fn bootstrap(values: &Values, report: &mut Report) -> Option<Vec<Address>> {
 
 #[cfg(test)]
 mod tests {
-    use millrace_core::connect::DecimalFormat;
+    use millrace_core::connect::JsonSettings;
 
     use super::super::rest::{Admin, Listener};
     use super::*;
@@ -244,7 +244,7 @@ mod tests {
     fn stock_standalone_file_runs_unmodified() {
         let (worker, notices) = fixture("worker-standalone.properties");
         assert_eq!(worker.bootstrap, [Address::new("localhost", 9092)]);
-        let json = ConverterKind::Json { schemas: true, decimals: DecimalFormat::Base64 };
+        let json = ConverterKind::Json { schemas: true, settings: JsonSettings::DEFAULT };
         assert_eq!(worker.key_converter, json);
         assert_eq!(worker.value_converter, json);
         assert_eq!(worker.offsets, OffsetStorage::File("/tmp/connect.offsets".into()));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millrace_core::connect::{DatumConverter, DecimalFormat, SchemaOutput};
+use millrace_core::connect::{DatumConverter, JsonSettings, SchemaOutput};
 use millrace_core::format;
 use millrace_core::kafka::{self, ClientConfig, NewTopic};
 use millrace_core::memory::MemoryBudget;
@@ -271,19 +271,19 @@ fn origin(output: &Output, java: format::JavaVersion) -> Result<Origin, format::
         OutputFormat::Schema { source, formatter } => Origin::Schema(SchemaOutput {
             source: source.clone(),
             formatter: *formatter,
-            decimals: decimals(output.converter),
+            json: json_settings(output.converter),
         }),
     })
 }
 
 fn datum_converter(kind: ConverterKind) -> DatumConverter {
-    DatumConverter { converter: converter(kind), decimals: decimals(kind) }
+    DatumConverter { converter: converter(kind), json: json_settings(kind) }
 }
 
-fn decimals(kind: ConverterKind) -> DecimalFormat {
+fn json_settings(kind: ConverterKind) -> JsonSettings {
     match kind {
-        ConverterKind::Json { decimals, .. } => decimals,
-        ConverterKind::ByteArray | ConverterKind::String => DecimalFormat::default(),
+        ConverterKind::Json { settings, .. } => settings,
+        ConverterKind::ByteArray | ConverterKind::String => JsonSettings::DEFAULT,
     }
 }
 
@@ -295,9 +295,9 @@ fn encoder(output: &Output) -> Result<format::Encoder, format::EncoderError> {
             format::Encoder::new(format::OutputFormat::Json(*formatter), converter)
         }
         OutputFormat::Schema { source, formatter } => {
-            let decimals = decimals(output.converter);
+            let json = json_settings(output.converter);
             let (source, formatter) = (source.clone(), *formatter);
-            format::Encoder::schema(SchemaOutput { source, formatter, decimals }, converter)
+            format::Encoder::schema(SchemaOutput { source, formatter, json }, converter)
         }
     }
 }

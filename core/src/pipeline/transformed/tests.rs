@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::{Document, doc};
 
 use super::{HeaderConverter, TransformConfig};
-use crate::connect::{Datum, DatumConverter, DecimalFormat};
+use crate::connect::{Datum, DatumConverter, JsonSettings};
 use crate::format::{Converter, Encoder, JavaVersion, JsonFormatter, OutputFormat};
 use crate::java_pattern::JavaPattern;
 use crate::kafka::fake_broker::FakeCluster;
@@ -18,7 +18,7 @@ use crate::transform::{
 };
 
 const TEXT: DatumConverter =
-    DatumConverter { converter: Converter::String, decimals: DecimalFormat::Base64 };
+    DatumConverter { converter: Converter::String, json: JsonSettings::DEFAULT };
 
 fn stage(condition: Option<(Predicate, bool)>, transformation: Transformation) -> Stage {
     let condition = condition.map(|(predicate, negate)| Condition { predicate, negate });

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use millrace_core::connect::DecimalFormat;
+use millrace_core::connect::JsonSettings;
 
 use super::super::copy_existing::CopyExisting;
 use super::super::mongo_uri::Servers;
@@ -51,7 +51,7 @@ fn fixture_of_the_mongodb_source_runs_unmodified() {
     assert_eq!(config.partition.name, "mongodb://localhost:27017/yourDatabase.yourCollection");
     assert_eq!(config.topic.prefix, "mongo.");
     assert_eq!(config.await_time_ms, 5000);
-    let converter = ConverterKind::Json { schemas: true, decimals: DecimalFormat::Base64 };
+    let converter = ConverterKind::Json { schemas: true, settings: JsonSettings::DEFAULT };
     let json = Output { format: OutputFormat::Json(JsonFormatter::Default), converter };
     assert_eq!((&config.key, &config.value), (&json, &json));
     assert_eq!(config.topic_creation, TopicCreation::ByBroker);
