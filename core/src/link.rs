@@ -81,7 +81,6 @@ pub enum Protocol {
 }
 
 /// What a machine asks of the driver. Commands of one link are carried out in order.
-#[derive(Debug)]
 pub enum LinkCommand {
     /// Open a connection. The answer is `handle_connected` or `handle_closed`.
     Connect {
@@ -106,6 +105,22 @@ pub enum LinkCommand {
     },
 }
 
+/// Bytes are counted, not shown: they may hold a password.
+impl fmt::Debug for LinkCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { link, address, protocol } => {
+                write!(f, "Connect {{ {link:?} to {address} for {protocol:?} }}")
+            }
+            Self::Send { link, segments } => {
+                let bytes: usize = segments.iter().map(Bytes::len).sum();
+                write!(f, "Send {{ {bytes} bytes on {link:?} }}")
+            }
+            Self::Close { link } => write!(f, "Close {{ {link:?} }}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,6 +135,14 @@ mod tests {
             assert_eq!(Address::parse(bad, 9), None, "{bad}");
         }
         assert_eq!(Address::new("::1", 5).to_string(), "[::1]:5");
+    }
+
+    #[test]
+    fn a_command_does_not_show_what_it_sends() {
+        let link = LinkIds::default().next_id();
+        let segments = vec![Bytes::from_static(b"\0user\0"), Bytes::from_static(b"pencil")];
+        let command = LinkCommand::Send { link, segments };
+        assert_eq!(format!("{command:?}"), "Send { 12 bytes on LinkId(1) }");
     }
 
     #[test]

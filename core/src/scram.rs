@@ -20,7 +20,8 @@ use sha2::{Digest, Sha256, Sha512};
 
 /// Fewer iterations make the password cheap to guess; RFC 7677 forbids them.
 const ITERATIONS_MIN: u32 = 4_096;
-/// More iterations keep the thread busy for seconds; MongoDB uses 15,000, Kafka at most 16,384.
+/// So many keep the thread busy for seconds. Kafka's brokers use at most 16,384; MongoDB uses 15,000, but its
+/// `scramSHA256IterationCount` has no such limit, and who raised it must get in.
 const ITERATIONS_MAX: u32 = 2_000_000;
 
 /// The hash that both sides use.
@@ -94,7 +95,8 @@ impl ClientFirst {
     /// must send then.
     ///
     /// # Errors
-    /// See [`ScramError`]. Cost: up to some 10 ms of hashing.
+    /// See [`ScramError`]. Cost: hashing, some 10 ms for the iterations that MongoDB and Kafka ask for, up to seconds
+    /// for the most that are taken.
     pub fn prove(&self, server_first: &str) -> Result<(String, ServerSignature), ScramError> {
         let challenge = Challenge::read(server_first, &self.nonce)?;
         Ok(match self.hash {

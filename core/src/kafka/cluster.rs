@@ -18,7 +18,7 @@ use crate::kafka::api::sasl_handshake::HandshakeAnswer;
 use crate::kafka::api::{api_versions, sasl_authenticate, sasl_handshake};
 use crate::kafka::config::ClientConfig;
 use crate::kafka::connection::{Call, Connection, Phase, Sent};
-use crate::kafka::sasl::{self, Conversation, Sasl, SaslError, Step};
+use crate::kafka::sasl::{self, Conversation, LoginFailure, Sasl, SaslError, Step};
 use crate::kafka::wire::finish_request;
 use crate::link::{Address, LinkCommand, LinkId, LinkIds, Protocol};
 use crate::recovery::Backoff;
@@ -199,7 +199,7 @@ impl Cluster {
         conversation: &Conversation,
         answer: &AuthenticateAnswer,
         now: Instant,
-    ) -> Result<(), SaslError> {
+    ) -> Result<(), LoginFailure> {
         match conversation.handle(answer)? {
             Step::Send(message, conversation) => self.say(node, &message, conversation, now),
             Step::Done { session_lifetime } => {

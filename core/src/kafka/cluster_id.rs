@@ -11,7 +11,9 @@ use std::fmt;
 
 use crate::kafka::api::metadata::{self, Metadata};
 use crate::kafka::api::{Api, sasl_authenticate, sasl_handshake};
-use crate::kafka::sasl::{self, Conversation, Sasl, SaslConfig, SaslError, Step};
+use crate::kafka::sasl::{
+    self, Conversation, LoginFailure, Sasl, SaslConfig, SaslError, Step, Undecided,
+};
 use crate::kafka::wire::{Reader, WireError, finish_request};
 
 /// Why there is no answer.
@@ -21,6 +23,8 @@ pub enum InquiryError {
     Wire(WireError),
     /// It does not let us in. Asking again will not help.
     Sasl(SaslError),
+    /// It could not tell whether to let us in. Asking again may help.
+    Undecided(Undecided),
 }
 
 impl From<WireError> for InquiryError {
@@ -35,11 +39,21 @@ impl From<SaslError> for InquiryError {
     }
 }
 
+impl From<LoginFailure> for InquiryError {
+    fn from(failure: LoginFailure) -> Self {
+        match failure {
+            LoginFailure::Final(error) => Self::Sasl(error),
+            LoginFailure::Passing(error) => Self::Undecided(error),
+        }
+    }
+}
+
 impl fmt::Display for InquiryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wire(error) => error.fmt(f),
             Self::Sasl(error) => error.fmt(f),
+            Self::Undecided(error) => error.fmt(f),
         }
     }
 }
@@ -47,12 +61,22 @@ impl fmt::Display for InquiryError {
 impl std::error::Error for InquiryError {}
 
 /// What follows an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Next {
     /// Send this frame.
     Send(Vec<u8>),
     /// That is what it is called, if it has a name.
     Known(Option<String>),
+}
+
+/// A frame is counted, not shown: it may hold a password.
+impl fmt::Debug for Next {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(frame) => write!(f, "Send {{ {} bytes }}", frame.len()),
+            Self::Known(name) => f.debug_tuple("Known").field(name).finish(),
+        }
+    }
 }
 
 /// One question over one connection.
@@ -149,6 +173,7 @@ impl Inquiry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::ErrorCode;
     use crate::kafka::fake_broker::{FakeCluster, Fate};
     use crate::kafka::fake_login::{FakeLogin, PASSWORD, config};
     use crate::kafka::sasl::Mechanism;
@@ -185,6 +210,16 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_with_a_password_is_not_shown() {
+        let config = config(Mechanism::Plain, PASSWORD);
+        let (message, conversation) = Sasl::new(config.clone()).begin();
+        let next = Inquiry::begin("c", Some(config)).0.say(&message, conversation);
+        let Next::Send(frame) = &next else { panic!("{next:?}") };
+        assert!(frame.windows(PASSWORD.len()).any(|part| part == PASSWORD.as_bytes()));
+        assert_eq!(format!("{next:?}"), format!("Send {{ {} bytes }}", frame.len()));
+    }
+
+    #[test]
     fn a_broker_that_does_not_let_us_in_says_why() {
         for mechanism in Mechanism::ALL {
             let mut cluster = FakeCluster::new(1);
@@ -192,5 +227,15 @@ mod tests {
             let error = ask(&mut cluster, Some(config(mechanism, "wrong"))).unwrap_err();
             assert!(error.to_string().contains("SASL_AUTHENTICATION_FAILED (58)"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_broker_that_cannot_decide_has_not_refused_us() {
+        let mut cluster = FakeCluster::new(1);
+        let mut login = FakeLogin::new(Mechanism::Plain);
+        login.fault = Some(ErrorCode::UNKNOWN_SERVER_ERROR);
+        cluster.login = Some(login);
+        let error = ask(&mut cluster, Some(config(Mechanism::Plain, PASSWORD))).unwrap_err();
+        assert!(matches!(error, InquiryError::Undecided(_)), "{error}");
     }
 }

@@ -18,7 +18,7 @@ use crate::kafka::cluster::{Lost, NodeIndex};
 use crate::kafka::connection::{Answer, Call, Phase};
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::partition::Flow;
-use crate::kafka::sasl::SaslError;
+use crate::kafka::sasl::{LoginFailure, SaslError, Undecided};
 use crate::kafka::topics::TopicId;
 use crate::kafka::wire::WireError;
 use crate::link::LinkId;
@@ -29,6 +29,8 @@ enum Fault {
     Wire(WireError),
     /// The broker does not tell its versions: the connection is given up.
     Versions(ErrorCode),
+    /// The broker cannot tell whether to let us in: the connection is given up.
+    Undecided(Undecided),
     Client(ClientError),
 }
 
@@ -65,10 +67,11 @@ impl Client {
         let hint = match self.cluster.connection(node).map(|connection| connection.phase) {
             Some(Phase::Versions) => " when asked for its versions; does this listener want TLS?",
             Some(Phase::Authenticating) => " while we logged in",
-            Some(Phase::Ready) if !self.cluster.is_known() => {
+            Some(Phase::Renewing) => " while we logged in again",
+            Some(Phase::Ready) if !self.cluster.is_known() && !self.cluster.has_sasl() => {
                 " when asked for metadata; does this listener want SASL?"
             }
-            Some(Phase::Connecting | Phase::Ready | Phase::Renewing) | None => "",
+            Some(Phase::Connecting | Phase::Ready) | None => "",
         };
         let lost = self.cluster.lose(node, &format!("{reason}{hint}"), now);
         self.after_lost(lost, &format!("{reason}{hint}"), now)
@@ -150,6 +153,7 @@ impl Client {
                     let reason = match fault {
                         Fault::Wire(error) => format!("the answer to {what} is malformed: {error}"),
                         Fault::Versions(error) => format!("{what} was answered with {error}"),
+                        Fault::Undecided(error) => error.to_string(),
                         Fault::Client(error) => error.to_string(),
                     };
                     self.handle_unanswered(&answer.call, now)?;
@@ -182,7 +186,10 @@ impl Client {
             Call::SaslAuthenticate(conversation) => {
                 let answer = sasl_authenticate::read_answer(body)?;
                 let taken = self.cluster.handle_said(node, conversation, &answer, now);
-                taken.map_err(|error| self.not_let_in(node, error))?;
+                taken.map_err(|failure| match failure {
+                    LoginFailure::Final(error) => Fault::Client(self.not_let_in(node, error)),
+                    LoginFailure::Passing(error) => Fault::Undecided(error),
+                })?;
             }
             Call::Metadata => {
                 let metadata = Metadata::read(body)?;

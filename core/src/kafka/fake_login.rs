@@ -45,6 +45,8 @@ enum Stage {
 pub(crate) struct FakeLogin {
     mechanism: Mechanism,
     pub(crate) lie: Option<Lie>,
+    /// What every login is answered with.
+    pub(crate) fault: Option<ErrorCode>,
     pub(crate) session_lifetime_ms: i64,
     /// By broker.
     stages: BTreeMap<usize, Stage>,
@@ -59,6 +61,7 @@ impl FakeLogin {
         Self {
             mechanism,
             lie: None,
+            fault: None,
             session_lifetime_ms: 0,
             stages: BTreeMap::new(),
             nonces: Vec::new(),
@@ -107,6 +110,9 @@ impl FakeLogin {
         let message = reader.compact_bytes()?.unwrap_or_default().to_vec();
         reader.skip_tags()?;
         let stage = self.stages.insert(broker, Stage::Nobody);
+        if let Some(error) = self.fault {
+            return Ok(refuse(error));
+        }
         Ok(match (self.mechanism, stage) {
             (Mechanism::Scram(hash), Some(Stage::Shaken)) => {
                 let text = String::from_utf8(message).unwrap();
@@ -130,7 +136,7 @@ impl FakeLogin {
             }
             (Mechanism::Scram(_), Some(Stage::Challenged { client_final, signature })) => {
                 if message != client_final.as_bytes() {
-                    return Ok(self.refuse());
+                    return Ok(refuse(ErrorCode::SASL_AUTHENTICATION_FAILED));
                 }
                 self.stages.insert(broker, Stage::Known);
                 self.logins += 1;
@@ -143,7 +149,7 @@ impl FakeLogin {
             }
             (Mechanism::Plain, Some(Stage::Shaken)) => {
                 if message != format!("\0{USERNAME}\0{PASSWORD}").as_bytes() {
-                    return Ok(self.refuse());
+                    return Ok(refuse(ErrorCode::SASL_AUTHENTICATION_FAILED));
                 }
                 self.stages.insert(broker, Stage::Known);
                 self.logins += 1;
@@ -156,9 +162,8 @@ impl FakeLogin {
     fn say(&self, message: Vec<u8>) -> Vec<u8> {
         sasl_authenticate::write((ErrorCode::NONE, None), &message, self.session_lifetime_ms)
     }
+}
 
-    fn refuse(&self) -> Vec<u8> {
-        let error = (ErrorCode::SASL_AUTHENTICATION_FAILED, Some("Authentication failed"));
-        sasl_authenticate::write(error, b"", 0)
-    }
+fn refuse(error: ErrorCode) -> Vec<u8> {
+    sasl_authenticate::write((error, Some("Authentication failed")), b"", 0)
 }

@@ -166,11 +166,87 @@ fn a_connection_that_is_lost_while_we_log_in_is_tried_again() {
         rig.reply(link, &versions).unwrap();
         rig.client.handle_closed(link, "reset by the peer", rig.now).unwrap();
     }
-    let notice = std::iter::from_fn(|| rig.client.next_notice()).last().unwrap().to_string();
-    assert!(notice.contains("reset by the peer while we logged in"), "{notice}");
+    let notice = last_notice(&mut rig);
+    assert!(notice.ends_with("reset by the peer while we logged in; attempt 1 failed"), "{notice}");
     rig.pump().unwrap();
     rig.pass(Duration::from_secs(1)).unwrap();
     assert!(rig.client.topic_ready(topic).is_some());
+}
+
+/// Lets `count` answers of each connection through, and holds back what follows.
+fn let_through(rig: &mut Rig, count: usize) {
+    rig.holds = true;
+    rig.pump().unwrap();
+    for _ in 0..count {
+        for (link, answer) in rig.held.drain(..).collect::<Vec<_>>() {
+            rig.reply(link, &answer).unwrap();
+        }
+        rig.pump().unwrap();
+    }
+}
+
+/// What is told of the connection that waits for an answer, when it is lost.
+fn notice_of_loss(rig: &mut Rig) -> String {
+    let (link, _) = rig.held.pop_front().unwrap();
+    rig.client.handle_closed(link, "reset by the peer", rig.now).unwrap();
+    last_notice(rig)
+}
+
+fn last_notice(rig: &mut Rig) -> String {
+    std::iter::from_fn(|| rig.client.next_notice()).last().unwrap().to_string()
+}
+
+#[test]
+fn sasl_is_suggested_only_to_who_does_not_use_it() {
+    let suggestion = "reset by the peer when asked for metadata; does this listener want SASL?";
+    // Before the metadata: the versions, and the two steps of PLAIN.
+    for (mut rig, answers, suggests) in
+        [(Rig::new(|_| {}), 1, true), (rig(Mechanism::Plain, PASSWORD), 3, false)]
+    {
+        rig.client.topic(TOPIC, None);
+        let_through(&mut rig, answers);
+        let notice = notice_of_loss(&mut rig);
+        assert!(notice.contains("reset by the peer"), "{notice}");
+        assert_eq!(notice.contains(suggestion), suggests, "{notice}");
+        assert_eq!(notice.contains("SASL"), suggests, "{notice}");
+    }
+}
+
+#[test]
+fn a_connection_that_is_lost_at_the_renewal_is_told_with_that() {
+    let mut rig = rig(SCRAM, PASSWORD);
+    login(&mut rig).session_lifetime_ms = 10_000;
+    rig.topic();
+    rig.now += Duration::from_secs(10);
+    let_through(&mut rig, 0);
+    let notice = notice_of_loss(&mut rig);
+    assert!(notice.contains("reset by the peer while we logged in again"), "{notice}");
+}
+
+#[test]
+fn a_broker_that_cannot_decide_is_asked_again() {
+    for error in [ErrorCode::UNKNOWN_SERVER_ERROR, ErrorCode(-32_000)] {
+        let mut rig = rig(SCRAM, PASSWORD);
+        login(&mut rig).fault = Some(error);
+        let topic = rig.client.topic(TOPIC, None);
+        rig.pump().unwrap();
+        let notice = last_notice(&mut rig);
+        let told = format!("SaslAuthenticate was answered with {error:?}: Authentication failed");
+        assert!(notice.contains(&told), "{notice}");
+        login(&mut rig).fault = None;
+        rig.pass(Duration::from_secs(1)).unwrap();
+        assert!(rig.client.topic_ready(topic).is_some());
+    }
+}
+
+#[test]
+fn a_broker_that_decided_against_us_ends_the_client() {
+    for error in [ErrorCode::UNSUPPORTED_SASL_MECHANISM, ErrorCode::ILLEGAL_SASL_STATE] {
+        let mut rig = rig(SCRAM, PASSWORD);
+        login(&mut rig).fault = Some(error);
+        let message = Some("Authentication failed".to_owned());
+        assert_eq!(refusal(&mut rig), SaslError::Refused { error, message });
+    }
 }
 
 #[test]
@@ -187,6 +263,6 @@ fn a_broker_that_says_nothing_to_a_login_is_given_up_in_time() {
     let handshakes = rig.held.len();
     assert_eq!(handshakes, 2);
     rig.pass(Duration::from_secs(11)).unwrap();
-    let notice = std::iter::from_fn(|| rig.client.next_notice()).last().unwrap().to_string();
+    let notice = last_notice(&mut rig);
     assert!(notice.contains("no answer in time"), "{notice}");
 }

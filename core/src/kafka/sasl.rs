@@ -6,9 +6,12 @@
 //!                       └───────── the session is about to end ◄────────┘   KIP-368
 //! ```
 //!
-//! What a broker or a mechanism refuses needs a person: Kafka's clients take every such refusal for
-//! final, and so do we. Their words are used where they have some (`SaslClientAuthenticator`). The
-//! password is sent and hashed as it is: Kafka's `ScramFormatter.normalize` prepares nothing.
+//! What a broker or a mechanism refuses needs a person: Kafka's clients take it for final, and so do
+//! we. That is each error of a handshake, a proof that does not hold, and the three errors of
+//! `SaslAuthenticate` whose exceptions are an `AuthenticationException`; its other errors cost the
+//! connection, and another is tried (`Selector.pollSelectionKeys`). Their words are used where they
+//! have some (`SaslClientAuthenticator`). The password is sent and hashed as it is: Kafka's
+//! `ScramFormatter.normalize` prepares nothing.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -155,12 +158,15 @@ impl Conversation {
     /// Takes the answer to the last message.
     ///
     /// # Errors
-    /// The conversation is then over. Cost: up to some 10 ms of hashing for the first message of SCRAM.
-    pub(super) fn handle(&self, answer: &AuthenticateAnswer) -> Result<Step, SaslError> {
+    /// The conversation is then over. Cost: see [`ClientFirst::prove`], for the first message of SCRAM.
+    pub(super) fn handle(&self, answer: &AuthenticateAnswer) -> Result<Step, LoginFailure> {
         if !answer.error.is_none() {
-            let (error, message) = (answer.error, answer.error_message.clone());
-            return Err(SaslError::Refused { error, message });
+            return Err(LoginFailure::of(answer.error, answer.error_message.clone()));
         }
+        Ok(self.take(answer)?)
+    }
+
+    fn take(&self, answer: &AuthenticateAnswer) -> Result<Step, SaslError> {
         let mechanism = self.mechanism;
         let scram = |error| SaslError::Scram { mechanism, error };
         let text = || str::from_utf8(&answer.message).map_err(|_| scram(ScramError::Malformed));
@@ -189,10 +195,56 @@ pub(super) fn check_handshake(
 }
 
 /// When to log in again: before the session ends, with a tenth of it to spare for the way there.
-/// Java's clients take a random instant between 85 and 95 %.
+/// Java's clients take a random instant between 85 and 95 %. Of a session below 1.2 s less is left,
+/// and one below [`RENEWAL_INTERVAL_MIN`] ends before: the broker then closes the connection.
 pub(super) fn renewal(session_lifetime: Option<Duration>, now: Instant) -> Option<Instant> {
     let lifetime = session_lifetime?;
     now.checked_add((lifetime / 10).saturating_mul(9).max(RENEWAL_INTERVAL_MIN))
+}
+
+/// Why a conversation ended without a login.
+#[derive(Debug)]
+pub(super) enum LoginFailure {
+    /// A person must change something.
+    Final(SaslError),
+    /// The connection is of no use, another may be.
+    Passing(Undecided),
+}
+
+impl LoginFailure {
+    fn of(error: ErrorCode, message: Option<String>) -> Self {
+        match error {
+            ErrorCode::SASL_AUTHENTICATION_FAILED
+            | ErrorCode::UNSUPPORTED_SASL_MECHANISM
+            | ErrorCode::ILLEGAL_SASL_STATE => Self::Final(SaslError::Refused { error, message }),
+            _ => Self::Passing(Undecided { error, message }),
+        }
+    }
+}
+
+impl From<SaslError> for LoginFailure {
+    fn from(error: SaslError) -> Self {
+        Self::Final(error)
+    }
+}
+
+/// A broker could not tell whether to let us in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecided {
+    /// What it says.
+    pub error: ErrorCode,
+    /// The same in words.
+    pub message: Option<String>,
+}
+
+impl fmt::Display for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SaslAuthenticate was answered with {:?}", self.error)?;
+        match &self.message {
+            Some(message) => write!(f, ": {message}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Why a broker does not let us in, or is not let in by us.

@@ -129,9 +129,11 @@ impl Handshake {
         match &self.stage {
             Stage::Hello => {
                 let hello = Hello::read(body).map_err(malformed)?;
+                // First: what a foreign set says of its members would displace those of ours.
+                check_set(&hello, config, address)?;
                 let by_primary = hello.role == Role::Primary;
                 topology.learn(&hello.hosts, hello.primary.clone(), by_primary);
-                let exhaust = check(&hello, config, address)?;
+                let exhaust = check(&hello, address)?;
                 self.stage = match &config.login {
                     None => return Ok(Next::Ready { exhaust }),
                     Some(Login::Certificate { .. }) => Stage::Certificate { exhaust },
@@ -198,18 +200,24 @@ impl Handshake {
     }
 }
 
-/// Whether a server can be watched, and if so whether it can go on replying unasked.
-fn check(hello: &Hello, config: &SessionConfig, address: &Address) -> Result<bool, SessionError> {
-    let address = address.clone();
-    if hello.max_wire_version < WIRE_VERSION_MIN {
-        return Err(SessionError::TooOld { address, wire_version: hello.max_wire_version });
-    }
+/// Whether a member is one of the set that is wanted.
+fn check_set(hello: &Hello, config: &SessionConfig, address: &Address) -> Result<(), SessionError> {
     if let (Some(wanted), Role::Primary | Role::Secondary | Role::OtherMember) =
         (&config.replica_set, hello.role)
         && hello.set_name.as_ref() != Some(wanted)
     {
         let found = hello.set_name.clone().unwrap_or_default();
-        return Err(SessionError::OtherReplicaSet { address, wanted: wanted.clone(), found });
+        let (address, wanted) = (address.clone(), wanted.clone());
+        return Err(SessionError::OtherReplicaSet { address, wanted, found });
+    }
+    Ok(())
+}
+
+/// Whether a server can be watched, and if so whether it can go on replying unasked.
+fn check(hello: &Hello, address: &Address) -> Result<bool, SessionError> {
+    let address = address.clone();
+    if hello.max_wire_version < WIRE_VERSION_MIN {
+        return Err(SessionError::TooOld { address, wire_version: hello.max_wire_version });
     }
     match hello.role {
         Role::Primary => Ok(true),

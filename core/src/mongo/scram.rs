@@ -99,8 +99,7 @@ impl Scram {
     /// Answers `body`, a reply with `ok: 1` to the last command.
     ///
     /// # Errors
-    /// See [`ScramError`]. The conversation is then over. Cost: up to some 10 ms of hashing for the
-    /// first reply.
+    /// See [`ScramError`]. The conversation is then over. Cost: see [`ClientFirst::prove`], for the first reply.
     pub fn answer(&mut self, body: RawDoc<'_>) -> Result<Answer, ScramError> {
         let field = |name: &str| body.get(name.as_bytes()).ok().flatten();
         let done = field("done").is_some_and(RawValue::is_true);

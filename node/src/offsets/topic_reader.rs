@@ -145,7 +145,11 @@ impl<'a> Brokers<'a> {
                     return Err(OffsetTopicError::Login { topic, broker, error });
                 }
                 // What may pass is tried again by the library.
-                Ok(Err(AskError::Io(_) | AskError::Answer(InquiryError::Wire(_)))) | Err(_) => {}
+                Ok(Err(
+                    AskError::Io(_)
+                    | AskError::Answer(InquiryError::Wire(_) | InquiryError::Undecided(_)),
+                ))
+                | Err(_) => {}
             }
         }
         Ok(())

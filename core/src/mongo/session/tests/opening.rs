@@ -124,6 +124,22 @@ fn servers_of_no_use_are_passed_over() {
 }
 
 #[test]
+fn a_foreign_set_says_nothing_of_ours() {
+    let (seeds, replica_set) = (vec![Address::new("a", 1)], Some("rs0".to_owned()));
+    let mut rig = Rig::new(SessionConfig { seeds, replica_set, ..config() }, ResumePosition::Now);
+    rig.connect("a:1");
+    rig.greet(&secondary(None));
+    rig.connect("b:2");
+    rig.greet(&doc! {
+        "isWritablePrimary": true, "setName": "rs1", "hosts": ["x:9"], "primary": "x:9",
+        "maxWireVersion": 17, "ok": 1.0,
+    });
+    rig.connect("c:3");
+    rig.greet(&primary());
+    rig.expect("aggregate");
+}
+
+#[test]
 fn an_uninitiated_member_is_waited_for() {
     let seeds = vec![Address::new("a", 1)];
     let mut rig = Rig::new(SessionConfig { seeds, ..config() }, ResumePosition::Now);
