@@ -5,7 +5,7 @@ use std::time::Duration;
 use bson::{Document, doc};
 
 use super::DeadLetterConfig;
-use crate::connect::{DecimalFormat, Field, Kind, Schema, SchemaOutput, SchemaSource};
+use crate::connect::{Field, JsonSettings, Kind, Schema, SchemaOutput, SchemaSource};
 use crate::format::{Converter, Encoder, JsonFormatter, OutputFormat};
 use crate::kafka::fake_broker::FakeCluster;
 use crate::pipeline::peers::{Peers, config, reply};
@@ -120,7 +120,7 @@ fn keys_of_numbers() -> Encoder {
     let output = SchemaOutput {
         source: SchemaSource::Given(schema.into()),
         formatter: JsonFormatter::Default,
-        decimals: DecimalFormat::default(),
+        json: JsonSettings::DEFAULT,
     };
     Encoder::schema(output, Converter::String).unwrap()
 }
