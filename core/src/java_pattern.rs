@@ -74,13 +74,6 @@ pub enum PatternFault {
     TooLarge,
 }
 
-impl PatternError {
-    /// Whether Java takes the pattern, and only this version does not.
-    pub fn is_unsupported(&self) -> bool {
-        matches!(self.fault, PatternFault::Unsupported(_) | PatternFault::TooLarge)
-    }
-}
-
 impl fmt::Display for PatternError {
     /// As `PatternSyntaxException.getMessage`: what, the pattern, and a mark below its place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -181,17 +181,11 @@ pub(super) fn parse_header_converter(
     properties: &BTreeMap<String, String>,
     report: &mut Report,
 ) -> Option<HeaderConverterKind> {
-    match properties.get(HEADER_CONVERTER).map(|class| class.trim()) {
-        None
-        | Some(
-            "org.apache.kafka.connect.storage.SimpleHeaderConverter"
-            | "SimpleHeaderConverter"
-            | "Simple",
-        ) => Some(HeaderConverterKind::Simple),
-        Some(_) => {
-            parse_converter(HEADER_CONVERTER, properties, report).map(HeaderConverterKind::Of)
-        }
+    let class = properties.get(HEADER_CONVERTER);
+    if class.is_none_or(|class| is_named(HEADER_CONVERTER_CLASS, class)) {
+        return Some(HeaderConverterKind::Simple);
     }
+    parse_converter(HEADER_CONVERTER, properties, report).map(HeaderConverterKind::Of)
 }
 
 /// Warns of settings of a converter that the file does not name.

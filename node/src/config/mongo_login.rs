@@ -2,14 +2,14 @@
 //!
 //! The rules are those of the Java driver (`ConnectionString.createCredentials` of version 4.7), its words too.
 
+use millrace_core::mongo::login::EXTERNAL;
+
 use super::mongo_uri::UriError;
 use super::secret::Secret;
 use super::uri_options::{UriOptions, percent_decode};
 
 const SCRAM: &str = "SCRAM-SHA-256";
 const X509: &str = "MONGODB-X509";
-/// The one database of users that MongoDB does not know itself.
-const EXTERNAL: &str = "$external";
 
 /// How to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
