@@ -46,6 +46,11 @@ impl Level {
         ("ALL", Self::All),
     ];
 
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, level)| *level == self).map_or("", |(name, _)| name)
+    }
+
     /// As a filter has it; nothing is worse than an error here.
     fn directive(self) -> &'static str {
         match self {

@@ -14,14 +14,18 @@ mod allocations;
 #[cfg(feature = "rig")]
 mod compat;
 mod config;
+mod distributed;
+mod group;
 mod herder;
-mod inquiry;
+mod kafka;
 mod logging;
 mod metrics;
 mod offsets;
+mod process;
 mod rest;
 mod standalone;
 mod task;
+mod worker;
 
 /// Moves changes from MongoDB to Kafka, and measures itself doing so.
 #[derive(Debug, Parser)]
@@ -43,6 +47,15 @@ enum Command {
         millrace standalone worker.properties orders.json customers.properties --strict"
     )]
     Standalone(StandaloneArgs),
+    /// Run a worker of a group as a distributed worker of Kafka Connect does
+    #[command(
+        after_help = "Workers with the same `group.id` and the same three topics share their connectors out, and \
+        workers of Kafka Connect can be among them. Connectors come by the REST interface of any worker, by default on \
+        port 8083.\n\nExamples:\n  \
+        millrace distributed worker.properties\n  \
+        curl -X POST -H 'Content-Type: application/json' --data @mongodb-source.json http://localhost:8083/connectors"
+    )]
+    Distributed(DistributedArgs),
     /// Write the generated parts of COMPAT.md anew
     #[cfg(feature = "rig")]
     #[command(after_help = compat::EXAMPLES)]
@@ -67,11 +80,22 @@ pub(crate) struct StandaloneArgs {
     only_read: Option<u64>,
 }
 
+/// The file of a worker in a group, as Kafka Connect reads it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DistributedArgs {
+    /// Worker file (.properties)
+    worker: PathBuf,
+    /// Refuse properties that Kafka Connect and the connector do not know
+    #[arg(long)]
+    strict: bool,
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let loggers = logging::start();
     match cli.command {
         Command::Standalone(args) => standalone::run(&args, loggers),
+        Command::Distributed(args) => distributed::run(&args, loggers),
         #[cfg(feature = "rig")]
         Command::Compat(args) => compat::run(&args),
         #[cfg(feature = "rig")]

@@ -207,7 +207,7 @@ mod tests {
     use super::super::error::Subject;
     use super::super::producer::{check_names, parse_producer};
     use super::super::report::Notice;
-    use super::super::worker::WorkerConfig;
+    use super::super::worker::{Mode, WorkerConfig};
     use super::*;
 
     const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
@@ -283,7 +283,8 @@ mod tests {
             jaas(PLAIN)
         );
         let (worker, notices) =
-            WorkerConfig::parse(Path::new("w.properties"), text.as_bytes(), true).unwrap();
+            WorkerConfig::parse(Path::new("w.properties"), text.as_bytes(), Mode::Standalone, true)
+                .unwrap();
         assert_eq!(worker.security.login, user(Mechanism::Plain));
         assert_eq!(worker.security.tls, None);
         assert!(notices[0].text.contains("producer.security.protocol"), "{notices:?}");

@@ -1,8 +1,8 @@
-//! What the worker of a standalone run runs with, from Connect's worker file.
+//! What a worker runs with, from Connect's worker file.
 //!
-//! Both of Connect's stock files are taken: the standalone one, which keeps offsets in a file, and
-//! the distributed one, which names an offset topic. Exactly one of the two must be there.
-//! Properties of distributed mode are taken with a note; exactly-once is refused by name, never passed over. The REST
+//! A standalone run takes both of Connect's stock files: the standalone one, which keeps offsets in a file, and the
+//! distributed one, which names an offset topic. Exactly one of the two must be there. Properties of distributed mode
+//! are taken with a note; what a worker in a group makes of them is in [`super::distributed`]. Exactly-once is refused by name, never passed over. The REST
 //! interface has a file of its own, [`super::rest`].
 //!
 //! The producer's settings (`producer.*`) are checked here and joined with a connector's own in
@@ -19,10 +19,12 @@ use super::connector_file::{properties_of_text, read_file};
 use super::converter::{
     ConverterKind, HEADER_CONVERTER, HEADER_CONVERTER_CLASS, class_name, parse_converter,
 };
+use super::distributed::DistributedConfig;
+use super::distributed_properties::{DISTRIBUTED_PROPERTIES, TOPIC_PREFIXES};
 use super::encryption::{self, KafkaSecurity, TLS_PROPERTIES};
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::producer::{check_names, parse_addresses};
-use super::property::{Values, check_all, nearest};
+use super::property::{Property, Values, check_all, nearest};
 use super::report::{Notice, Report};
 use super::rest::RestConfig;
 use super::sasl::SASL_PROPERTIES;
@@ -30,6 +32,7 @@ use super::worker_properties::{WORKER_FAMILIES, WORKER_PROPERTIES};
 
 const FILE: &str = "offset.storage.file.filename";
 const TOPIC: &str = "offset.storage.topic";
+const DISTRIBUTED: &str = "belongs to distributed mode and is not used in a standalone run";
 
 /// A worker, checked.
 #[derive(Clone, Debug)]
@@ -59,8 +62,19 @@ pub(crate) struct WorkerConfig {
     pub(crate) security: KafkaSecurity,
     /// The REST interface.
     pub(crate) rest: RestConfig,
+    /// What a worker in a group has beside; `None`: it is alone.
+    pub(crate) distributed: Option<DistributedConfig>,
     /// `producer.*` without the prefix, checked.
     pub(super) producer: BTreeMap<String, String>,
+}
+
+/// How a worker is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Alone.
+    Standalone,
+    /// In a group.
+    Distributed,
 }
 
 /// Where positions are kept.
@@ -87,28 +101,38 @@ impl WorkerConfig {
     }
 
     /// Reads and checks the file. `strict` refuses properties that nobody knows.
-    pub(crate) fn read(path: &Path, strict: bool) -> Result<(Self, Vec<Notice>), ConfigError> {
-        Self::parse(path, &read_file(path)?, strict)
+    pub(crate) fn read(
+        path: &Path,
+        mode: Mode,
+        strict: bool,
+    ) -> Result<(Self, Vec<Notice>), ConfigError> {
+        Self::parse(path, &read_file(path)?, mode, strict)
     }
 
     /// Checks the content of the file at `path`.
     pub(crate) fn parse(
         path: &Path,
         bytes: &[u8],
+        mode: Mode,
         strict: bool,
     ) -> Result<(Self, Vec<Notice>), ConfigError> {
         let mut notices = Vec::new();
         let given = properties_of_text(path, bytes, &mut notices)?;
         let mut report = Report::new(strict, notices);
-        let config = Self::checked(&given, &mut report);
+        let config = Self::checked(&given, mode, &mut report);
         report.finish(path, Subject::Worker, config)
     }
 
-    fn checked(given: &BTreeMap<String, String>, report: &mut Report) -> Option<Self> {
-        let table = WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(SASL_PROPERTIES);
+    fn checked(given: &BTreeMap<String, String>, mode: Mode, report: &mut Report) -> Option<Self> {
+        let group: &[Property] = match mode {
+            Mode::Standalone => &[],
+            Mode::Distributed => DISTRIBUTED_PROPERTIES,
+        };
+        let table =
+            WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(SASL_PROPERTIES).chain(group);
         let (values, unknown) = check_all(table, given, "", report);
         for name in unknown {
-            check_family(name, report);
+            check_unknown(name, mode, report);
         }
         let producer: BTreeMap<String, String> = given
             .iter()
@@ -122,6 +146,10 @@ impl WorkerConfig {
         let offsets = offset_storage(&values, report);
         let bootstrap = bootstrap(&values, report);
         let security = encryption::of_worker(given, &values, report);
+        let distributed = match mode {
+            Mode::Standalone => None,
+            Mode::Distributed => Some(DistributedConfig::new(given, &values, report)),
+        };
         let rest = RestConfig::new(&values, given.contains_key("admin.listeners"), report);
         Some(Self {
             bootstrap: bootstrap?,
@@ -141,8 +169,22 @@ impl WorkerConfig {
             memory_bytes_max: usize::try_from(values.integer("memory.bytes.max")?).ok()?,
             security: security.ok()?,
             rest,
+            distributed: match distributed {
+                None => None,
+                Some(read) => Some(read?),
+            },
             producer,
         })
+    }
+}
+
+fn check_unknown(name: &str, mode: Mode, report: &mut Report) {
+    let is_of_group = DISTRIBUTED_PROPERTIES.iter().any(|property| property.name == name)
+        || TOPIC_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    match mode {
+        Mode::Distributed if is_of_group => {}
+        Mode::Standalone if is_of_group => report.info(format!("{name}: {DISTRIBUTED}")),
+        Mode::Standalone | Mode::Distributed => check_family(name, report),
     }
 }
 
@@ -152,7 +194,8 @@ fn check_family(name: &str, report: &mut Report) {
         Some(Fate::Accepted(meaning)) => report.info(format!("{name}: {meaning}")),
         Some(Fate::NotYet(what)) => report.refuse(name, Shown::Hidden, Reason::NotYet(what)),
         None => {
-            let near = nearest(name, WORKER_PROPERTIES.iter().map(|property| property.name));
+            let known = WORKER_PROPERTIES.iter().chain(DISTRIBUTED_PROPERTIES);
+            let near = nearest(name, known.map(|property| property.name));
             report.unknown(name, near.map(str::to_owned));
         }
     }
@@ -196,7 +239,7 @@ fn offset_storage(values: &Values, report: &mut Report) -> Option<OffsetStorage>
 }
 
 /// A number that is positive or -1; the table has checked its type.
-fn count<N: TryFrom<i64>>(
+pub(super) fn count<N: TryFrom<i64>>(
     name: &str,
     what: &'static str,
     values: &Values,
@@ -228,7 +271,7 @@ mod tests {
     const CONVERTERS: &str = "key.converter=JsonConverter\nvalue.converter=StringConverter\n";
 
     fn parse(text: &str, strict: bool) -> Result<(WorkerConfig, Vec<Notice>), ConfigError> {
-        WorkerConfig::parse(Path::new("w.properties"), text.as_bytes(), strict)
+        WorkerConfig::parse(Path::new("w.properties"), text.as_bytes(), Mode::Standalone, strict)
     }
 
     fn with(lines: &str) -> Result<(WorkerConfig, Vec<Notice>), ConfigError> {
@@ -237,7 +280,7 @@ mod tests {
 
     fn fixture(name: &str) -> (WorkerConfig, Vec<Notice>) {
         let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures")).join(name);
-        WorkerConfig::read(&path, true).unwrap()
+        WorkerConfig::read(&path, Mode::Standalone, true).unwrap()
     }
 
     #[test]
@@ -269,11 +312,11 @@ mod tests {
         assert_eq!(
             names,
             [
-                "group.id",
-                "config.storage.topic",
                 "config.storage.replication.factor",
-                "status.storage.topic",
-                "status.storage.replication.factor"
+                "config.storage.topic",
+                "group.id",
+                "status.storage.replication.factor",
+                "status.storage.topic"
             ]
         );
     }
@@ -308,7 +351,6 @@ mod tests {
                 "connector.client.config.override.policy=None",
                 "connector.client.config.override.policy",
             ),
-            ("offset.storage.cleanup.policy=delete", "offset.storage.cleanup.policy"),
         ] {
             let error = with(line).unwrap_err().to_string();
             assert!(error.contains(&format!("for configuration {name}: not supported")), "{error}");

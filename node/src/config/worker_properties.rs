@@ -2,12 +2,11 @@
 //!
 //! As `StandaloneConfig` and `DistributedConfig` of Connect 4.1.0 print them; behind them the node's
 //! own, which Connect would pass over with a warning. Those of TLS and SASL are in
-//! [`super::encryption`] and [`super::sasl`].
+//! [`super::encryption`] and [`super::sasl`], those of a group in [`super::distributed_properties`].
 
 use super::connect_properties::{Family, Fate};
 use super::property::{Kind, Property};
 
-const DISTRIBUTED: &str = "belongs to distributed mode and is not used in a standalone run";
 const EXTENSIONS: &str = "REST extensions are Java classes and cannot be loaded; for Basic authentication put a \
                           proxy in front of a listener on http://127.0.0.1";
 const HEADERS: &str =
@@ -20,7 +19,8 @@ const PROVIDERS: &str = "config providers come with a later version; write the v
 const OVERRIDE_ALL: &[&str] =
     &["All", "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy"];
 
-/// In the order of Java's declarations: common ones, standalone, distributed; then the node's own.
+/// In the order of Java's declarations: common ones, standalone, distributed (where it is of use alone as well); then the
+/// node's own.
 pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::list("bootstrap.servers", "localhost:9092"),
     Property::text("client.dns.lookup", "use_all_dns_ips").accepted(SOCKETS),
@@ -57,40 +57,19 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::optional("metrics.recording.level", Kind::Text).accepted(METRICS),
     Property::optional("metrics.sample.window.ms", Kind::Long).accepted(METRICS),
     Property::optional("offset.storage.file.filename", Kind::Text),
-    Property::optional("group.id", Kind::Text).accepted(DISTRIBUTED),
     Property::text("exactly.once.source.support", "disabled")
         .one_of_any_case(&["disabled", "enabled", "preparing"])
         .not_yet("exactly-once delivery comes with a later version; use disabled"),
-    Property::optional("session.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
-    Property::optional("rebalance.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
-    Property::optional("heartbeat.interval.ms", Kind::Int).accepted(DISTRIBUTED),
-    Property::optional("metadata.max.age.ms", Kind::Long).accepted(DISTRIBUTED),
-    Property::optional("client.id", Kind::Text).accepted(DISTRIBUTED),
     Property::optional("send.buffer.bytes", Kind::Int).accepted(SOCKETS),
     Property::optional("receive.buffer.bytes", Kind::Int).accepted(SOCKETS),
     Property::optional("reconnect.backoff.ms", Kind::Long).accepted(SOCKETS),
     Property::optional("reconnect.backoff.max.ms", Kind::Long).accepted(SOCKETS),
     Property::optional("socket.connection.setup.timeout.ms", Kind::Long).accepted(SOCKETS),
     Property::optional("socket.connection.setup.timeout.max.ms", Kind::Long).accepted(SOCKETS),
-    Property::optional("retry.backoff.ms", Kind::Long).accepted(DISTRIBUTED),
-    Property::optional("retry.backoff.max.ms", Kind::Long).accepted(DISTRIBUTED),
-    Property::optional("request.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
     Property::optional("connections.max.idle.ms", Kind::Long).accepted(SOCKETS),
-    Property::optional("worker.sync.timeout.ms", Kind::Int).accepted(DISTRIBUTED),
-    Property::optional("worker.unsync.backoff.ms", Kind::Int).accepted(DISTRIBUTED),
     Property::optional("offset.storage.topic", Kind::Text),
     Property::int("offset.storage.partitions", "25").at_least(-1),
     Property::short("offset.storage.replication.factor", "3").at_least(-1),
-    Property::optional("config.storage.topic", Kind::Text).accepted(DISTRIBUTED),
-    Property::optional("config.storage.replication.factor", Kind::Short).accepted(DISTRIBUTED),
-    Property::optional("status.storage.topic", Kind::Text).accepted(DISTRIBUTED),
-    Property::optional("status.storage.partitions", Kind::Int).accepted(DISTRIBUTED),
-    Property::optional("status.storage.replication.factor", Kind::Short).accepted(DISTRIBUTED),
-    Property::optional("connect.protocol", Kind::Text).accepted(DISTRIBUTED),
-    Property::optional("scheduled.rebalance.max.delay.ms", Kind::Int).accepted(DISTRIBUTED),
-    Property::optional("metadata.recovery.strategy", Kind::Text).accepted(DISTRIBUTED),
-    Property::optional("metadata.recovery.rebootstrap.trigger.ms", Kind::Long)
-        .accepted(DISTRIBUTED),
     Property::optional("internal.key.converter", Kind::Text)
         .accepted("positions are always JSON without schemas"),
     Property::optional("internal.value.converter", Kind::Text)
@@ -114,15 +93,6 @@ pub(super) const WORKER_FAMILIES: &[Family] = &[
     },
     Family { prefix: "consumer.", fate: Fate::Accepted("a source connector consumes nothing") },
     Family { prefix: "config.providers.", fate: Fate::NotYet(PROVIDERS) },
-    Family {
-        prefix: "offset.storage.",
-        fate: Fate::NotYet(
-            "the offset topic is created compacted, with the broker's other defaults",
-        ),
-    },
-    Family { prefix: "config.storage.", fate: Fate::Accepted(DISTRIBUTED) },
-    Family { prefix: "status.storage.", fate: Fate::Accepted(DISTRIBUTED) },
-    Family { prefix: "inter.worker.", fate: Fate::Accepted(DISTRIBUTED) },
     Family { prefix: "metrics.context.", fate: Fate::Accepted(METRICS) },
     Family {
         prefix: "internal.key.converter.",

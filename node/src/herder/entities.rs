@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::config::CONNECTOR_VERSION;
+use super::Restart;
+use crate::config::{CONNECTOR_VERSION, SourceConfig};
 
 /// The class of the one connector.
 pub(crate) const CONNECTOR_CLASS: &str = "com.mongodb.kafka.connect.MongoSourceConnector";
 /// What Connect adds to the properties of a task.
-pub(super) const TASK_CLASS: (&str, &str) =
+pub(crate) const TASK_CLASS: (&str, &str) =
     ("task.class", "com.mongodb.kafka.connect.source.MongoSourceTask");
 /// What kind of connector it is.
 pub(crate) const SOURCE: &str = "source";
@@ -28,53 +29,80 @@ pub(crate) struct ConnectorInfo {
 }
 
 impl ConnectorInfo {
-    pub(super) fn new(name: &str, config: &BTreeMap<String, String>, has_task: bool) -> Self {
-        let tasks = has_task.then(|| TaskId::first(name)).into_iter().collect();
-        Self { name: name.to_owned(), config: config.clone(), tasks, kind: SOURCE }
+    pub(crate) fn new(name: &str, config: BTreeMap<String, String>, tasks: &[i32]) -> Self {
+        let tasks = tasks.iter().map(|task| TaskId::new(name, *task)).collect();
+        let kind = kind(&config);
+        Self { name: name.to_owned(), config, tasks, kind }
     }
 }
 
+/// What kind of connector these properties are of: another than ours may be run by other workers of the group.
+pub(crate) fn kind(config: &BTreeMap<String, String>) -> &'static str {
+    let is_ours = config.get("connector.class").is_some_and(|class| SourceConfig::is_class(class));
+    if is_ours { SOURCE } else { "unknown" }
+}
+
 /// Names a task.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct TaskId {
-    connector: String,
-    task: i32,
+    pub(crate) connector: String,
+    pub(crate) task: i32,
 }
 
 impl TaskId {
-    /// A source connector for MongoDB has one task.
-    pub(super) fn first(connector: &str) -> Self {
-        Self { connector: connector.to_owned(), task: 0 }
+    pub(crate) fn new(connector: &str, task: i32) -> Self {
+        Self { connector: connector.to_owned(), task }
     }
 }
 
 /// A task and its properties.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct TaskInfo {
-    pub(super) id: TaskId,
-    pub(super) config: BTreeMap<String, String>,
+    pub(crate) id: TaskId,
+    pub(crate) config: BTreeMap<String, String>,
 }
 
 /// How it stands with a connector and its tasks.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ConnectorStateInfo {
     name: String,
-    pub(super) connector: StateInfo,
-    pub(super) tasks: Vec<TaskStateInfo>,
+    pub(crate) connector: StateInfo,
+    pub(crate) tasks: Vec<TaskStateInfo>,
     #[serde(rename = "type")]
     kind: &'static str,
 }
 
 impl ConnectorStateInfo {
-    pub(super) fn new(name: &str, connector: StateInfo, tasks: Vec<TaskStateInfo>) -> Self {
-        Self { name: name.to_owned(), connector, tasks, kind: SOURCE }
+    pub(crate) fn new(
+        name: &str,
+        kind: &'static str,
+        connector: StateInfo,
+        tasks: Vec<TaskStateInfo>,
+    ) -> Self {
+        Self { name: name.to_owned(), connector, tasks, kind }
+    }
+
+    /// Marks what `restart` starts again, and says which tasks and whether the connector itself.
+    pub(crate) fn mark(&mut self, restart: Restart) -> (bool, Vec<i32>) {
+        let is_due = |state| !restart.only_failed || state == State::Failed;
+        let connector = is_due(self.connector.state);
+        if connector {
+            self.connector.state = State::Restarting;
+        }
+        let tasks =
+            self.tasks.iter_mut().filter(|task| restart.include_tasks && is_due(task.state.state));
+        let mark = |task: &mut TaskStateInfo| {
+            task.state.state = State::Restarting;
+            task.id
+        };
+        (connector, tasks.map(mark).collect())
     }
 }
 
 /// A state and whose it is.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct StateInfo {
-    pub(super) state: State,
+    pub(crate) state: State,
     worker_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace: Option<String>,
@@ -82,7 +110,7 @@ pub(crate) struct StateInfo {
 }
 
 impl StateInfo {
-    pub(super) fn new(state: State, worker_id: &str, trace: Option<String>) -> Self {
+    pub(crate) fn new(state: State, worker_id: &str, trace: Option<String>) -> Self {
         Self { state, worker_id: worker_id.to_owned(), trace, version: CONNECTOR_VERSION }
     }
 }
@@ -90,9 +118,9 @@ impl StateInfo {
 /// How it stands with a task.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct TaskStateInfo {
-    pub(super) id: i32,
+    pub(crate) id: i32,
     #[serde(flatten)]
-    pub(super) state: StateInfo,
+    pub(crate) state: StateInfo,
 }
 
 /// The states of connectors and tasks.

@@ -1,169 +1,160 @@
-//! The life of connectors in a standalone worker: made, changed, paused, stopped, started again, removed.
+//! Who decides which connectors there are and what becomes of them: a worker alone ([`crate::standalone`]) or a group
+//! of them ([`crate::distributed`]).
 //!
-//! ```text
-//!              ┌── pause ──► PAUSED ── resume ──┐            the task keeps its place, its pipeline ends
-//!  create ─► RUNNING ◄──────────────────────────┤
-//!              └── stop ───► STOPPED ── resume ─┘            there is no task; offsets may be changed
-//!  a task:   UNASSIGNED ─► RUNNING ─► FAILED (with the reason) ── restart ─► UNASSIGNED
-//! ```
+//! The names are Connect's, and so are the answers. What only looks does not wait for changes under way. Nothing here
+//! speaks HTTP.
 //!
-//! The names are Connect's (`StandaloneHerder`), and so are its answers. One change is made at a time; what only looks
-//! does not wait for it. A connector lives in memory alone: the next worker has those of its command line. A task that
-//! fails leaves the others alone, and stays FAILED until someone restarts it.
-//!
-//! * [`connector`] what is known of one
-//! * [`entities`] what is said of it
-//! * [`changes`] what may be ordered
-//! * [`checking`] which configurations can be run
-//! * [`tasks`] its pipeline: begun, ended
-//! * [`watching`] what metrics are made of
-//! * [`modify_offsets`] its positions, while it is stopped
-//! * [`cluster`] the name of the Kafka cluster
-//!
-//! Nothing here speaks HTTP.
+//! * [`entities`] what is said of a connector and its tasks
+//! * [`error`] why something is not done
+//! * [`figures`] what metrics are made of
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use millrace_core::memory::MemoryBudget;
-use millrace_io::driver::Driver;
-use tokio::sync::Semaphore;
+use async_trait::async_trait;
 
-use crate::config::WorkerConfig;
-use crate::offsets::OffsetStore;
-use crate::task::Runtimes;
+use crate::config::TargetState;
+use crate::offsets::NamedOffset;
+use crate::worker::{Message, Posted, Worker};
 
-mod changes;
-mod checking;
-mod cluster;
-mod connector;
 mod entities;
 mod error;
-mod modify_offsets;
-mod tasks;
-mod watching;
+mod figures;
 
-pub(crate) use changes::{Posted, Restart};
-pub(crate) use entities::{CONNECTOR_CLASS, ConnectorInfo, ConnectorStateInfo, SOURCE, State};
-pub(crate) use error::{HerderError, say};
-pub(crate) use watching::{ConnectorFigures, TaskFigures, WorkerFigures};
+pub(crate) use entities::{
+    CONNECTOR_CLASS, ConnectorInfo, ConnectorStateInfo, SOURCE, State, StateInfo, TASK_CLASS,
+    TaskId, TaskInfo, TaskStateInfo, kind,
+};
+pub(crate) use error::{HerderError, say, unknown_class};
+pub(crate) use figures::{ConnectorFigures, TaskFigures, WorkerFigures};
 
-use connector::Connector;
-use entities::{TaskInfo, TaskStateInfo};
-use watching::Startups;
-
-/// How long a change may be under way before the worker counts as unhealthy, as in Connect.
-pub(crate) const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// See the module.
-pub(crate) struct Herder {
-    worker: Arc<WorkerConfig>,
-    /// What it calls itself, `host:port`.
-    worker_id: String,
-    offsets: OffsetStore,
-    runtimes: Mutex<Option<Runtimes>>,
-    /// What drives the sockets of pipelines.
-    driver: Driver,
-    memory: MemoryBudget,
-    /// Who may look at MongoDB for a check.
-    looks: Arc<Semaphore>,
-    connectors: Mutex<BTreeMap<String, Connector>>,
-    /// Held while something is changed.
-    changes: tokio::sync::Mutex<()>,
-    cluster_id: OnceLock<String>,
-    connector_startups: Startups,
-    task_startups: Startups,
-    /// Whether properties that nobody knows are refused.
-    strict: bool,
+/// `before` with the properties of `patch`; `None` removes one.
+pub(crate) fn patched(before: &BTreeMap<String, String>, patch: &Posted) -> Posted {
+    let before = before.iter().map(|(property, value)| (property.clone(), Some(value.clone())));
+    let mut patched: Posted = before.collect();
+    patched.extend(patch.clone());
+    patched.retain(|_, value| value.is_some());
+    patched
 }
 
-impl Herder {
-    /// A worker without connectors.
-    pub(crate) fn new(
-        worker: WorkerConfig,
-        worker_id: String,
-        offsets: OffsetStore,
-        driver: Driver,
-        strict: bool,
-    ) -> Arc<Self> {
-        let memory = MemoryBudget::new(worker.memory_bytes_max);
-        Arc::new(Self {
-            worker: Arc::new(worker),
-            worker_id,
-            offsets,
-            runtimes: Mutex::new(Some(Runtimes::new(driver))),
-            driver,
-            memory,
-            looks: Arc::new(Semaphore::new(checking::LOOKS_MAX)),
-            connectors: Mutex::default(),
-            changes: tokio::sync::Mutex::default(),
-            cluster_id: OnceLock::new(),
-            connector_startups: Startups::default(),
-            task_startups: Startups::default(),
-            strict,
-        })
-    }
+/// A connector, and whether it is new.
+pub(crate) struct Created {
+    pub(crate) is_new: bool,
+    pub(crate) info: ConnectorInfo,
+}
 
-    /// The worker's settings.
-    pub(crate) fn worker(&self) -> &WorkerConfig {
-        &self.worker
-    }
+/// What of a connector is restarted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Restart {
+    pub(crate) include_tasks: bool,
+    pub(crate) only_failed: bool,
+}
+
+/// Whether a worker is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It has not begun to take requests.
+    Starting,
+    Healthy,
+    /// A change is stuck.
+    Unhealthy,
+}
+
+/// See the module. Orders go on when whoever gave them no longer waits.
+#[async_trait]
+pub(crate) trait Herder: Send + Sync {
+    /// What runs here.
+    fn worker(&self) -> &Arc<Worker>;
 
     /// The names of the connectors.
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.connectors().keys().cloned().collect()
-    }
+    fn names(&self) -> Vec<String>;
 
     /// What is known of a connector.
-    pub(crate) fn info(&self, name: &str) -> Result<ConnectorInfo, HerderError> {
-        self.look_at(name, |connector| connector.info(name))
-            .ok_or_else(|| HerderError::no_connector(name))
-    }
+    fn info(&self, name: &str) -> Result<ConnectorInfo, HerderError>;
 
     /// How it stands with a connector.
-    pub(crate) fn status(&self, name: &str) -> Result<ConnectorStateInfo, HerderError> {
-        self.look_at(name, |connector| connector.status(name, &self.worker_id))
-            .ok_or_else(|| HerderError::NotFound(format!("No status found for connector {name}")))
-    }
+    fn status(&self, name: &str) -> Result<ConnectorStateInfo, HerderError>;
 
     /// The tasks of a connector with their properties.
-    pub(crate) fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, HerderError> {
-        self.look_at(name, |connector| connector.tasks(name))
-            .ok_or_else(|| HerderError::no_connector(name))
-    }
+    fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, HerderError>;
 
     /// How it stands with a task.
-    pub(crate) fn task_status(&self, name: &str, task: i32) -> Result<TaskStateInfo, HerderError> {
-        let status = self.look_at(name, |connector| connector.status(name, &self.worker_id));
-        let tasks = status.map(|status| status.tasks).unwrap_or_default();
-        tasks
-            .into_iter()
-            .find(|status| status.id == task)
-            .ok_or_else(|| HerderError::NotFound(format!("No status found for task {name}-{task}")))
-    }
+    fn task_status(&self, name: &str, task: i32) -> Result<TaskStateInfo, HerderError>;
 
     /// The topics that a connector has written to since they were last forgotten; none if there is no such connector.
-    pub(crate) fn active_topics(&self, name: &str) -> Vec<String> {
-        self.look_at(name, |connector| connector.topics.names()).unwrap_or_default()
-    }
+    fn active_topics(&self, name: &str) -> Vec<String>;
 
     /// Forgets the topics that a connector has written to.
-    pub(crate) fn reset_active_topics(&self, name: &str) {
-        self.look_at(name, |connector| connector.topics.reset());
-    }
+    fn reset_active_topics(&self, name: &str);
 
-    /// Whether changes can be made: none is stuck.
-    pub(crate) async fn is_healthy(&self) -> bool {
-        tokio::time::timeout(HEALTH_TIMEOUT, self.changes.lock()).await.is_ok()
-    }
+    /// What is seen now of what runs here, connectors in the order of their names.
+    fn figures(&self) -> WorkerFigures;
 
-    fn look_at<T>(&self, name: &str, look: impl FnOnce(&Connector) -> T) -> Option<T> {
-        self.connectors().get(name).map(look)
-    }
+    /// Whether changes can be made.
+    async fn health(&self) -> Health;
 
-    fn connectors(&self) -> MutexGuard<'_, BTreeMap<String, Connector>> {
-        // Whoever panicked did not leave half a change behind: each is one assignment.
-        self.connectors.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes a connector. `initial` is what it is to do; without it, it runs.
+    async fn create(
+        self: Arc<Self>,
+        name: &str,
+        posted: Posted,
+        initial: Option<TargetState>,
+    ) -> Result<ConnectorInfo, HerderError>;
+
+    /// Makes a connector, or gives it other properties.
+    async fn put_config(
+        self: Arc<Self>,
+        name: &str,
+        posted: Posted,
+    ) -> Result<Created, HerderError>;
+
+    /// Changes some properties of a connector; `None` removes one.
+    async fn patch_config(
+        self: Arc<Self>,
+        name: &str,
+        patch: Posted,
+    ) -> Result<ConnectorInfo, HerderError>;
+
+    /// Removes a connector. Its positions stay.
+    async fn delete(&self, name: &str) -> Result<(), HerderError>;
+
+    /// Ends the tasks of a connector, and forgets them.
+    async fn stop_connector(&self, name: &str) -> Result<(), HerderError>;
+
+    /// Lets the tasks of a connector do nothing; they may go on sending for a moment.
+    async fn pause(&self, name: &str) -> Result<(), HerderError>;
+
+    /// Lets a connector run that was paused or stopped. Whether it does is seen later.
+    async fn resume(self: Arc<Self>, name: &str) -> Result<(), HerderError>;
+
+    /// Starts a connector again, without its tasks.
+    async fn restart_connector(self: Arc<Self>, name: &str) -> Result<(), HerderError>;
+
+    /// Starts a connector and its tasks again, as `restart` says. Returns what is being restarted.
+    async fn restart_with_tasks(
+        self: Arc<Self>,
+        name: &str,
+        restart: Restart,
+    ) -> Result<ConnectorStateInfo, HerderError>;
+
+    /// Starts a task again.
+    async fn restart_task(self: Arc<Self>, name: &str, task: i32) -> Result<(), HerderError>;
+
+    /// The positions that a connector has stored.
+    async fn offsets(&self, name: &str) -> Result<Vec<NamedOffset>, HerderError>;
+
+    /// Stores `offsets`, each in place of what its partition had.
+    async fn alter_offsets(
+        &self,
+        name: &str,
+        offsets: Vec<NamedOffset>,
+    ) -> Result<Message, HerderError>;
+
+    /// Forgets every position of a connector.
+    async fn reset_offsets(&self, name: &str) -> Result<Message, HerderError>;
+
+    /// Tells every worker of the group how much a logger is to say. `false`: there is no group.
+    async fn tell_logger_level(&self, _namespace: &str, _level: &str) -> Result<bool, HerderError> {
+        Ok(false)
     }
 }

@@ -18,7 +18,7 @@
 //! * [`task`] what a task has counted, under all of its names
 //! * [`process`] the process
 
-use crate::herder::Herder;
+use crate::herder::WorkerFigures;
 
 mod exposition;
 mod process;
@@ -30,11 +30,10 @@ pub(crate) use exposition::CONTENT_TYPE;
 use exposition::Page;
 
 /// The whole answer.
-pub(crate) fn text(herder: &Herder) -> String {
-    let figures = herder.figures();
+pub(crate) fn text(figures: &WorkerFigures) -> String {
     let mut page = Page::default();
-    worker::write(&figures, &mut page);
-    task::write(&figures, &mut page);
+    worker::write(figures, &mut page);
+    task::write(figures, &mut page);
     process::write(&mut page);
     page.into_text()
 }

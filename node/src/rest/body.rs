@@ -14,7 +14,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{REQUEST_TIMEOUT, RestError};
-use crate::herder::{HerderError, Posted};
+use crate::herder::HerderError;
+use crate::worker::Posted;
 
 const JSON: &str = "application/json";
 /// What a client may write for it.

@@ -55,7 +55,7 @@ async fn validate(
             "Included connector type {class} does not match request type {plugin}"
         )));
     }
-    let validation = complete(async move { shared.herder.validate(posted).await }).await;
+    let validation = complete(async move { shared.herder.worker().validate(posted).await }).await;
     // Connect makes no difference here between a wrong request and a fault of its own.
     let validation = validation
         .map_err(|error| RestError { status: StatusCode::INTERNAL_SERVER_ERROR, ..error })?;

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use super::body::{Object, complete, json_response, ok, text, texts};
 use super::{Answer, RestError, Shared, query, resources};
 use crate::config::TargetState;
-use crate::herder::{ConnectorInfo, HerderError, Posted};
+use crate::herder::{ConnectorInfo, HerderError};
+use crate::worker::Posted;
 
 pub(super) fn routes() -> Router<Shared> {
     resources([
@@ -77,12 +78,12 @@ async fn create(State(shared): State<Shared>, headers: HeaderMap, Object(body): 
     let mut take = |name: &str| body.remove(name).unwrap_or(Value::Null);
     let name = text("name", take("name"))?.unwrap_or_default().trim().to_owned();
     let initial = match text("initial_state", take("initial_state"))? {
-        None => TargetState::Started,
-        Some(state) => TargetState::parse(&state).ok_or_else(|| {
+        None => None,
+        Some(state) => Some(TargetState::parse(&state).ok_or_else(|| {
             RestError::internal(format!(
                 "initial_state {state} is none of RUNNING, PAUSED and STOPPED"
             ))
-        })?,
+        })?),
     };
     let Value::Object(config) = take("config") else {
         return Err(RestError::bad_request("the request has no object config"));
@@ -151,7 +152,7 @@ async fn topics(State(shared): State<Shared>, Path(name): Path<String>) -> Answe
 
 async fn reset_topics(State(shared): State<Shared>, Path(name): Path<String>) -> Answer {
     ensure_tracking(&shared)?;
-    if !shared.herder.worker().rest.topic_tracking_reset {
+    if !shared.herder.worker().config().rest.topic_tracking_reset {
         let text = "Topic tracking reset is disabled.";
         return Err(RestError::new(StatusCode::FORBIDDEN, text));
     }
@@ -160,7 +161,7 @@ async fn reset_topics(State(shared): State<Shared>, Path(name): Path<String>) ->
 }
 
 fn ensure_tracking(shared: &Shared) -> Result<(), RestError> {
-    if shared.herder.worker().rest.topic_tracking {
+    if shared.herder.worker().config().rest.topic_tracking {
         return Ok(());
     }
     Err(RestError::new(StatusCode::FORBIDDEN, "Topic tracking is disabled."))
@@ -203,7 +204,7 @@ fn created(headers: &HeaderMap, name: &str, info: &ConnectorInfo) -> Response {
 }
 
 /// `name` as one segment of a path.
-fn path_segment(name: &str) -> String {
+pub(crate) fn path_segment(name: &str) -> String {
     let mut segment = String::new();
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::body::json_response;
+use super::forwarding::Elsewhere;
 use crate::herder::HerderError;
 
 /// See the module.
@@ -15,11 +16,13 @@ pub(crate) struct RestError {
     pub(super) message: String,
     /// Whether the answer says that it is JSON. Connect's does not where no resource was reached.
     pub(super) has_type: bool,
+    /// Set if another worker of the group has to answer.
+    elsewhere: Option<Elsewhere>,
 }
 
 impl RestError {
     pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), has_type: true }
+        Self { status, message: message.into(), has_type: true, elsewhere: None }
     }
 
     /// An error that has no words of its own: `HTTP 404 Not Found`.
@@ -48,8 +51,21 @@ impl From<HerderError> for RestError {
             HerderError::AlreadyExists(_) => StatusCode::CONFLICT,
             HerderError::BadRequest(_) => StatusCode::BAD_REQUEST,
             HerderError::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            HerderError::Elsewhere { .. } => StatusCode::CONFLICT,
+            HerderError::Forbidden(_) => StatusCode::FORBIDDEN,
+            HerderError::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self::new(status, error.to_string())
+        let message = error.to_string();
+        let elsewhere = match error {
+            HerderError::Elsewhere { url } => Some(Elsewhere(url)),
+            HerderError::NotFound(_)
+            | HerderError::AlreadyExists(_)
+            | HerderError::BadRequest(_)
+            | HerderError::Failed(_)
+            | HerderError::Forbidden(_)
+            | HerderError::NotReady(_) => None,
+        };
+        Self { elsewhere, ..Self::new(status, message) }
     }
 }
 
@@ -59,6 +75,9 @@ impl IntoResponse for RestError {
         let mut response = json_response(self.status, &body);
         if !self.has_type {
             response.headers_mut().remove(CONTENT_TYPE);
+        }
+        if let Some(elsewhere) = self.elsewhere {
+            response.extensions_mut().insert(elsewhere);
         }
         response
     }

@@ -33,13 +33,15 @@ async fn set(
     Object(body): Object,
 ) -> Answer {
     let level = level(body)?;
-    let changed = shared.loggers.set(&name, level).map_err(RestError::internal)?;
-    // One worker is the whole cluster; only the answer differs.
     let scope = query::first(query.as_deref(), "scope").unwrap_or_default();
-    if scope.eq_ignore_ascii_case("cluster") {
-        return Ok(StatusCode::NO_CONTENT.into_response());
+    if !scope.eq_ignore_ascii_case("cluster") {
+        return Ok(ok(&shared.loggers.set(&name, level).map_err(RestError::internal)?));
     }
-    Ok(ok(&changed))
+    // Alone, one worker is the whole cluster; only the answer differs.
+    if !shared.herder.tell_logger_level(&name, level.name()).await? {
+        shared.loggers.set(&name, level).map_err(RestError::internal)?;
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 fn level(body: Map<String, Value>) -> Result<Level, RestError> {

@@ -14,5 +14,6 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn all(State(shared): State<Shared>) -> Response {
-    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&shared.herder)).into_response()
+    ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics::text(&shared.herder.figures()))
+        .into_response()
 }

@@ -8,6 +8,7 @@
 //! PUT  /connectors/{c}/pause  /resume  /stop  /topics/reset
 //! POST /connectors/{c}/restart[?includeTasks=&onlyFailed=]   /connectors/{c}/tasks/{t}/restart
 //! GET  /connector-plugins   GET …/{p}/config   PUT …/{p}/config/validate
+//! POST /connectors/{c}/tasks  PUT /connectors/{c}/fence     between workers of a group, signed
 //! GET  /admin/loggers  /admin/loggers/{l}               PUT /admin/loggers/{l}
 //! ```
 //!
@@ -22,7 +23,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 use tokio::net::TcpListener;
@@ -30,21 +31,25 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{Admin, Listener, RestConfig};
+use crate::distributed::Distributed;
 use crate::herder::Herder;
 use crate::logging::Loggers;
 
+mod between_workers;
 mod body;
 mod connector_offsets;
 mod connector_plugins;
 mod connectors;
 mod cross_origin;
 mod error;
+mod forwarding;
 mod lifecycle;
 mod loggers;
 mod metrics;
 mod query;
 mod root;
 
+pub(crate) use connectors::path_segment;
 pub(crate) use error::RestError;
 
 /// The largest body that is taken; a connector's properties have a few thousand bytes.
@@ -57,8 +62,22 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// What every request is answered from.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    herder: Arc<Herder>,
+    herder: Arc<dyn Herder>,
     loggers: Arc<Loggers>,
+    /// The same herder, if the worker is in a group.
+    group: Option<Arc<Distributed>>,
+}
+
+impl Shared {
+    /// Answers of a worker alone.
+    pub(crate) fn alone(herder: Arc<dyn Herder>, loggers: Arc<Loggers>) -> Self {
+        Self { herder, loggers, group: None }
+    }
+
+    /// Answers of a worker in a group.
+    pub(crate) fn in_group(group: Arc<Distributed>, loggers: Arc<Loggers>) -> Self {
+        Self { herder: Arc::<Distributed>::clone(&group), loggers, group: Some(group) }
+    }
 }
 
 /// What a handler gives back.
@@ -100,12 +119,14 @@ impl Sockets {
     pub(crate) async fn serve(
         self,
         config: &RestConfig,
-        herder: Arc<Herder>,
-        loggers: Arc<Loggers>,
+        shared: Shared,
         stop: watch::Receiver<bool>,
     ) {
-        let shared = Shared { herder, loggers };
         let mut app = worker_routes();
+        if shared.group.is_some() {
+            app = app.merge(between_workers::routes());
+        }
+        app = app.route_layer(from_fn_with_state(shared.clone(), forwarding::carry));
         if config.admin == Admin::Shared {
             app = app.merge(loggers::routes());
         }

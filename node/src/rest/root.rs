@@ -9,8 +9,10 @@ use serde_json::json;
 
 use super::Shared;
 use super::body::{json_response, ok};
+use crate::herder::Health;
 
 const HEALTHY: &str = "Worker has completed startup and is ready to handle requests.";
+const STARTING: &str = "Worker is still starting up.";
 const UNHEALTHY: &str =
     "Worker was unable to handle this request and may be unable to handle other requests.";
 
@@ -23,15 +25,15 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn server(State(shared): State<Shared>) -> Response {
     let version = env!("CARGO_PKG_VERSION");
-    let cluster = shared.herder.cluster_id();
+    let cluster = shared.herder.worker().cluster_id();
     ok(&json!({ "version": version, "commit": "unknown", "kafka_cluster_id": cluster }))
 }
 
 async fn health(State(shared): State<Shared>) -> Response {
-    if shared.herder.is_healthy().await {
-        ok(&json!({ "status": "healthy", "message": HEALTHY }))
-    } else {
-        let body = json!({ "status": "unhealthy", "message": UNHEALTHY });
-        json_response(StatusCode::INTERNAL_SERVER_ERROR, &body)
-    }
+    let (code, status, message) = match shared.herder.health().await {
+        Health::Healthy => (StatusCode::OK, "healthy", HEALTHY),
+        Health::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", STARTING),
+        Health::Unhealthy => (StatusCode::INTERNAL_SERVER_ERROR, "unhealthy", UNHEALTHY),
+    };
+    json_response(code, &json!({ "status": status, "message": message }))
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// See the module. Clones are of the same connector.
 #[derive(Clone, Debug, Default)]
@@ -11,16 +12,34 @@ pub(crate) struct ActiveTopics {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+/// Told of every topic; called where the pipeline runs, so it must not wait.
+pub(crate) type Listener = Box<dyn Fn(&str) + Send + Sync>;
+
+#[derive(Default)]
 struct Shared {
     names: Mutex<BTreeSet<String>>,
     resets: AtomicU64,
+    listener: OnceLock<Listener>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("names", &self.names).finish_non_exhaustive()
+    }
 }
 
 impl ActiveTopics {
     /// A task has written to a topic.
     pub(crate) fn add(&self, name: String) {
+        if let Some(listener) = self.shared.listener.get() {
+            listener(&name);
+        }
         self.names_mut().insert(name);
+    }
+
+    /// Has `listener` told of every topic from now on; the first one stays.
+    pub(crate) fn tell(&self, listener: Listener) {
+        let _ = self.shared.listener.set(listener);
     }
 
     /// In the order of their names.
@@ -58,5 +77,9 @@ mod tests {
         assert_eq!(topics.names(), ["a", "b"]);
         topics.reset();
         assert_eq!((other.names().len(), other.resets()), (0, 1));
+        let (sender, told) = std::sync::mpsc::channel();
+        topics.tell(Box::new(move |name| sender.send(name.to_owned()).unwrap()));
+        other.add("c".to_owned());
+        assert_eq!(told.recv().unwrap(), "c");
     }
 }

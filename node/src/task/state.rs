@@ -46,6 +46,11 @@ impl StateCell {
         self.cell.borrow().clone()
     }
 
+    /// Tells when it changes.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<TaskState> {
+        self.cell.subscribe()
+    }
+
     /// Waits until nothing will change it any more.
     pub(crate) async fn ended(&self) {
         // The sender lives as long as this does.

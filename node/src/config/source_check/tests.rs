@@ -7,6 +7,7 @@ use millrace_core::connect::JsonSettings;
 use super::super::copy_existing::CopyExisting;
 use super::super::mongo_uri::Servers;
 use super::super::topic_creation::TopicCreation;
+use super::super::worker::Mode;
 use super::*;
 
 const BASE: &str =
@@ -17,7 +18,7 @@ fn fixture(name: &str) -> std::path::PathBuf {
 }
 
 pub(crate) fn worker() -> WorkerConfig {
-    WorkerConfig::read(&fixture("worker-standalone.properties"), true).unwrap().0
+    WorkerConfig::read(&fixture("worker-standalone.properties"), Mode::Standalone, true).unwrap().0
 }
 
 pub(crate) fn source(
@@ -30,7 +31,7 @@ pub(crate) fn source(
 }
 
 fn with(lines: &str) -> SourceConfig {
-    source(lines, true).unwrap().0
+    source(lines, Mode::Standalone, true).unwrap().0
 }
 
 pub(crate) fn error(lines: &str) -> String {

@@ -21,7 +21,7 @@ use millrace_io::driver::DriverChoice;
 
 use super::*;
 use crate::allocations;
-use crate::config::{ConnectorFile, SourceConfig, WorkerConfig};
+use crate::config::{ConnectorFile, Mode, SourceConfig, WorkerConfig};
 use crate::offsets::GoOn;
 use crate::task::{Runtimes, locate, pipeline_config};
 
@@ -122,7 +122,12 @@ fn config(peers: &InProcess, format: &str, compressed: Compressed) -> PipelineCo
          connection.uri={}\ndatabase=shop\noutput.format.key={format}\noutput.format.value={format}\n",
         peers.mongodb_uri()
     );
-    let worker = WorkerConfig::parse(Path::new("worker.properties"), worker.as_bytes(), true);
+    let worker = WorkerConfig::parse(
+        Path::new("worker.properties"),
+        worker.as_bytes(),
+        Mode::Standalone,
+        true,
+    );
     let (worker, _) = worker.expect("a worker file");
     let file = ConnectorFile::parse(Path::new("steady.properties"), connector.as_bytes());
     let source = SourceConfig::new(&file.expect("a connector file"), &worker, true);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use millrace_core::kafka::cluster_id::InquiryError;
 use tokio::time::{sleep, timeout};
 
-use super::Herder;
+use super::Worker;
 use crate::inquiry::{AskError, ask};
 
 /// How long one broker may take to answer.
@@ -16,12 +16,12 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two rounds over the brokers.
 const PAUSE: Duration = Duration::from_secs(2);
 
-impl Herder {
+impl Worker {
     /// Ends when the name is known.
     pub(crate) async fn find_cluster(self: Arc<Self>) {
         loop {
-            for broker in &self.worker.bootstrap {
-                match timeout(ANSWER_TIMEOUT, ask(broker, &self.worker.security)).await {
+            for broker in &self.config.bootstrap {
+                match timeout(ANSWER_TIMEOUT, ask(broker, &self.config.security)).await {
                     Ok(Ok(Some(name))) => return drop(self.cluster_id.set(name)),
                     Ok(Ok(None)) => return,
                     Ok(Err(AskError::Answer(InquiryError::Sasl(error)))) => {

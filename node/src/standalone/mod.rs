@@ -12,34 +12,27 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::thread;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use millrace_core::memory::MemoryBudget;
-use millrace_io::driver::{Driver, DriverChoice};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use millrace_io::driver::Driver;
 use tokio::sync::watch;
 
 use crate::StandaloneArgs;
-use crate::config::{ConnectorFile, SourceConfig, WorkerConfig};
-use crate::herder::{Herder, say};
+use crate::config::{ConnectorFile, Mode, SourceConfig, WorkerConfig};
+use crate::herder::say;
 use crate::logging::Loggers;
 use crate::offsets::OffsetStore;
-use crate::rest::Sockets;
+use crate::process::{self, Outcome};
+use crate::rest::{Shared, Sockets};
 use crate::task;
+use crate::worker::Worker;
 
-/// Names the I/O driver where the worker's file does not.
-const DRIVER_VARIABLE: &str = "MILLRACE_IO_DRIVER";
+mod changes;
+mod connector;
+mod herder;
 
-/// How the worker ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// Everything stopped cleanly.
-    Stopped,
-    /// Something did not.
-    Failed,
-}
+use herder::Standalone;
 
 /// A connector's file, and what it comes to.
 type Checked = (ConnectorFile, SourceConfig);
@@ -56,14 +49,9 @@ pub(crate) fn run(args: &StandaloneArgs, loggers: Loggers) -> ExitCode {
     if let Some(events) = args.only_read {
         return only_read(&worker, &connectors, events);
     }
-    match work(worker, connectors, args.strict, loggers) {
-        Ok(Outcome::Stopped) => ExitCode::SUCCESS,
-        Ok(Outcome::Failed) => ExitCode::FAILURE,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    process::run(worker.io_driver, |driver, stopped| {
+        serve(worker, connectors, driver, args.strict, loggers, stopped)
+    })
 }
 
 /// Reads the change stream of the one connector and prints what came as one JSON document.
@@ -72,8 +60,8 @@ fn only_read(worker: &WorkerConfig, connectors: &[Checked], events: u64) -> Exit
         tracing::error!("--only-read takes one connector, {} were given", connectors.len());
         return ExitCode::from(2);
     };
-    let driver = resolve_driver(worker.io_driver.unwrap_or_default());
-    let reading = control_runtime().and_then(|control| {
+    let driver = process::driver(worker.io_driver);
+    let reading = process::control_runtime().and_then(|control| {
         let located = control.block_on(task::locate(&source.mongo))?;
         let memory = MemoryBudget::new(worker.memory_bytes_max);
         let session = task::session_config(source, located, memory);
@@ -94,12 +82,9 @@ fn only_read(worker: &WorkerConfig, connectors: &[Checked], events: u64) -> Exit
 
 /// Reads and checks every file; what is wrong with any of them is in the error.
 fn read(args: &StandaloneArgs) -> anyhow::Result<(WorkerConfig, Vec<Checked>)> {
-    let (mut worker, notices) = WorkerConfig::read(&args.worker, args.strict)?;
+    let (mut worker, notices) = WorkerConfig::read(&args.worker, Mode::Standalone, args.strict)?;
     say(&args.worker, &notices);
-    if let (None, Ok(name)) = (worker.io_driver, std::env::var(DRIVER_VARIABLE)) {
-        let driver = name.parse().map_err(anyhow::Error::msg).context(DRIVER_VARIABLE)?;
-        worker.io_driver = Some(driver);
-    }
+    worker.io_driver = process::chosen_driver(worker.io_driver)?;
     if args.connectors.is_empty() && worker.rest.listeners.is_empty() {
         bail!(
             "there is no connector, and without listeners in {} none could come",
@@ -134,38 +119,6 @@ fn read(args: &StandaloneArgs) -> anyhow::Result<(WorkerConfig, Vec<Checked>)> {
     Ok((worker, connectors))
 }
 
-fn work(
-    worker: WorkerConfig,
-    connectors: Vec<Checked>,
-    strict: bool,
-    loggers: Loggers,
-) -> anyhow::Result<Outcome> {
-    let (stop, stopped) = watch::channel(false);
-    let mut signals = Signals::new([SIGTERM, SIGINT]).context("cannot listen for signals")?;
-    let listening = signals.handle();
-    let listener = thread::spawn(move || {
-        for signal in &mut signals {
-            tracing::info!("signal {signal}: stopping");
-            stop.send_replace(true);
-        }
-    });
-    // Trying io_uring takes a runtime of its own.
-    let driver = resolve_driver(worker.io_driver.unwrap_or_default());
-    let outcome =
-        control_runtime()?.block_on(serve(worker, connectors, driver, strict, loggers, stopped));
-    listening.close();
-    if listener.join().is_err() {
-        tracing::error!("the thread that listens for signals has panicked");
-    }
-    outcome
-}
-
-/// What everything but pipelines runs on.
-fn control_runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    let control = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    control.context("no runtime for the worker")
-}
-
 /// Runs the connectors, and the REST interface if there is one, until the end of both.
 async fn serve(
     worker: WorkerConfig,
@@ -179,11 +132,13 @@ async fn serve(
     let worker_id = sockets.as_ref().map(|sockets| sockets.worker_id(&worker.rest));
     let offsets = OffsetStore::open(&worker)?;
     let rest = worker.rest.clone();
-    let herder = Herder::new(worker, worker_id.unwrap_or_default(), offsets, driver, strict);
+    let worker = Worker::new(worker, worker_id.unwrap_or_default(), offsets, driver, strict);
+    let herder = Standalone::new(Arc::clone(&worker));
     herder.start(connectors).await?;
     let outcome = if let Some(sockets) = sockets {
-        let cluster = tokio::spawn(Arc::clone(&herder).find_cluster());
-        sockets.serve(&rest, Arc::clone(&herder), Arc::new(loggers), stopped).await;
+        let cluster = tokio::spawn(Arc::clone(&worker).find_cluster());
+        let shared = Shared::alone(Arc::<Standalone>::clone(&herder), Arc::new(loggers));
+        sockets.serve(&rest, shared, stopped).await;
         cluster.abort();
         if herder.stop().await { Outcome::Stopped } else { Outcome::Failed }
     } else {
@@ -193,19 +148,6 @@ async fn serve(
         }
         if herder.has_failed() { Outcome::Failed } else { Outcome::Stopped }
     };
-    herder.join();
+    worker.join();
     Ok(outcome)
-}
-
-/// The driver that was chosen, if the kernel allows it; says which it is.
-fn resolve_driver(choice: DriverChoice) -> Driver {
-    let (driver, refused) = choice.resolve();
-    match refused {
-        Some(error) => tracing::warn!(
-            "io_uring cannot be used here ({error}): I/O driver {driver} instead; io.driver=epoll \
-             says so without trying"
-        ),
-        None => tracing::info!("I/O driver {driver}"),
-    }
-    driver
 }

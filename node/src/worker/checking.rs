@@ -8,18 +8,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Herder;
-use super::changes::Posted;
-use super::entities::CONNECTOR_CLASS;
-use super::error::{HerderError, say};
+use super::Worker;
 use crate::config::{
-    CONNECTOR_VERSION, ConnectorFile, Examined, Problem, SourceConfig, Validation,
+    ConnectorFile, Examined, Problem, SourceConfig, Validation,
     objections_to_null,
 };
+use crate::herder::{HerderError, say, unknown_class};
 use crate::task::only_open;
 
 /// How many may look at MongoDB at a time: each has a thread for as long as its servers take.
 pub(super) const LOOKS_MAX: usize = 4;
+
+/// The properties of a connector as a request has them; `None`: `null`.
+pub(crate) type Posted = BTreeMap<String, Option<String>>;
+
+/// A configuration that can be run: as it was given, and what it comes to.
+#[derive(Clone, Debug)]
+pub(crate) struct Runnable {
+    pub(crate) properties: BTreeMap<String, String>,
+    pub(crate) source: SourceConfig,
+}
 
 /// A configuration that was looked at.
 struct Checked {
@@ -30,21 +38,36 @@ struct Checked {
     source: Option<SourceConfig>,
 }
 
-impl Herder {
-    /// The properties of a connector that can be run.
-    pub(super) async fn check(
-        &self,
-        name: &str,
-        posted: Posted,
-    ) -> Result<(BTreeMap<String, String>, SourceConfig), HerderError> {
+impl Worker {
+    /// The properties of a connector, if it can be run.
+    pub(crate) async fn check(&self, name: &str, posted: Posted) -> Result<Runnable, HerderError> {
         let checked = self.look_through(name, posted).await?;
         match checked.source {
             Some(source) if checked.validation.error_count() == 0 => {
                 say(&checked.file.path, &checked.file.notices);
-                Ok((checked.file.properties, source))
+                Ok(Runnable { properties: checked.file.properties, source })
             }
             Some(_) | None => Err(HerderError::invalid(&checked.validation)),
         }
+    }
+
+    /// What a configuration comes to that was checked when it was written, and may have been by another worker; why it
+    /// cannot be run.
+    pub(crate) async fn prepare(
+        &self,
+        name: &str,
+        properties: BTreeMap<String, String>,
+    ) -> Result<SourceConfig, String> {
+        known_class(&properties).map_err(|error| error.to_string())?;
+        let (file, examined) = self
+            .examine(ConnectorFile::posted(name, properties))
+            .await
+            .map_err(|error| error.to_string())?;
+        say(&file.path, &examined.notices);
+        examined.source.ok_or_else(|| {
+            let problems: Vec<String> = examined.problems.iter().map(ToString::to_string).collect();
+            problems.join("\n")
+        })
     }
 
     /// What there is to say of every property of a connector.
@@ -72,15 +95,15 @@ impl Herder {
             problems.extend(self.connect(source).await?);
         }
         file.notices = notices;
-        let validation = Validation::new(&class, &posted, &problems, &self.worker);
+        let validation = Validation::new(&class, &posted, &problems, &self.config);
         Ok(Checked { file, validation, source })
     }
 
     /// Checks a file and the stores that it names.
     async fn examine(&self, file: ConnectorFile) -> Result<(ConnectorFile, Examined), HerderError> {
-        let (worker, strict) = (Arc::clone(&self.worker), self.strict);
+        let (config, strict) = (Arc::clone(&self.config), self.strict);
         let examined = tokio::task::spawn_blocking(move || {
-            let examined = SourceConfig::examine(&file, &worker, strict);
+            let examined = SourceConfig::examine(&file, &config, strict);
             (file, examined)
         });
         let failed =
@@ -113,10 +136,9 @@ fn known_class(properties: &BTreeMap<String, String>) -> Result<&str, HerderErro
         None => Err(HerderError::BadRequest(
             "Connector config contains no connector type; set connector.class".to_owned(),
         )),
-        Some(class) if !SourceConfig::is_class(class) => Err(HerderError::BadRequest(format!(
-            "Failed to find any class that implements Connector and which name matches {class}, available \
-             connectors are: {CONNECTOR_CLASS} {CONNECTOR_VERSION}"
-        ))),
+        Some(class) if !SourceConfig::is_class(class) => {
+            Err(HerderError::BadRequest(unknown_class(class)))
+        }
         Some(class) => Ok(class),
     }
 }

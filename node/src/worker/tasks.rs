@@ -6,7 +6,7 @@ use std::time::Duration;
 use millrace_core::pipeline::PipelineConfig;
 use tokio::sync::watch;
 
-use super::Herder;
+use super::Worker;
 use crate::config::SourceConfig;
 use crate::offsets::{self, StoredOffsets};
 use crate::task::{
@@ -18,47 +18,52 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The task of a connector, from its beginning to its last state.
 #[derive(Clone)]
-pub(super) struct Task {
+pub(crate) struct Task {
     state: StateCell,
     stop: watch::Sender<bool>,
     figures: FiguresCell,
 }
 
 impl Task {
-    pub(super) fn state(&self) -> TaskState {
+    pub(crate) fn state(&self) -> TaskState {
         self.state.read()
     }
 
+    /// Tells when its state changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<TaskState> {
+        self.state.subscribe()
+    }
+
     /// What it has counted.
-    pub(super) fn figures(&self) -> Figures {
+    pub(crate) fn figures(&self) -> Figures {
         self.figures.read()
     }
 
     /// Orders it to end; it may have ended already.
-    pub(super) fn order_stop(&self) {
+    pub(crate) fn order_stop(&self) {
         self.stop.send_replace(true);
     }
 
     /// Whether it was ordered to end.
-    pub(super) fn is_ordered_to_stop(&self) -> bool {
+    pub(crate) fn is_ordered_to_stop(&self) -> bool {
         *self.stop.borrow()
     }
 
     /// Waits until it has ended.
-    pub(super) async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         self.state.ended().await;
     }
 
     /// Ends it, which takes up to [`STOP_TIMEOUT`].
-    pub(super) async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         self.order_stop();
         self.ended().await;
     }
 }
 
-impl Herder {
+impl Worker {
     /// Begins a task of `source` after what is stored: `stored` if somebody has just read that.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         self: &Arc<Self>,
         source: SourceConfig,
         topics: ActiveTopics,
@@ -124,7 +129,7 @@ impl Herder {
     ) -> anyhow::Result<PipelineConfig> {
         let position = stored.position(&source.name, &source.partition)?;
         let gaps = stored.gaps(&key);
-        task::pipeline_config(&self.worker, (source, located), (position, gaps), key, &self.memory)
+        task::pipeline_config(&self.config, (source, located), (position, gaps), key, &self.memory)
     }
 
     fn spawn(&self, config: PipelineConfig, around: Surroundings) {
@@ -135,41 +140,11 @@ impl Herder {
         }
     }
 
-    /// Waits until no task runs.
-    pub(crate) async fn until_idle(&self) {
-        for task in self.all_tasks() {
-            task.ended().await;
-        }
-    }
-
-    /// Ends every task at the same time. `true`: all that were running have settled.
-    pub(crate) async fn stop(&self) -> bool {
-        let _changes = self.changes.lock().await;
-        let running = self.all_tasks().into_iter().filter(|task| !task.state().is_final());
-        let running: Vec<Task> = running.collect();
-        for task in &running {
-            task.order_stop();
-        }
-        for task in &running {
-            task.ended().await;
-        }
-        running.iter().all(|task| task.state() == TaskState::Stopped)
-    }
-
-    /// Whether some task has failed.
-    pub(crate) fn has_failed(&self) -> bool {
-        self.all_tasks().iter().any(|task| matches!(task.state(), TaskState::Failed(_)))
-    }
-
     /// Waits until the threads of pipelines have ended; no task begins after this. Blocks.
     pub(crate) fn join(&self) {
         let runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(runtimes) = runtimes {
             runtimes.join();
         }
-    }
-
-    fn all_tasks(&self) -> Vec<Task> {
-        self.connectors().values().filter_map(|connector| connector.task.clone()).collect()
     }
 }

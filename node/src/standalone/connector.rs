@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::entities::{
-    ConnectorInfo, ConnectorStateInfo, State, StateInfo, TASK_CLASS, TaskId, TaskInfo,
-    TaskStateInfo,
-};
-use super::tasks::Task;
 use crate::config::{SourceConfig, TargetState};
-use crate::task::{ActiveTopics, TaskState};
+use crate::herder::{
+    ConnectorFigures, ConnectorInfo, ConnectorStateInfo, State, StateInfo, TASK_CLASS, TaskFigures,
+    TaskId, TaskInfo, TaskStateInfo, kind,
+};
+use crate::task::{self, ActiveTopics, TaskState};
+use crate::worker::Task;
 
 /// See the module.
 pub(super) struct Connector {
@@ -29,7 +29,7 @@ pub(super) struct Connector {
 
 impl Connector {
     pub(super) fn info(&self, name: &str) -> ConnectorInfo {
-        ConnectorInfo::new(name, &self.config, self.task.is_some())
+        ConnectorInfo::new(name, self.config.clone(), if self.task.is_some() { &[0] } else { &[] })
     }
 
     pub(super) fn tasks(&self, name: &str) -> Vec<TaskInfo> {
@@ -37,7 +37,7 @@ impl Connector {
             let mut config = self.config.clone();
             let (property, class) = TASK_CLASS;
             config.insert(property.to_owned(), class.to_owned());
-            TaskInfo { id: TaskId::first(name), config }
+            TaskInfo { id: TaskId::new(name, 0), config }
         });
         task.into_iter().collect()
     }
@@ -48,7 +48,7 @@ impl Connector {
             TaskStateInfo { id: 0, state: StateInfo::new(state, worker_id, trace) }
         });
         let connector = StateInfo::new(self.state(), worker_id, None);
-        ConnectorStateInfo::new(name, connector, task.into_iter().collect())
+        ConnectorStateInfo::new(name, kind(&self.config), connector, task.into_iter().collect())
     }
 
     /// Its own state.
@@ -68,5 +68,14 @@ impl Connector {
             (TaskState::Stopped, TargetState::Paused) => (State::Paused, None),
             (TaskState::Stopped | TaskState::Unassigned, _) => (State::Unassigned, None),
         }
+    }
+
+    pub(super) fn figures(&self, name: &str) -> ConnectorFigures {
+        let task = self.task.as_ref().map(|task| TaskFigures {
+            state: self.task_state(task).0,
+            client_id: task::client_id(name, &self.source.producer),
+            figures: task.figures(),
+        });
+        ConnectorFigures { name: name.to_owned(), state: self.state(), task }
     }
 }

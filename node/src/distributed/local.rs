@@ -1,0 +1,324 @@
+//! What runs on this worker: the connectors and tasks that the group has given to it, and what the group is told of
+//! each.
+//!
+//! ```text
+//!  given ──► begun ──► RUNNING ──► FAILED (with the reason)      told while it happens (`watch`)
+//!              │          │
+//!              │ pause    └── taken back, ended ──► UNASSIGNED   told by whoever ends it, unless it had failed
+//!              └──► PAUSED
+//! ```
+//!
+//! A connector has no code of its own here, so all it can fail at is its class. Statuses that may come late (FAILED,
+//! UNASSIGNED) never overwrite those of another worker that has it by now.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
+use millrace_core::group::work::{TaskId, Work};
+
+use super::herder::Distributed;
+use super::status_record::{Status, StatusKey};
+use crate::config::{SourceConfig, TargetState};
+use crate::herder::{ConnectorFigures, State, TaskFigures, unknown_class};
+use crate::offsets::StoredOffsets;
+use crate::task::{self, ActiveTopics, TaskState};
+use crate::worker::Task;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Local {
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    connectors: BTreeMap<String, State>,
+    tasks: BTreeMap<TaskId, LocalTask>,
+}
+
+/// A task that the group has given to this worker.
+#[derive(Clone)]
+struct LocalTask {
+    state: LocalState,
+    topics: ActiveTopics,
+}
+
+#[derive(Clone)]
+enum LocalState {
+    /// There is a pipeline, or was: it says itself how it stands.
+    Begun { task: Task, client_id: String },
+    /// It is not to run.
+    Paused,
+    /// It could not begin.
+    Failed,
+}
+
+impl LocalTask {
+    fn state(&self) -> State {
+        match &self.state {
+            LocalState::Paused => State::Paused,
+            LocalState::Failed => State::Failed,
+            LocalState::Begun { task, .. } => match task.state() {
+                TaskState::Unassigned | TaskState::Stopped => State::Unassigned,
+                TaskState::Running => State::Running,
+                TaskState::Failed(_) => State::Failed,
+            },
+        }
+    }
+
+    fn figures(&self) -> TaskFigures {
+        let (client_id, figures) = match &self.state {
+            LocalState::Begun { task, client_id } => (client_id.clone(), task.figures()),
+            LocalState::Paused | LocalState::Failed => Default::default(),
+        };
+        TaskFigures { state: self.state(), client_id, figures }
+    }
+}
+
+impl Local {
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        // Whoever panicked did not leave half a change behind: each is one insertion or removal.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that was given to this worker and not taken back.
+    pub(super) fn work(&self) -> Work {
+        let running = self.lock();
+        let connectors = running.connectors.keys().cloned().collect();
+        Work { connectors, tasks: running.tasks.keys().cloned().collect() }
+    }
+
+    /// Those of `connector`.
+    pub(super) fn tasks_of(&self, connector: &str) -> Vec<TaskId> {
+        let running = self.lock();
+        running.tasks.keys().filter(|id| id.connector == connector).cloned().collect()
+    }
+
+    pub(super) fn has_connector(&self, connector: &str) -> bool {
+        self.lock().connectors.contains_key(connector)
+    }
+
+    pub(super) fn has_task(&self, id: &TaskId) -> bool {
+        self.lock().tasks.contains_key(id)
+    }
+
+    /// How it stands with the connectors of which something runs here, in the order of their names.
+    pub(super) fn figures(&self) -> Vec<ConnectorFigures> {
+        let running = self.lock();
+        let mut figures: BTreeMap<&str, ConnectorFigures> = BTreeMap::new();
+        let connector = |name: &str, state| ConnectorFigures {
+            name: name.to_owned(),
+            state,
+            task: None,
+        };
+        for (name, state) in &running.connectors {
+            figures.insert(name, connector(name, *state));
+        }
+        for (id, task) in &running.tasks {
+            let entry = figures.entry(&id.connector);
+            // The connector itself may be on another worker.
+            let entry = entry.or_insert_with(|| connector(&id.connector, task.state()));
+            entry.task = Some(task.figures());
+        }
+        figures.into_values().collect()
+    }
+
+    /// Has the topics of a connector named anew with its next records.
+    pub(super) fn forget_topics(&self, connector: &str) {
+        let running = self.lock();
+        let tasks = running.tasks.iter().filter(|(id, _)| id.connector == connector);
+        tasks.for_each(|(_, task)| task.topics.reset());
+    }
+}
+
+impl Distributed {
+    /// Starts what is in `work`, all after the same look at the stored positions.
+    pub(super) async fn start_all(self: &Arc<Self>, work: &Work) {
+        for connector in &work.connectors {
+            self.start_connector(connector).await;
+        }
+        if work.tasks.is_empty() {
+            return;
+        }
+        // Each reads by itself if this fails, and says why it cannot.
+        let stored = self.worker.stored_positions().await.ok();
+        join_all(work.tasks.iter().map(|id| self.start_task(id, stored.clone()))).await;
+    }
+
+    /// Ends what is in `work` at the same time, and says so. `true`: every task has settled.
+    pub(super) async fn stop_all(&self, work: &Work) -> bool {
+        for connector in &work.connectors {
+            if self.local.lock().connectors.remove(connector).is_some() {
+                self.say_safely(StatusKey::Connector(connector.clone()), State::Unassigned, None);
+            }
+        }
+        let tasks: Vec<(TaskId, LocalTask)> = {
+            let mut running = self.local.lock();
+            work.tasks.iter().filter_map(|id| running.tasks.remove_entry(id)).collect()
+        };
+        for (_, task) in &tasks {
+            if let LocalState::Begun { task, .. } = &task.state {
+                task.order_stop();
+            }
+        }
+        let ended = tasks.into_iter().map(|(id, task)| async move {
+            let settled = match &task.state {
+                LocalState::Begun { task, .. } => {
+                    task.ended().await;
+                    task.state() == TaskState::Stopped
+                }
+                LocalState::Paused => true,
+                LocalState::Failed => false,
+            };
+            if settled {
+                self.say_safely(StatusKey::Task(id), State::Unassigned, None);
+            }
+            settled || matches!(task.state, LocalState::Failed)
+        });
+        join_all(ended).await.into_iter().all(|settled| settled)
+    }
+
+    /// Takes on a connector: says how it stands, and sees to it that its tasks are written.
+    pub(super) async fn start_connector(self: &Arc<Self>, name: &str) {
+        let config = self.config.snapshot();
+        let Some(properties) = config.connector_config(name) else { return };
+        let class = properties.get("connector.class").map(String::as_str).unwrap_or_default();
+        let key = StatusKey::Connector(name.to_owned());
+        if !SourceConfig::is_class(class) {
+            let trace = unknown_class(class);
+            tracing::error!("connector {name} failed: {trace}");
+            self.worker.connector_startups.failed();
+            self.local.lock().connectors.insert(name.to_owned(), State::Failed);
+            return self.say_safely(key, State::Failed, Some(trace));
+        }
+        let state = match config.target_state(name).unwrap_or_default() {
+            TargetState::Started => State::Running,
+            TargetState::Paused => State::Paused,
+            TargetState::Stopped => State::Stopped,
+        };
+        self.local.lock().connectors.insert(name.to_owned(), state);
+        self.worker.connector_startups.succeeded();
+        self.say(key, state);
+        if state == State::Running {
+            self.reconfigure(name);
+        }
+    }
+
+    /// Takes on a task, which runs unless its connector is paused.
+    pub(super) async fn start_task(
+        self: &Arc<Self>,
+        id: &TaskId,
+        stored: Option<Arc<StoredOffsets>>,
+    ) {
+        let config = self.config.snapshot();
+        let target = config.target_state(&id.connector).unwrap_or_default();
+        let topics = ActiveTopics::default();
+        let key = StatusKey::Task(id.clone());
+        if target != TargetState::Started {
+            self.keep(id, LocalState::Paused, topics);
+            return self.say(key, State::Paused);
+        }
+        let prepared = match config.task_config(&id.connector, id.task) {
+            None => Err("the config topic has no such task; write the connector's configuration anew".to_owned()),
+            Some(properties) => self.worker.prepare(&id.connector, properties.clone()).await,
+        };
+        match prepared {
+            Ok(source) => {
+                let client_id = task::client_id(&source.name, &source.producer);
+                topics.tell(self.topic_listener(id));
+                let task = self.worker.begin(source, topics.clone(), stored);
+                tokio::spawn(Arc::clone(self).watch(id.clone(), task.clone()));
+                self.keep(id, LocalState::Begun { task, client_id }, topics);
+            }
+            Err(reason) => {
+                tracing::error!("task {id} failed: {reason}");
+                self.worker.task_startups.failed();
+                self.keep(id, LocalState::Failed, topics);
+                self.say_safely(key, State::Failed, Some(reason));
+            }
+        }
+    }
+
+    fn keep(&self, id: &TaskId, state: LocalState, topics: ActiveTopics) {
+        self.local.lock().tasks.insert(id.clone(), LocalTask { state, topics });
+    }
+
+    /// Tells the group how it stands with a task while it runs.
+    async fn watch(self: Arc<Self>, id: TaskId, task: Task) {
+        let mut state = task.watch();
+        loop {
+            let now = state.borrow_and_update().clone();
+            match now {
+                TaskState::Unassigned => {}
+                TaskState::Running => self.say(StatusKey::Task(id.clone()), State::Running),
+                TaskState::Failed(reason) => {
+                    let trace = Some(reason.to_string());
+                    return self.say_safely(StatusKey::Task(id), State::Failed, trace);
+                }
+                // Whoever has ended it says what that means.
+                TaskState::Stopped => return,
+            }
+            if state.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Brings what runs here of a connector to what it is meant to do.
+    pub(super) async fn apply_target(self: &Arc<Self>, name: &str) {
+        let config = self.config.snapshot();
+        if !config.contains(name) {
+            return;
+        }
+        let target = config.target_state(name).unwrap_or_default();
+        for id in self.local.tasks_of(name) {
+            match target {
+                TargetState::Started => self.resume_task(&id).await,
+                // The tasks of a connector that is stopped are taken back by the group.
+                TargetState::Paused | TargetState::Stopped => self.pause_task(&id).await,
+            }
+        }
+        if self.local.has_connector(name) {
+            self.start_connector(name).await;
+        }
+    }
+
+    async fn pause_task(&self, id: &TaskId) {
+        let Some(local) = self.local.lock().tasks.get(id).cloned() else { return };
+        let LocalState::Begun { task, .. } = local.state else { return };
+        task.stop().await;
+        // A task that has failed stays failed until it is restarted.
+        if task.state() == TaskState::Stopped {
+            self.keep(id, LocalState::Paused, local.topics);
+            self.say(StatusKey::Task(id.clone()), State::Paused);
+        }
+    }
+
+    async fn resume_task(self: &Arc<Self>, id: &TaskId) {
+        let is_paused = self
+            .local
+            .lock()
+            .tasks
+            .get(id)
+            .is_some_and(|local| matches!(local.state, LocalState::Paused));
+        if is_paused {
+            self.start_task(id, None).await;
+        }
+    }
+
+    /// Tells the group, whoever had it before.
+    pub(super) fn say(&self, key: StatusKey, state: State) {
+        self.statuses.put(key, self.own_status(state, None));
+    }
+
+    /// Tells the group, unless another worker has it by now.
+    pub(super) fn say_safely(&self, key: StatusKey, state: State, trace: Option<String>) {
+        self.statuses.put_safe(key, self.own_status(state, trace));
+    }
+
+    fn own_status(&self, state: State, trace: Option<String>) -> Status {
+        let generation = self.generation();
+        Status { state, trace, worker_id: self.worker.id().to_owned(), generation }
+    }
+}

@@ -1,0 +1,89 @@
+//! Requests that another worker of the group has to answer: they are carried to it, and its answer back.
+//!
+//! ```text
+//! client ──► worker ──?forward=true──► leader ──?forward=false──► whoever runs the task
+//!                                                                   └─► 409: who does what has changed meanwhile
+//! ```
+//!
+//! As Connect does: two hops at most, the body as it came, and who the client is (`Authorization`).
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+
+use super::{BODY_BYTES_MAX, RestError, Shared, query};
+use crate::distributed::{Carried, Distributed};
+
+/// Goes with an answer that another worker has to give; where that is, if it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Elsewhere(pub(super) Option<String>);
+
+/// A request as it came.
+struct Copy {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Answers a request here, or carries it to the worker that can.
+pub(super) async fn carry(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let Some(group) = shared.group.clone() else { return next.run(request).await };
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_BYTES_MAX).await else {
+        return RestError::bare(StatusCode::PAYLOAD_TOO_LARGE).into_response();
+    };
+    let copy = Copy {
+        method: parts.method.clone(),
+        uri: parts.uri.clone(),
+        headers: parts.headers.clone(),
+        body: body.clone(),
+    };
+    let response = next.run(Request::from_parts(parts, Body::from(body))).await;
+    match response.extensions().get::<Elsewhere>() {
+        None => response,
+        // The answer says that nobody knows where.
+        Some(Elsewhere(None)) => response,
+        Some(Elsewhere(Some(url))) => match copy.carry_to(url, &group).await {
+            Ok(answer) => answer,
+            Err(error) => error.into_response(),
+        },
+    }
+}
+
+impl Copy {
+    async fn carry_to(&self, url: &str, group: &Distributed) -> Result<Response, RestError> {
+        let forward = query::first(self.uri.query(), "forward");
+        if forward.as_deref().is_some_and(|forward| !forward.eq_ignore_ascii_case("true")) {
+            let text = "Cannot complete request because of a conflicting operation (e.g. worker rebalance)";
+            return Err(RestError::new(StatusCode::CONFLICT, text));
+        }
+        let path = self.uri.path().trim_start_matches('/');
+        let query = query::with(self.uri.query(), "forward", &forward.is_none().to_string());
+        let target = format!("{path}?{query}");
+        let client = self.headers.get(AUTHORIZATION).cloned();
+        let carried = group.carry(self.method.clone(), url, &target, client, self.body.clone()).await;
+        let Carried { status, location, body } = carried?;
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        if status != StatusCode::NO_CONTENT {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if let Some(location) = location.and_then(|location| self.here(&location)) {
+            headers.insert(LOCATION, location);
+        }
+        Ok(response)
+    }
+
+    /// The same place, at the worker that the client has asked.
+    fn here(&self, location: &str) -> Option<HeaderValue> {
+        let path = location.get(location.find("/connectors/")?..)?;
+        let host = self.headers.get(HOST).and_then(|host| host.to_str().ok());
+        let origin = host.map(|host| format!("http://{host}")).unwrap_or_default();
+        HeaderValue::try_from(format!("{origin}{path}")).ok()
+    }
+}
