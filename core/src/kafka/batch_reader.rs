@@ -18,6 +18,7 @@ use crate::kafka::codec::{Codec, CodecError};
 use crate::kafka::wire::{Reader, WireError};
 
 const MAGIC: i8 = 2;
+const TRANSACTIONAL_MASK: i16 = 0x10;
 const CONTROL_MASK: i16 = 0x20;
 
 /// Why bytes are not record batches that can be read here.
@@ -186,6 +187,11 @@ impl<'a> RecordBatch<'a> {
     /// Offset behind the last record.
     pub fn next_offset(&self) -> i64 {
         self.base_offset.saturating_add(i64::from(self.last_offset_delta)).saturating_add(1)
+    }
+
+    /// Whether this is part of a transaction: it counts when that is committed.
+    pub fn is_transactional(&self) -> bool {
+        self.attributes & TRANSACTIONAL_MASK != 0
     }
 
     /// Whether this holds a marker of a transaction instead of records.

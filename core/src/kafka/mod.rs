@@ -11,17 +11,20 @@
 //!
 //!  api/, wire     requests and answers      batch_reader   what a log holds
 //!  errors         codes of brokers          partitioner    key to partition
+//!  opening        a connection of the control plane       committed      what was not aborted
 //! ```
 //!
 //! The kinds of request and the one version of each are in [`api`]. Kafka 2.8 to 4.1 are spoken to.
-//! Not done here: TLS, transactions, consumer groups.
+//! Not done here: TLS, transactions; groups are joined in
+//! [`crate::group`].
 
 pub mod api;
 pub mod batch;
 pub mod batch_reader;
-pub mod cluster_id;
 pub mod codec;
+pub mod committed;
 pub mod errors;
+pub mod opening;
 pub mod partitioner;
 pub mod producer;
 pub mod sasl;

@@ -19,7 +19,7 @@
 
 use std::time::Instant;
 
-use crate::kafka::api::fetch::{self, Fetched};
+use crate::kafka::api::fetch::{self, Fetched, Isolation};
 use crate::kafka::api::init_producer_id::ProducerIdentity;
 use crate::kafka::api::list_offsets::{self, EARLIEST, LATEST};
 use crate::kafka::batch_reader::{BatchError, RecordBatches};
@@ -247,7 +247,14 @@ impl Producer {
                     });
                 }
                 Question::Fetch { offset } => cluster.send(leader, Call::Fetch(slot), now, |out| {
-                    fetch::write_request(out, topic, index, offset, FETCH_BYTES_MAX);
+                    let from = [(index, offset)];
+                    fetch::write_request(
+                        out,
+                        topic,
+                        &from,
+                        Isolation::Uncommitted,
+                        FETCH_BYTES_MAX,
+                    );
                 }),
             }
         }

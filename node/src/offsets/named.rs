@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::stored::StoredOffsets;
-use super::writer::Pair;
+use crate::kafka::Pair;
 
 /// One position of a connector.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,12 +4,13 @@
 //! here belongs to connectors without a task.
 
 use crate::config::{OffsetStorage, WorkerConfig};
+use crate::kafka::{Cluster, Pair};
 
 use super::file_store::FileStore;
 use super::stored::StoredOffsets;
-use super::topic_reader::{self, Cluster};
+use super::topic_reader;
 use super::topic_writer;
-use super::writer::{self, OffsetWriter, Orders, Pair};
+use super::writer::{self, OffsetWriter, Orders};
 
 /// See the module.
 pub(crate) enum OffsetStore {
@@ -34,7 +35,8 @@ impl OffsetStore {
             }
             OffsetStorage::Topic { name, .. } => {
                 let (bootstrap, security) = (worker.bootstrap.clone(), worker.security.clone());
-                let cluster = Cluster { bootstrap, security };
+                let client_id = "millrace-offsets".to_owned();
+                let cluster = Cluster { bootstrap, security, client_id };
                 Self::Topic { cluster, name: name.clone() }
             }
         })

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::file_store::FileStore;
 use super::stored::StoredOffsets;
+use crate::kafka::Pair;
 
 /// What the thread is asked for.
 enum Order {
@@ -23,9 +24,6 @@ struct Write {
     pairs: Vec<Pair>,
     done: oneshot::Sender<Result<(), String>>,
 }
-
-/// A key and what is stored under it; `None`: nothing any more.
-pub(super) type Pair = (Vec<u8>, Option<Vec<u8>>);
 
 /// Stores the positions of one connector; clones write for the same one.
 #[derive(Clone)]

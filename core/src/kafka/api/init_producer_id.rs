@@ -7,11 +7,11 @@
 //! ```
 //!
 //! Without a transactional id a broker always gives a new id and looks at no current one, so none
-//! is sent (`TransactionCoordinator.handleInitProducerId`).
+//! is sent (`TransactionCoordinator.handleInitProducerId`). With one, whoever had it before is fenced.
 
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::wire::{
-    Reader, WireError, put_compact_null, put_i16, put_i32, put_i64, put_no_tags,
+    Reader, WireError, put_compact_null, put_compact_string, put_i16, put_i32, put_i64, put_no_tags,
 };
 
 /// What a broker recognises a producer by.
@@ -27,6 +27,16 @@ pub struct ProducerIdentity {
 pub fn write_request(out: &mut Vec<u8>) {
     put_compact_null(out);
     put_i32(out, i32::MAX);
+    put_i64(out, -1);
+    put_i16(out, -1);
+    put_no_tags(out);
+}
+
+/// Appends the body of a request that ends whatever a producer with this `transactional_id` has open, and shuts out
+/// that producer itself; nothing is written under the identity in the answer.
+pub fn write_fencing_request(out: &mut Vec<u8>, transactional_id: &str, timeout_ms: i32) {
+    put_compact_string(out, transactional_id);
+    put_i32(out, timeout_ms);
     put_i64(out, -1);
     put_i16(out, -1);
     put_no_tags(out);
@@ -73,6 +83,16 @@ pub(crate) mod tests {
         let mut out = Vec::new();
         write_request(&mut out);
         let mut wanted = vec![0, 0x7f, 255, 255, 255];
+        wanted.extend_from_slice(&[255; 10]);
+        wanted.push(0);
+        assert_eq!(out, wanted);
+    }
+
+    #[test]
+    fn a_request_that_fences_names_the_transactional_id() {
+        let mut out = Vec::new();
+        write_fencing_request(&mut out, "id", 9);
+        let mut wanted = vec![3, b'i', b'd', 0, 0, 0, 9];
         wanted.extend_from_slice(&[255; 10]);
         wanted.push(0);
         assert_eq!(out, wanted);

@@ -16,9 +16,11 @@ use bytes::Bytes;
 use crate::kafka::api::Api;
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::wire::{
-    Reader, WireError, finish_request, put_compact_length, put_compact_null, put_compact_string,
-    put_i16, put_i32, put_no_tags,
+    Reader, WireError, finish_request, put_compact_bytes, put_compact_length, put_compact_null,
+    put_compact_string, put_i16, put_i32, put_no_tags,
 };
+
+const ACKS_ALL: i16 = -1;
 
 /// One batch of a request. Those of one topic follow each other.
 #[derive(Clone, Debug)]
@@ -80,6 +82,21 @@ pub fn request(head: Head<'_>, parts: &[Part<'_>]) -> Vec<Bytes> {
     }
     segments.push(framing.slice(from..));
     segments
+}
+
+/// Appends the body of a request with one batch, which is copied; for all replicas in sync.
+pub fn write_request(out: &mut Vec<u8>, part: &Part<'_>, timeout_ms: i32) {
+    put_compact_null(out);
+    put_i16(out, ACKS_ALL);
+    put_i32(out, timeout_ms);
+    put_compact_length(out, 1);
+    put_compact_string(out, part.topic);
+    put_compact_length(out, 1);
+    put_i32(out, part.partition);
+    put_compact_bytes(out, part.batch);
+    for _part_topic_request in 0..3 {
+        put_no_tags(out);
+    }
 }
 
 /// What became of one batch.
@@ -208,5 +225,13 @@ pub(crate) mod tests {
         let sent = segments.concat();
         assert_eq!(sent[..4], (sent.len() as u32 - 4).to_be_bytes());
         assert_eq!(sent[4..], wanted);
+    }
+    #[test]
+    fn a_request_with_one_batch_is_the_same_bytes_in_one_piece() {
+        let batch = Bytes::from(vec![b'1'; 200]);
+        let part = Part { topic: "t", partition: 3, batch: &batch };
+        let head = Head { correlation: 5, client_id: "c", acks: -1, timeout_ms: 9 };
+        let whole = Api::Produce.request(5, "c", |out| write_request(out, &part, 9));
+        assert_eq!(whole, request(head, &[part]).concat());
     }
 }
