@@ -175,7 +175,9 @@ impl Client {
         let (topics, notices) = (&self.topics, &mut self.notices);
         match &answer.call {
             Call::ApiVersions => {
-                let answer = api_versions::read_answer(body, self.cluster.has_sasl())?;
+                let has_sasl = self.cluster.has_sasl();
+                let speaks = |api: Api| !api.is_of_groups() && (has_sasl || !api.is_sasl());
+                let answer = api_versions::read_answer(body, speaks)?;
                 self.handle_versions(node, answer, now)?;
             }
             Call::SaslHandshake => {

@@ -238,6 +238,11 @@ impl FakeCluster {
             Api::Produce => self.produce(broker, reader, fate),
             Api::ListOffsets => self.list_offsets(broker, reader),
             Api::Fetch => self.fetch(broker, reader),
+            Api::FindCoordinator
+            | Api::JoinGroup
+            | Api::Heartbeat
+            | Api::LeaveGroup
+            | Api::SyncGroup => unreachable!("a producer is in no group"),
             Api::SaslHandshake | Api::SaslAuthenticate => {
                 let login = self.login.as_mut().expect("a listener with SASL");
                 login.answer(api, broker, reader)

@@ -83,6 +83,11 @@ impl FakeLogin {
             | Api::Fetch
             | Api::ListOffsets
             | Api::Metadata
+            | Api::FindCoordinator
+            | Api::JoinGroup
+            | Api::Heartbeat
+            | Api::LeaveGroup
+            | Api::SyncGroup
             | Api::CreateTopics
             | Api::InitProducerId
             | Api::DescribeConfigs => matches!(stage, Stage::Known),

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! The kinds of request and the one version of each are in [`api`]. Kafka 2.8 to 4.1 are spoken to.
-//! Not done here: TLS, transactions, consumer groups.
+//! Not done here: TLS, transactions; groups are joined in
+//! [`crate::group`].
 
 pub mod api;
 pub mod batch;

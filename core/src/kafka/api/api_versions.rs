@@ -29,10 +29,10 @@ pub struct Unsupported {
 }
 
 /// Reads an answer: the first of our requests that the broker does not speak in our version, if
-/// there is one. Those of SASL count only where we log in by it (`with_sasl`).
+/// there is one. Only the kinds that the asker `speaks` count.
 pub fn read_answer(
     reader: &mut Reader<'_>,
-    with_sasl: bool,
+    speaks: impl Fn(Api) -> bool,
 ) -> Result<Result<Option<Unsupported>, ErrorCode>, WireError> {
     let error = ErrorCode(reader.i16()?);
     if !error.is_none() {
@@ -52,8 +52,7 @@ pub fn read_answer(
     let _throttle_ms = reader.i32()?;
     reader.skip_tags()?;
     let unsupported = Api::ALL.into_iter().zip(offered).find(|(api, offered)| {
-        (with_sasl || !api.is_sasl())
-            && offered.is_none_or(|(min, max)| api.version() < min || max < api.version())
+        speaks(*api) && offered.is_none_or(|(min, max)| api.version() < min || max < api.version())
     });
     Ok(Ok(unsupported.map(|(api, offered)| Unsupported { api, offered })))
 }
@@ -89,11 +88,16 @@ pub(crate) mod tests {
     }
 
     /// The ranges of Kafka 4.1.0.
-    const KAFKA_4_1: [(i16, i16, i16); 11] = [
+    const KAFKA_4_1: [(i16, i16, i16); 16] = [
         (0, 3, 13),
         (1, 4, 17),
         (2, 1, 10),
         (3, 0, 13),
+        (10, 0, 6),
+        (11, 0, 9),
+        (12, 0, 4),
+        (13, 0, 5),
+        (14, 0, 5),
         (17, 0, 1),
         (18, 0, 4),
         (19, 2, 7),
@@ -104,11 +108,16 @@ pub(crate) mod tests {
     ];
 
     /// The ranges of Kafka 2.8.0.
-    const KAFKA_2_8: [(i16, i16, i16); 10] = [
+    const KAFKA_2_8: [(i16, i16, i16); 15] = [
         (0, 0, 9),
         (1, 0, 12),
         (2, 0, 6),
         (3, 0, 11),
+        (10, 0, 3),
+        (11, 0, 7),
+        (12, 0, 4),
+        (13, 0, 4),
+        (14, 0, 5),
         (17, 0, 1),
         (18, 0, 3),
         (19, 0, 7),
@@ -120,7 +129,7 @@ pub(crate) mod tests {
     #[test]
     fn brokers_from_2_8_to_4_1_are_spoken_to() {
         for ranges in [&KAFKA_4_1[..], &KAFKA_2_8[..]] {
-            let read = |reader: &mut Reader<'_>| read_answer(reader, true);
+            let read = |reader: &mut Reader<'_>| read_answer(reader, |_| true);
             assert_eq!(cut::at_every_byte(&answer(ranges), read), Ok(None));
         }
     }
@@ -130,11 +139,11 @@ pub(crate) mod tests {
         let mut ranges = KAFKA_2_8;
         ranges[3] = (3, 0, 8);
         assert_eq!(
-            read_answer(&mut Reader::new(&answer(&ranges)), false).unwrap(),
+            read_answer(&mut Reader::new(&answer(&ranges)), |api| !api.is_sasl()).unwrap(),
             Ok(Some(Unsupported { api: Api::Metadata, offered: Some((0, 8)) }))
         );
         assert_eq!(
-            read_answer(&mut Reader::new(&answer(&ranges[1..])), false).unwrap(),
+            read_answer(&mut Reader::new(&answer(&ranges[1..])), |_| true).unwrap(),
             Ok(Some(Unsupported { api: Api::Produce, offered: None }))
         );
     }
@@ -142,17 +151,19 @@ pub(crate) mod tests {
     #[test]
     fn a_broker_without_sasl_will_do_where_none_is_wanted() {
         let ranges: Vec<_> = KAFKA_2_8.into_iter().filter(|(key, ..)| *key != 36).collect();
-        let read = |with_sasl| read_answer(&mut Reader::new(&answer(&ranges)), with_sasl).unwrap();
-        assert_eq!(read(false), Ok(None));
+        let answer = answer(&ranges);
+        let without = read_answer(&mut Reader::new(&answer), |api| !api.is_sasl());
+        assert_eq!(without.unwrap(), Ok(None));
         let lacking = Unsupported { api: Api::SaslAuthenticate, offered: None };
-        assert_eq!(read(true), Ok(Some(lacking)));
+        let with = read_answer(&mut Reader::new(&answer), |_| true);
+        assert_eq!(with.unwrap(), Ok(Some(lacking)));
     }
 
     #[test]
     fn a_broker_that_refuses_the_version_is_understood_by_its_error() {
         let v0 = [0, 35, 0, 0, 0, 0];
         assert_eq!(
-            read_answer(&mut Reader::new(&v0), true).unwrap(),
+            read_answer(&mut Reader::new(&v0), |_| true).unwrap(),
             Err(ErrorCode::UNSUPPORTED_VERSION)
         );
     }

@@ -16,12 +16,17 @@ pub mod api_versions;
 pub mod create_topics;
 pub mod describe_configs;
 pub mod fetch;
+pub mod find_coordinator;
+pub mod heartbeat;
 pub mod init_producer_id;
+pub mod join_group;
+pub mod leave_group;
 pub mod list_offsets;
 pub mod metadata;
 pub mod produce;
 pub mod sasl_authenticate;
 pub mod sasl_handshake;
+pub mod sync_group;
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,16 @@ pub enum Api {
     ListOffsets,
     /// Ask for brokers, topics and leaders.
     Metadata,
+    /// Ask which broker keeps a group or a transaction.
+    FindCoordinator,
+    /// Enter a group.
+    JoinGroup,
+    /// Say that a member lives.
+    Heartbeat,
+    /// Leave a group.
+    LeaveGroup,
+    /// Hand in and take assignments of a group.
+    SyncGroup,
     /// Ask for the versions that a broker speaks.
     ApiVersions,
     /// Create topics.
@@ -50,11 +65,16 @@ pub enum Api {
 
 impl Api {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::Produce,
         Self::Fetch,
         Self::ListOffsets,
         Self::Metadata,
+        Self::FindCoordinator,
+        Self::JoinGroup,
+        Self::Heartbeat,
+        Self::LeaveGroup,
+        Self::SyncGroup,
         Self::ApiVersions,
         Self::CreateTopics,
         Self::InitProducerId,
@@ -70,6 +90,11 @@ impl Api {
             Self::Fetch => 1,
             Self::ListOffsets => 2,
             Self::Metadata => 3,
+            Self::FindCoordinator => 10,
+            Self::JoinGroup => 11,
+            Self::Heartbeat => 12,
+            Self::LeaveGroup => 13,
+            Self::SyncGroup => 14,
             Self::SaslHandshake => 17,
             Self::ApiVersions => 18,
             Self::CreateTopics => 19,
@@ -85,9 +110,10 @@ impl Api {
             Self::Produce | Self::Metadata => 9,
             Self::Fetch => 12,
             Self::ListOffsets => 6,
-            Self::ApiVersions => 3,
-            Self::CreateTopics => 5,
-            Self::InitProducerId | Self::DescribeConfigs => 4,
+            Self::JoinGroup => 7,
+            Self::FindCoordinator | Self::ApiVersions => 3,
+            Self::CreateTopics | Self::SyncGroup => 5,
+            Self::InitProducerId | Self::DescribeConfigs | Self::Heartbeat | Self::LeaveGroup => 4,
             Self::SaslHandshake => 1,
             Self::SaslAuthenticate => 2,
         }
@@ -100,6 +126,11 @@ impl Api {
             Self::Fetch => "Fetch",
             Self::ListOffsets => "ListOffsets",
             Self::Metadata => "Metadata",
+            Self::FindCoordinator => "FindCoordinator",
+            Self::JoinGroup => "JoinGroup",
+            Self::Heartbeat => "Heartbeat",
+            Self::LeaveGroup => "LeaveGroup",
+            Self::SyncGroup => "SyncGroup",
             Self::ApiVersions => "ApiVersions",
             Self::CreateTopics => "CreateTopics",
             Self::InitProducerId => "InitProducerId",
@@ -112,6 +143,27 @@ impl Api {
     /// Whether this kind is only for logging in by SASL.
     pub const fn is_sasl(self) -> bool {
         matches!(self, Self::SaslHandshake | Self::SaslAuthenticate)
+    }
+
+    /// Whether this kind is only for coordinators and members of a group.
+    pub const fn is_of_groups(self) -> bool {
+        match self {
+            Self::FindCoordinator
+            | Self::JoinGroup
+            | Self::Heartbeat
+            | Self::LeaveGroup
+            | Self::SyncGroup => true,
+            Self::Produce
+            | Self::Fetch
+            | Self::ListOffsets
+            | Self::Metadata
+            | Self::ApiVersions
+            | Self::CreateTopics
+            | Self::InitProducerId
+            | Self::DescribeConfigs
+            | Self::SaslHandshake
+            | Self::SaslAuthenticate => false,
+        }
     }
 
     /// Appends the header of a request of this kind, with room for the size; to be ended by
@@ -133,6 +185,11 @@ impl Api {
             | Self::Fetch
             | Self::ListOffsets
             | Self::Metadata
+            | Self::FindCoordinator
+            | Self::JoinGroup
+            | Self::Heartbeat
+            | Self::LeaveGroup
+            | Self::SyncGroup
             | Self::CreateTopics
             | Self::InitProducerId
             | Self::DescribeConfigs
