@@ -15,7 +15,7 @@ mod allocations;
 mod compat;
 mod config;
 mod herder;
-mod inquiry;
+mod kafka;
 mod logging;
 mod metrics;
 mod offsets;
