@@ -40,6 +40,7 @@ pub mod format;
 pub mod route;
 pub mod transform;
 
+pub mod group;
 pub mod kafka;
 
 pub mod pipeline;
