@@ -30,11 +30,10 @@ pub(crate) struct DistributedConfig {
     pub(crate) session_timeout: Duration,
     pub(crate) rebalance_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
+    pub(crate) request_timeout: Duration,
     pub(crate) retry_backoff: Duration,
     /// How long reading the config topic may take before the worker leaves the group.
     pub(crate) sync_timeout: Duration,
-    /// How long it stays away then.
-    pub(crate) unsync_backoff: Duration,
     /// How long the work of a worker that has gone waits for it to come back.
     pub(crate) rebalance_delay_max: Duration,
     /// Whether requests between workers are signed (`sessioned`), or not (`compatible`).
@@ -96,9 +95,9 @@ impl DistributedConfig {
             session_timeout: ms("session.timeout.ms")?,
             rebalance_timeout: ms("rebalance.timeout.ms")?,
             heartbeat_interval: ms("heartbeat.interval.ms")?,
+            request_timeout: ms("request.timeout.ms")?,
             retry_backoff: ms("retry.backoff.ms")?,
             sync_timeout: ms("worker.sync.timeout.ms")?,
-            unsync_backoff: ms("worker.unsync.backoff.ms")?,
             rebalance_delay_max: ms("scheduled.rebalance.max.delay.ms")?,
             is_sessioned,
             config_topic: config_topic?,

@@ -6,6 +6,7 @@
 use super::property::{Kind, Property};
 
 const CLIENTS: &str = "the worker's own clients have fixed times";
+const UNSYNC: &str = "read by eager workers only, also in Java";
 const RECOVERY: &str = "a client that has lost every broker begins again with bootstrap.servers";
 
 /// Names of properties that [`super::distributed`] reads.
@@ -18,9 +19,9 @@ pub(super) const DISTRIBUTED_PROPERTIES: &[Property] = &[
     Property::text("client.id", ""),
     Property::long("retry.backoff.ms", "100").at_least(0),
     Property::long("retry.backoff.max.ms", "1000").at_least(0).accepted(CLIENTS),
-    Property::int("request.timeout.ms", "40000").at_least(0).accepted(CLIENTS),
+    Property::int("request.timeout.ms", "40000").at_least(1),
     Property::int("worker.sync.timeout.ms", "3000").at_least(1),
-    Property::int("worker.unsync.backoff.ms", "300000").at_least(0),
+    Property::int("worker.unsync.backoff.ms", "300000").at_least(0).accepted(UNSYNC),
     Property::text("config.storage.topic", ""),
     Property::short("config.storage.replication.factor", "3").at_least(-1),
     Property::text("status.storage.topic", ""),

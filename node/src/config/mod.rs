@@ -69,7 +69,7 @@ pub(crate) use converter::{
 };
 pub(crate) use copy_existing::CopyExisting;
 pub(crate) use dead_letters::DeadLetters;
-pub(crate) use distributed::{DistributedConfig, SessionKeyConfig, StorageTopic};
+pub(crate) use distributed::{DistributedConfig, StorageTopic};
 pub(crate) use encryption::KafkaSecurity;
 pub(crate) use error::Problem;
 pub(crate) use heartbeats::Heartbeats;

@@ -9,18 +9,19 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use millrace_core::group::protocol::Protocols;
 use millrace_io::driver::Driver;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Mutex, mpsc, watch};
 
+use super::config_state::ConfigChange;
 use super::config_store::ConfigStore;
-use super::herder::Distributed;
+use super::herder::{Distributed, Round};
+use super::local::Local;
 use super::session_key::KeyGenerator;
 use super::status_store::StatusStore;
 use super::worker_client::WorkerClient;
 use crate::DistributedArgs;
 use crate::config::{DistributedConfig, Mode, StorageTopic, WorkerConfig};
-use crate::group::{GroupSettings, Membership};
+use crate::group::{GroupEvent, GroupSettings, Membership, Protocols};
 use crate::herder::say;
 use crate::kafka::{self, Client, Cluster, Role, TopicSpec};
 use crate::logging::Loggers;
@@ -72,7 +73,7 @@ async fn serve(
     let rest = config.rest.clone();
     let worker = Worker::new(config.clone(), id, OffsetStore::open(&config)?, driver, strict);
     let starting = start(Arc::clone(&worker), settings, url, &config, Arc::clone(&loggers));
-    let (herder, group, changes) = tokio::select! {
+    let (herder, group, changes, forgotten) = tokio::select! {
         started = starting => started?,
         _ = stopped.wait_for(|stopped| *stopped) => return Ok(Outcome::Stopped),
     };
@@ -80,7 +81,7 @@ async fn serve(
     let shared = Shared::in_group(Arc::clone(&herder), loggers);
     let (ended, end) = watch::channel(false);
     let serving = tokio::spawn(async move { sockets.serve(&rest, shared, end).await });
-    let settled = herder.work(group, changes, stopped).await;
+    let settled = herder.work(group, changes, forgotten, stopped).await;
     ended.send_replace(true);
     serving.await.context("the REST interface has panicked")?;
     cluster.abort();
@@ -90,8 +91,9 @@ async fn serve(
 
 type Started = (
     Arc<Distributed>,
-    mpsc::UnboundedReceiver<crate::group::GroupEvent>,
-    mpsc::UnboundedReceiver<super::config_state::ConfigChange>,
+    mpsc::UnboundedReceiver<GroupEvent>,
+    mpsc::UnboundedReceiver<ConfigChange>,
+    mpsc::UnboundedReceiver<String>,
 );
 
 /// Reads the topics of the group, and begins to join it.
@@ -112,29 +114,40 @@ async fn start(
         client_id,
     };
     let (sender, changes) = mpsc::unbounded_channel();
-    let store = ConfigStore::start(
-        cluster.clone(),
-        spec(&settings.config_topic, Role::Configs),
-        sender,
-    );
+    let (forgetting, forgotten) = mpsc::unbounded_channel();
+    let store =
+        ConfigStore::start(cluster.clone(), spec(&settings.config_topic, Role::Configs), sender);
     let store = Arc::new(store.await?);
     let statuses = StatusStore::start(
         cluster.clone(),
         spec(&settings.status_topic, Role::Statuses),
+        forgetting,
     );
     let statuses = statuses.await?;
-    kafka::ensure(&mut Client::new(cluster.clone()), &spec(&settings.offset_topic, Role::Offsets)).await?;
+    kafka::ensure(&mut Client::new(cluster.clone()), &spec(&settings.offset_topic, Role::Offsets))
+        .await?;
     let (membership, group) = Membership::start(
         cluster.clone(),
         group_settings(&settings, url),
         Arc::<ConfigStore>::clone(&store),
     );
     let keys = KeyGenerator::new(&settings.key.generation_algorithm, settings.key.size_bits)?;
-    let workers = WorkerClient::new(config.rest.client_tls());
-    let herder = Distributed::new(
-        worker, settings, cluster, store, statuses, membership, workers, keys, loggers,
-    );
-    Ok((herder, group, changes))
+    let workers = WorkerClient::new(None);
+    let herder = Arc::new(Distributed {
+        worker,
+        settings,
+        kafka: cluster,
+        round: Mutex::new(Round { config: store.snapshot() }),
+        config: store,
+        statuses,
+        membership,
+        workers,
+        keys,
+        loggers,
+        local: Local::default(),
+        joined: watch::Sender::new(false),
+    });
+    Ok((herder, group, changes, forgotten))
 }
 
 fn spec(topic: &StorageTopic, role: Role) -> TopicSpec {
@@ -154,11 +167,12 @@ fn group_settings(settings: &DistributedConfig, url: String) -> GroupSettings {
         session_timeout: settings.session_timeout,
         rebalance_timeout: settings.rebalance_timeout,
         heartbeat_interval: settings.heartbeat_interval,
-        scheduled_rebalance_delay_max: settings.rebalance_delay_max,
+        rebalance_delay_max: settings.rebalance_delay_max,
         protocols: match settings.is_sessioned {
             true => Protocols::Sessioned,
             false => Protocols::Compatible,
         },
+        request_timeout: settings.request_timeout,
         retry_backoff: settings.retry_backoff,
     }
 }

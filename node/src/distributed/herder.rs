@@ -13,7 +13,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use millrace_core::group::work::TaskId;
 use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::config_record::RestartRequest;
@@ -26,10 +25,10 @@ use super::status_record::Status;
 use super::status_store::StatusStore;
 use super::worker_client::WorkerClient;
 use crate::config::{DistributedConfig, TargetState};
-use crate::group::Membership;
+use crate::group::{self, ClusterWork, Membership, Owners, Protocol, TaskId, Work};
 use crate::herder::{
-    ConnectorInfo, ConnectorStateInfo, Created, Health, Herder, HerderError, Restart, StateInfo, TaskInfo,
-    TaskStateInfo, WorkerFigures, kind, patched,
+    ConnectorInfo, ConnectorStateInfo, Created, Health, Herder, HerderError, Restart, StateInfo,
+    TaskInfo, TaskStateInfo, WorkerFigures, kind, patched,
 };
 use crate::kafka::Cluster;
 use crate::logging::Loggers;
@@ -60,15 +59,49 @@ pub(crate) struct Round {
     pub(super) config: Arc<ClusterConfig>,
 }
 
+impl group::Worker for ConfigStore {
+    fn config_offset(&self) -> i64 {
+        self.snapshot().offset()
+    }
+
+    fn work(&self) -> ClusterWork {
+        let config = self.snapshot();
+        let connectors: Vec<String> = config.connectors().map(str::to_owned).collect();
+        let tasks = connectors.iter().flat_map(|name| {
+            config.tasks(name).into_iter().map(|task| TaskId::new(name.clone(), task))
+        });
+        let tasks = tasks.collect();
+        ClusterWork { config_offset: config.offset(), work: Work { connectors, tasks } }
+    }
+}
+
 impl Distributed {
     /// Whether this worker leads the group.
     pub(super) fn is_leader(&self) -> bool {
-        self.membership.view().borrow().is_leader()
+        self.membership.view().borrow().member.is_leader
     }
 
     /// Where the leader takes requests, if that is known.
     pub(super) fn leader_url(&self) -> Option<String> {
-        self.membership.view().borrow().leader_url.clone().filter(|url| !url.is_empty())
+        Some(self.membership.view().borrow().member.leader_url.clone())
+            .filter(|url| !url.is_empty())
+    }
+
+    /// The last generation in which this worker was given something.
+    pub(super) fn generation(&self) -> i32 {
+        self.membership.view().borrow().member.generation
+    }
+
+    /// Whether requests between workers are signed.
+    pub(super) fn is_sessioned(&self) -> bool {
+        self.membership.view().borrow().member.protocol == Some(Protocol::Sessioned)
+    }
+
+    /// Where whoever runs something takes requests: only the leader knows; who does not, sends to it.
+    fn owner(&self, of: impl Fn(&Owners) -> Option<&str>) -> HerderError {
+        let owner =
+            self.membership.view().borrow().member.owners.as_ref().and_then(of).map(str::to_owned);
+        HerderError::Elsewhere { url: owner.or_else(|| self.leader_url()) }
     }
 
     /// Waits until this worker is in the group, and takes a turn.
@@ -137,7 +170,12 @@ impl Distributed {
     }
 
     fn state_info(status: &Status) -> StateInfo {
-        StateInfo::new(status.state, &status.worker_id, status.trace.clone())
+        StateInfo {
+            state: status.state,
+            worker_id: status.worker_id.clone(),
+            trace: status.trace.clone(),
+            version: status.version.clone(),
+        }
     }
 }
 
@@ -153,20 +191,20 @@ impl Herder for Distributed {
 
     fn info(&self, name: &str) -> Result<ConnectorInfo, HerderError> {
         let config = self.config.snapshot();
-        let properties = config.connector_config(name).ok_or_else(|| HerderError::no_connector(name))?;
+        let properties =
+            config.connector_config(name).ok_or_else(|| HerderError::no_connector(name))?;
         Ok(ConnectorInfo::new(name, properties.clone(), &config.tasks(name)))
     }
 
     fn status(&self, name: &str) -> Result<ConnectorStateInfo, HerderError> {
-        let connector = self.statuses.connector(name).ok_or_else(|| HerderError::no_status(name))?;
-        let tasks = self.statuses.tasks(name).into_iter().filter_map(|task| {
-            let status = self.statuses.task(&TaskId::new(name, task))?;
-            Some(TaskStateInfo { id: task, state: Self::state_info(&status) })
-        });
         let config = self.config.snapshot();
         let kind = config.connector_config(name).map_or("unknown", kind);
-        let connector = Self::state_info(&connector);
-        Ok(ConnectorStateInfo::new(name, kind, connector, tasks.collect()))
+        self.statuses.look(|statuses| {
+            let connector = statuses.connector(name).ok_or_else(|| HerderError::no_status(name))?;
+            let task = |(id, status)| TaskStateInfo { id, state: Self::state_info(status) };
+            let tasks = statuses.tasks(name).map(task).collect();
+            Ok(ConnectorStateInfo::new(name, kind, Self::state_info(connector), tasks))
+        })
     }
 
     fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, HerderError> {
@@ -182,18 +220,21 @@ impl Herder for Distributed {
     }
 
     fn task_status(&self, name: &str, task: i32) -> Result<TaskStateInfo, HerderError> {
-        let status = self.statuses.task(&TaskId::new(name, task));
-        let status = status.ok_or_else(|| HerderError::no_task_status(name, task))?;
-        Ok(TaskStateInfo { id: task, state: Self::state_info(&status) })
+        self.statuses.look(|statuses| {
+            let status = statuses.task(name, task);
+            let status = status.ok_or_else(|| HerderError::no_task_status(name, task))?;
+            Ok(TaskStateInfo { id: task, state: Self::state_info(status) })
+        })
     }
 
     fn active_topics(&self, name: &str) -> Vec<String> {
-        self.statuses.topics(name)
+        self.statuses
+            .look(|statuses| statuses.topics(name).map(|(topic, _)| topic.to_owned()).collect())
     }
 
     fn reset_active_topics(&self, name: &str) {
-        for topic in self.statuses.topics(name) {
-            self.statuses.forget_topic(name, &topic);
+        for topic in self.active_topics(name) {
+            self.statuses.delete_topic(name, &topic);
         }
     }
 
@@ -225,7 +266,11 @@ impl Herder for Distributed {
         self.write(name, runnable, initial).await
     }
 
-    async fn put_config(self: Arc<Self>, name: &str, posted: Posted) -> Result<Created, HerderError> {
+    async fn put_config(
+        self: Arc<Self>,
+        name: &str,
+        posted: Posted,
+    ) -> Result<Created, HerderError> {
         let runnable = self.worker.check(name, posted).await?;
         let _round = self.lead().await?;
         let is_new = !self.config.snapshot().contains(name);
@@ -289,8 +334,7 @@ impl Herder for Distributed {
             self.start_connector(name).await;
             return Ok(());
         }
-        let owner = self.membership.owner_of_connector(name);
-        Err(HerderError::Elsewhere { url: owner.or_else(|| self.leader_url()) })
+        Err(self.owner(|owners| owners.of_connector(name)))
     }
 
     async fn restart_with_tasks(
@@ -328,8 +372,7 @@ impl Herder for Distributed {
             self.begin_again(&id).await;
             return Ok(());
         }
-        let owner = self.membership.owner_of_task(&id);
-        Err(HerderError::Elsewhere { url: owner.or_else(|| self.leader_url()) })
+        Err(self.owner(|owners| owners.of_task(&id)))
     }
 
     async fn offsets(&self, name: &str) -> Result<Vec<NamedOffset>, HerderError> {

@@ -10,15 +10,19 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::http::{HeaderMap, Method};
-use millrace_core::group::work::TaskId;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, Method};
 
 use super::config_record::Config;
 use super::herder::{Distributed, Round};
+use super::session_key::MacAlgorithm;
 use super::signature::{self, SignatureError};
+use super::status_record::Subject;
+use super::worker_client::{ForwardError, REQUEST_TIMEOUT, WorkerAnswer, WorkerRequest};
 use crate::config::{SourceConfig, TargetState};
 use crate::herder::{HerderError, TASK_CLASS};
 use crate::kafka::{Client, fence_producers};
+use crate::rest::path_segment;
 
 /// Between two attempts to have the tasks of a connector written: the first, and the longest.
 const RECONFIGURE_PAUSE: Duration = Duration::from_millis(250);
@@ -55,9 +59,21 @@ impl Distributed {
         }
         drop(round);
         let url = self.leader_url().ok_or(HerderError::Elsewhere { url: None })?;
-        let body = serde_json::to_vec(&tasks).map_err(|error| HerderError::Failed(error.to_string()))?;
-        let path = format!("connectors/{}/tasks", crate::rest::path_segment(name));
-        self.workers.signed(Method::POST, &url, &path, body, self.signing_key()).await
+        let body =
+            serde_json::to_vec(&tasks).map_err(|error| HerderError::Failed(error.to_string()))?;
+        let url = format!("{url}connectors/{}/tasks", path_segment(name));
+        let config = self.config.snapshot();
+        let key = config.session_key().filter(|_| self.is_sessioned());
+        let request = WorkerRequest {
+            method: Method::POST,
+            url: &url,
+            authorization: None,
+            body: Some(body.into()),
+            signed: key.zip(MacAlgorithm::parse(&self.settings.key.signature_algorithm)),
+            timeout: REQUEST_TIMEOUT,
+        };
+        let answer = self.workers.send(request).await;
+        answer.map(drop).map_err(|error| HerderError::Failed(error.to_string()))
     }
 
     /// The tasks of a connector that runs here, if others are written. A source connector for MongoDB has one.
@@ -75,7 +91,11 @@ impl Distributed {
     }
 
     /// Writes the tasks of a connector. For the leader, who holds the round.
-    pub(super) async fn write_tasks(&self, name: &str, tasks: Vec<Config>) -> Result<(), HerderError> {
+    pub(super) async fn write_tasks(
+        &self,
+        name: &str,
+        tasks: Vec<Config>,
+    ) -> Result<(), HerderError> {
         let target = self.config.snapshot().target_state(name).unwrap_or_default();
         if !tasks.is_empty() && target == TargetState::Stopped {
             return Err(HerderError::BadRequest(format!(
@@ -120,7 +140,8 @@ impl Distributed {
             None => {}
             Some(fenced) => {
                 let group = &self.settings.group_id;
-                let ids: Vec<String> = (0..fenced).map(|task| format!("{group}-{name}-{task}")).collect();
+                let ids: Vec<String> =
+                    (0..fenced).map(|task| format!("{group}-{name}-{task}")).collect();
                 let mut client = Client::new(self.kafka.clone());
                 fence_producers(&mut client, &ids).await.map_err(HerderError::of_fencing)?;
             }
@@ -160,9 +181,9 @@ impl Distributed {
             lifetime.checked_sub(Duration::from_millis(age_ms)).filter(|left| !left.is_zero())
         };
         match self.config.snapshot().session_key() {
-            Some(_) if lifetime.is_zero() => return None,
+            Some(key) if lifetime.is_zero() && self.keys.makes(key) => return None,
             Some(key) => {
-                if let (Some(left), true) = (left(key.created_ms()), self.keys.has_made(key)) {
+                if let (Some(left), true) = (left(key.created_ms()), self.keys.makes(key)) {
                     return Some(left);
                 }
             }
@@ -181,22 +202,38 @@ impl Distributed {
     /// As the leader: nothing is told any more of connectors and tasks that are not there.
     pub(super) fn tidy_statuses(&self) {
         let config = self.config.snapshot();
-        for connector in self.statuses.connectors() {
-            let tasks = config.tasks(&connector);
-            for task in self.statuses.tasks(&connector) {
-                if !tasks.contains(&task) {
-                    self.statuses.destroy_task(&TaskId::new(connector.clone(), task));
+        let gone = self.statuses.look(|statuses| {
+            let mut gone = Vec::new();
+            for connector in statuses.connectors() {
+                let left = config.tasks(connector);
+                let tasks = statuses.tasks(connector).map(|(task, _)| task);
+                let tasks = tasks.filter(|task| !left.contains(task));
+                gone.extend(tasks.map(|task| Subject::Task(connector.to_owned(), task)));
+                if !config.contains(connector) {
+                    gone.push(Subject::Connector(connector.to_owned()));
                 }
             }
-            if !config.contains(&connector) {
-                self.statuses.destroy_connector(&connector);
-            }
-        }
+            gone
+        });
+        gone.into_iter().for_each(|of| self.statuses.remove(of));
+    }
+
+    /// Carries a request of a user to another worker.
+    pub(crate) async fn carry(
+        &self,
+        method: Method,
+        url: &str,
+        authorization: Option<&HeaderValue>,
+        body: Option<Bytes>,
+    ) -> Result<WorkerAnswer, ForwardError> {
+        let timeout = REQUEST_TIMEOUT;
+        let request = WorkerRequest { method, url, authorization, body, signed: None, timeout };
+        self.workers.send(request).await
     }
 }
 
 /// Milliseconds since 1970.
-fn unix_ms() -> i64 {
+pub(super) fn unix_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -18,11 +18,12 @@ use futures_util::future::join_all;
 use millrace_core::group::work::{TaskId, Work};
 
 use super::herder::Distributed;
-use super::status_record::{Status, StatusKey};
-use crate::config::{SourceConfig, TargetState};
+use super::leading::unix_ms;
+use super::status_record::{Status, Subject, TopicStatus};
+use crate::config::{CONNECTOR_VERSION, SourceConfig, TargetState};
 use crate::herder::{ConnectorFigures, State, TaskFigures, unknown_class};
 use crate::offsets::StoredOffsets;
-use crate::task::{self, ActiveTopics, TaskState};
+use crate::task::{self, ActiveTopics, Listener, TaskState};
 use crate::worker::Task;
 
 /// See the module.
@@ -107,11 +108,8 @@ impl Local {
     pub(super) fn figures(&self) -> Vec<ConnectorFigures> {
         let running = self.lock();
         let mut figures: BTreeMap<&str, ConnectorFigures> = BTreeMap::new();
-        let connector = |name: &str, state| ConnectorFigures {
-            name: name.to_owned(),
-            state,
-            task: None,
-        };
+        let connector =
+            |name: &str, state| ConnectorFigures { name: name.to_owned(), state, task: None };
         for (name, state) in &running.connectors {
             figures.insert(name, connector(name, *state));
         }
@@ -150,7 +148,7 @@ impl Distributed {
     pub(super) async fn stop_all(&self, work: &Work) -> bool {
         for connector in &work.connectors {
             if self.local.lock().connectors.remove(connector).is_some() {
-                self.say_safely(StatusKey::Connector(connector.clone()), State::Unassigned, None);
+                self.say_safely(Subject::Connector(connector.clone()), State::Unassigned, None);
             }
         }
         let tasks: Vec<(TaskId, LocalTask)> = {
@@ -172,7 +170,7 @@ impl Distributed {
                 LocalState::Failed => false,
             };
             if settled {
-                self.say_safely(StatusKey::Task(id), State::Unassigned, None);
+                self.say_safely(subject(&id), State::Unassigned, None);
             }
             settled || matches!(task.state, LocalState::Failed)
         });
@@ -184,13 +182,13 @@ impl Distributed {
         let config = self.config.snapshot();
         let Some(properties) = config.connector_config(name) else { return };
         let class = properties.get("connector.class").map(String::as_str).unwrap_or_default();
-        let key = StatusKey::Connector(name.to_owned());
+        let of = Subject::Connector(name.to_owned());
         if !SourceConfig::is_class(class) {
             let trace = unknown_class(class);
             tracing::error!("connector {name} failed: {trace}");
             self.worker.connector_startups.failed();
             self.local.lock().connectors.insert(name.to_owned(), State::Failed);
-            return self.say_safely(key, State::Failed, Some(trace));
+            return self.say_safely(of, State::Failed, Some(trace));
         }
         let state = match config.target_state(name).unwrap_or_default() {
             TargetState::Started => State::Running,
@@ -199,7 +197,7 @@ impl Distributed {
         };
         self.local.lock().connectors.insert(name.to_owned(), state);
         self.worker.connector_startups.succeeded();
-        self.say(key, state);
+        self.say(of, state);
         if state == State::Running {
             self.reconfigure(name);
         }
@@ -214,13 +212,16 @@ impl Distributed {
         let config = self.config.snapshot();
         let target = config.target_state(&id.connector).unwrap_or_default();
         let topics = ActiveTopics::default();
-        let key = StatusKey::Task(id.clone());
+        let of = subject(id);
         if target != TargetState::Started {
             self.keep(id, LocalState::Paused, topics);
-            return self.say(key, State::Paused);
+            return self.say(of, State::Paused);
         }
         let prepared = match config.task_config(&id.connector, id.task) {
-            None => Err("the config topic has no such task; write the connector's configuration anew".to_owned()),
+            None => {
+                Err("the config topic has no such task; write the connector's configuration anew"
+                    .to_owned())
+            }
             Some(properties) => self.worker.prepare(&id.connector, properties.clone()).await,
         };
         match prepared {
@@ -235,7 +236,7 @@ impl Distributed {
                 tracing::error!("task {id} failed: {reason}");
                 self.worker.task_startups.failed();
                 self.keep(id, LocalState::Failed, topics);
-                self.say_safely(key, State::Failed, Some(reason));
+                self.say_safely(of, State::Failed, Some(reason));
             }
         }
     }
@@ -251,10 +252,10 @@ impl Distributed {
             let now = state.borrow_and_update().clone();
             match now {
                 TaskState::Unassigned => {}
-                TaskState::Running => self.say(StatusKey::Task(id.clone()), State::Running),
+                TaskState::Running => self.say(subject(&id), State::Running),
                 TaskState::Failed(reason) => {
                     let trace = Some(reason.to_string());
-                    return self.say_safely(StatusKey::Task(id), State::Failed, trace);
+                    return self.say_safely(subject(&id), State::Failed, trace);
                 }
                 // Whoever has ended it says what that means.
                 TaskState::Stopped => return,
@@ -291,7 +292,7 @@ impl Distributed {
         // A task that has failed stays failed until it is restarted.
         if task.state() == TaskState::Stopped {
             self.keep(id, LocalState::Paused, local.topics);
-            self.say(StatusKey::Task(id.clone()), State::Paused);
+            self.say(subject(id), State::Paused);
         }
     }
 
@@ -308,17 +309,34 @@ impl Distributed {
     }
 
     /// Tells the group, whoever had it before.
-    pub(super) fn say(&self, key: StatusKey, state: State) {
-        self.statuses.put(key, self.own_status(state, None));
+    pub(super) fn say(&self, of: Subject, state: State) {
+        self.statuses.put(of, self.own_status(state, None));
     }
 
     /// Tells the group, unless another worker has it by now.
-    pub(super) fn say_safely(&self, key: StatusKey, state: State, trace: Option<String>) {
-        self.statuses.put_safe(key, self.own_status(state, trace));
+    pub(super) fn say_safely(&self, of: Subject, state: State, trace: Option<String>) {
+        self.statuses.put_safe(of, self.own_status(state, trace));
     }
 
     fn own_status(&self, state: State, trace: Option<String>) -> Status {
         let generation = self.generation();
-        Status { state, trace, worker_id: self.worker.id().to_owned(), generation }
+        let version = Some(CONNECTOR_VERSION.to_owned());
+        Status { state, trace, worker_id: self.worker.id().to_owned(), generation, version }
     }
+
+    /// Tells the group of every topic that a task writes to, if such things are told at all.
+    fn topic_listener(self: &Arc<Self>, id: &TaskId) -> Listener {
+        let (herder, id) = (Arc::downgrade(self), id.clone());
+        Box::new(move |topic| {
+            let Some(herder) = herder.upgrade() else { return };
+            if herder.worker.config().rest.topic_tracking {
+                let status = TopicStatus { task: id.task, discovered_ms: unix_ms() };
+                herder.statuses.put_topic(&id.connector, topic, status);
+            }
+        })
+    }
+}
+
+fn subject(id: &TaskId) -> Subject {
+    Subject::Task(id.connector.clone(), id.task)
 }

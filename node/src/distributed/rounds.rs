@@ -14,16 +14,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_core::group::work::{TaskId, Work};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::config_record::RestartRequest;
 use super::config_state::ConfigChange;
 use super::herder::{Distributed, Round};
-use super::status_record::StatusKey;
-use crate::group::{Assigned, GroupEvent};
+use super::status_record::Subject;
+use crate::group::{Assigned, GroupEvent, TaskId, Work};
 use crate::herder::{Herder, State};
+
+/// How long a worker stays out of the group that could not read the config topic in time.
+const UNSYNC_PAUSE: Duration = Duration::from_secs(1);
 
 /// What many changes come to.
 #[derive(Default)]
@@ -44,6 +46,7 @@ impl Distributed {
         self: &Arc<Self>,
         mut group: mpsc::UnboundedReceiver<GroupEvent>,
         mut changes: mpsc::UnboundedReceiver<ConfigChange>,
+        mut forgotten: mpsc::UnboundedReceiver<String>,
         mut stopped: watch::Receiver<bool>,
     ) -> anyhow::Result<bool> {
         let mut key_ends: Option<Instant> = None;
@@ -58,6 +61,7 @@ impl Distributed {
                     Some(first) => self.on_changes(first, &mut changes).await,
                     None => anyhow::bail!("the config topic is no longer read; the log says why"),
                 },
+                Some(connector) = forgotten.recv() => self.local.forget_topics(&connector),
                 () = until(key_ends) => {}
             }
             let round = self.round.lock().await;
@@ -74,30 +78,37 @@ impl Distributed {
         settled
     }
 
+    /// What is held as `handled` keeps the worker from joining again before it has stopped what it must.
     async fn on_group(self: &Arc<Self>, event: GroupEvent) -> anyhow::Result<()> {
         let mut round = self.round.lock().await;
         match event {
-            GroupEvent::Assigned(assigned) => self.on_assigned(&mut round, assigned).await,
-            GroupEvent::Lost => {
-                tracing::warn!("the group no longer knows this worker: all work here stops until it is back in it");
+            GroupEvent::Assigned { assigned, handled } => {
+                self.on_assigned(&mut round, *assigned).await;
+                drop(handled);
+            }
+            GroupEvent::Lost { handled } => {
+                tracing::warn!(
+                    "the session with the group is over: all work here stops until it is back in it"
+                );
                 self.joined.send_replace(false);
                 self.stop_all(&self.local.work()).await;
+                drop(handled);
             }
-            GroupEvent::Refused(error) => return Err(error.into()),
+            GroupEvent::Failed(error) => return Err(error.into()),
         }
         Ok(())
     }
 
     async fn on_assigned(self: &Arc<Self>, round: &mut Round, assigned: Assigned) {
-        round.generation.store(assigned.generation);
         self.stop_all(&assigned.revoked).await;
-        if assigned.is_config_mismatch || self.config.snapshot().offset() < assigned.config_offset {
-            if let Err(error) = self.refresh().await {
-                // Whoever does not know what is to run must not hold the others up.
-                tracing::warn!("{error}; leaving the group for a while");
-                self.membership.leave_for(self.settings.unsync_backoff).await;
-                return;
-            }
+        let is_behind = self.config.snapshot().offset() < assigned.config_offset;
+        if (is_behind || assigned.is_config_mismatch)
+            && let Err(error) = self.refresh().await
+        {
+            // Whoever does not know what is to run must not hold the others up.
+            tracing::warn!("{error}; out of the group for a moment");
+            self.membership.step_out();
+            return sleep(UNSYNC_PAUSE).await;
         }
         let config = self.config.snapshot();
         if assigned.is_config_mismatch || config.offset() != assigned.config_offset {
@@ -114,10 +125,6 @@ impl Distributed {
         self.start_all(&assigned.total.without(&running)).await;
         if self.is_leader() {
             self.tidy_statuses();
-        }
-        if !assigned.revoked.is_empty() {
-            // What was taken back here can now be given to others.
-            self.membership.rejoin();
         }
         self.joined.send_replace(true);
     }
@@ -161,11 +168,14 @@ impl Distributed {
     }
 
     /// Starts again what of a restart runs here.
-    async fn restart_here(self: &Arc<Self>, RestartRequest { connector, restart }: &RestartRequest) {
+    async fn restart_here(
+        self: &Arc<Self>,
+        RestartRequest { connector, restart }: &RestartRequest,
+    ) {
         let Ok(mut plan) = self.status(connector) else { return };
         let (itself, tasks) = plan.mark(*restart);
         if itself && self.local.has_connector(connector) {
-            self.say(StatusKey::Connector(connector.clone()), State::Restarting);
+            self.say(Subject::Connector(connector.clone()), State::Restarting);
             self.start_connector(connector).await;
         }
         for task in tasks {
@@ -176,10 +186,18 @@ impl Distributed {
         }
     }
 
+    /// What somebody has asked of every worker of the group.
+    fn set_level(&self, namespace: &str, level: &str) {
+        let set = level.parse().map_err(|()| "there is no such level".to_owned());
+        if let Err(error) = set.and_then(|level| self.loggers.set(namespace, level)) {
+            tracing::warn!("the logger {namespace} is not set to {level}: {error}");
+        }
+    }
+
     /// Ends a task that runs here, and starts it again.
     pub(super) async fn begin_again(self: &Arc<Self>, id: &TaskId) {
         self.stop_all(&Work { connectors: Vec::new(), tasks: vec![id.clone()] }).await;
-        self.say(StatusKey::Task(id.clone()), State::Restarting);
+        self.say(Subject::Task(id.connector.clone(), id.task), State::Restarting);
         self.start_task(id, None).await;
     }
 }

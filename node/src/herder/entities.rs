@@ -103,15 +103,22 @@ impl ConnectorStateInfo {
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct StateInfo {
     pub(crate) state: State,
-    worker_id: String,
+    pub(crate) worker_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trace: Option<String>,
-    version: &'static str,
+    pub(crate) trace: Option<String>,
+    /// Of the connector's class; workers of Java before 4.1 do not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<String>,
 }
 
 impl StateInfo {
     pub(crate) fn new(state: State, worker_id: &str, trace: Option<String>) -> Self {
-        Self { state, worker_id: worker_id.to_owned(), trace, version: CONNECTOR_VERSION }
+        Self {
+            state,
+            worker_id: worker_id.to_owned(),
+            trace,
+            version: Some(CONNECTOR_VERSION.to_owned()),
+        }
     }
 }
 

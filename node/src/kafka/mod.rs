@@ -19,14 +19,14 @@ mod error;
 mod fence;
 mod follower;
 #[cfg(test)]
-mod scripted_broker;
+pub(crate) mod scripted_broker;
 mod topic;
 
 pub(crate) use append::{Pair, append};
-pub(crate) use client::{Client, Question, Refusal, To};
+pub(crate) use client::Client;
 pub(crate) use compacted_log::CompactedLog;
 pub(crate) use connection::{Cluster, Connection};
 pub(crate) use error::KafkaError;
 pub(crate) use fence::fence_producers;
 pub(crate) use follower::{LogRecord, read_whole};
-pub(crate) use topic::{Role, TopicSpec};
+pub(crate) use topic::{Role, TopicSpec, ensure};

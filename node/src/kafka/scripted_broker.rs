@@ -24,7 +24,7 @@ const WAIT: Duration = Duration::from_millis(10);
 
 /// What happens to a request instead of what should.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Refused(ErrorCode),
     /// Done, but the connection ends before the answer.
     Unanswered,
@@ -32,32 +32,32 @@ pub(super) enum Fault {
 
 /// One partition: batches with their base offsets set.
 #[derive(Debug, Default)]
-pub(super) struct Log {
-    pub(super) batches: Vec<Vec<u8>>,
-    pub(super) first: i64,
-    pub(super) end: i64,
+pub(crate) struct Log {
+    pub(crate) batches: Vec<Vec<u8>>,
+    pub(crate) first: i64,
+    pub(crate) end: i64,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) topic: String,
-    pub(super) exists: bool,
-    pub(super) policy: String,
-    pub(super) logs: Vec<Log>,
+pub(crate) struct State {
+    pub(crate) topic: String,
+    pub(crate) exists: bool,
+    pub(crate) policy: String,
+    pub(crate) logs: Vec<Log>,
     /// By kind, what happens to the next requests of it.
-    pub(super) faults: BTreeMap<i16, VecDeque<Fault>>,
-    pub(super) asked: Vec<Api>,
+    pub(crate) faults: BTreeMap<i16, VecDeque<Fault>>,
+    pub(crate) asked: Vec<Api>,
 }
 
 /// See the module. It ends with the runtime of its test.
-pub(super) struct ScriptedBroker {
+pub(crate) struct ScriptedBroker {
     address: Address,
     state: Arc<Mutex<State>>,
 }
 
 impl ScriptedBroker {
     /// A broker that has no topic yet; one that is made has this many partitions.
-    pub(super) async fn start(topic: &str, partitions: usize) -> Self {
+    pub(crate) async fn start(topic: &str, partitions: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::new("127.0.0.1", listener.local_addr().unwrap().port());
         let state = Arc::new(Mutex::new(State {
@@ -77,16 +77,16 @@ impl ScriptedBroker {
         Self { address, state }
     }
 
-    pub(super) fn cluster(&self) -> Cluster {
+    pub(crate) fn cluster(&self) -> Cluster {
         let (bootstrap, security) = (vec![self.address.clone()], KafkaSecurity::default());
         Cluster { bootstrap, security, client_id: "test".to_owned() }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
     }
 
-    pub(super) fn fail(&self, api: Api, faults: &[Fault]) {
+    pub(crate) fn fail(&self, api: Api, faults: &[Fault]) {
         self.state().faults.entry(api.key()).or_default().extend(faults);
     }
 }

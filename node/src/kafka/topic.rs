@@ -68,7 +68,7 @@ pub(crate) struct TopicSpec {
 }
 
 /// Makes sure that the topic is there and fit, and names its partitions.
-pub(super) async fn ensure(client: &mut Client, spec: &TopicSpec) -> Result<Vec<i32>, KafkaError> {
+pub(crate) async fn ensure(client: &mut Client, spec: &TopicSpec) -> Result<Vec<i32>, KafkaError> {
     let creation = create(client, spec).await?;
     if creation != Creation::Created {
         check_policy(client, spec).await?;

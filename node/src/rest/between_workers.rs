@@ -45,8 +45,7 @@ async fn fence(
     body: Bytes,
 ) -> Answer {
     let group = group(&shared)?;
-    let fenced =
-        async move { group.fence(&name, Signed { headers: &headers, body: &body }).await };
+    let fenced = async move { group.fence(&name, Signed { headers: &headers, body: &body }).await };
     complete(fenced).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

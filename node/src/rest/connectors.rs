@@ -194,13 +194,18 @@ fn named(name: &str, mut config: Posted) -> Result<Posted, RestError> {
 
 fn created(headers: &HeaderMap, name: &str, info: &ConnectorInfo) -> Response {
     let mut response = json_response(StatusCode::CREATED, info);
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    set_location(headers, name, &mut response);
+    response
+}
+
+/// Says where a connector is that was made, at the address that the client has asked.
+pub(super) fn set_location(asked: &HeaderMap, name: &str, response: &mut Response) {
+    let host = asked.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let origin = if host.is_empty() { String::new() } else { format!("http://{host}") };
     let location = format!("{origin}/connectors/{}", path_segment(name));
     if let Ok(location) = HeaderValue::try_from(location) {
         response.headers_mut().insert(LOCATION, location);
     }
-    response
 }
 
 /// `name` as one segment of a path.

@@ -9,13 +9,15 @@
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION};
+use axum::http::header::{AUTHORIZATION, HeaderMap};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::body::json_response;
+use super::connectors::set_location;
 use super::{BODY_BYTES_MAX, RestError, Shared, query};
-use crate::distributed::{Carried, Distributed};
+use crate::distributed::{Distributed, ForwardError, WorkerAnswer};
 
 /// Goes with an answer that another worker has to give; where that is, if it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,29 +63,24 @@ impl Copy {
             let text = "Cannot complete request because of a conflicting operation (e.g. worker rebalance)";
             return Err(RestError::new(StatusCode::CONFLICT, text));
         }
-        let path = self.uri.path().trim_start_matches('/');
         let query = query::with(self.uri.query(), "forward", &forward.is_none().to_string());
-        let target = format!("{path}?{query}");
-        let client = self.headers.get(AUTHORIZATION).cloned();
-        let carried = group.carry(self.method.clone(), url, &target, client, self.body.clone()).await;
-        let Carried { status, location, body } = carried?;
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        if status != StatusCode::NO_CONTENT {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        if let Some(location) = location.and_then(|location| self.here(&location)) {
-            headers.insert(LOCATION, location);
+        let path = self.uri.path().trim_start_matches('/');
+        let url = format!("{url}{path}?{query}");
+        let client = self.headers.get(AUTHORIZATION);
+        let body = (!self.body.is_empty()).then(|| self.body.clone());
+        let WorkerAnswer { status, body } =
+            group.carry(self.method.clone(), &url, client, body).await?;
+        let Some(body) = body else { return Ok(status.into_response()) };
+        let mut response = json_response(status, &body);
+        if let (StatusCode::CREATED, Some(name)) = (status, body["name"].as_str()) {
+            set_location(&self.headers, name, &mut response);
         }
         Ok(response)
     }
+}
 
-    /// The same place, at the worker that the client has asked.
-    fn here(&self, location: &str) -> Option<HeaderValue> {
-        let path = location.get(location.find("/connectors/")?..)?;
-        let host = self.headers.get(HOST).and_then(|host| host.to_str().ok());
-        let origin = host.map(|host| format!("http://{host}")).unwrap_or_default();
-        HeaderValue::try_from(format!("{origin}{path}")).ok()
+impl From<ForwardError> for RestError {
+    fn from(error: ForwardError) -> Self {
+        Self::new(error.status(), error.to_string())
     }
 }

@@ -115,6 +115,11 @@ impl Sockets {
         format!("{host}:{port}")
     }
 
+    /// Where other workers reach this one.
+    pub(crate) fn advertised_url(&self, config: &RestConfig) -> String {
+        format!("http://{}/", self.worker_id(config))
+    }
+
     /// Serves until `stop` says so; what is under way then has a few seconds left.
     pub(crate) async fn serve(
         self,

@@ -26,7 +26,7 @@ mod runtimes;
 mod state;
 mod stream;
 
-pub(crate) use active_topics::ActiveTopics;
+pub(crate) use active_topics::{ActiveTopics, Listener};
 pub(crate) use build::{client_id, encryption, first_position, pipeline_config, session_config};
 pub(crate) use drive::Surroundings;
 pub(crate) use figures::{Figures, FiguresCell, Stage, TopicFigures};

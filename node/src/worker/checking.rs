@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use super::Worker;
 use crate::config::{
-    ConnectorFile, Examined, Problem, SourceConfig, Validation,
-    objections_to_null,
+    ConnectorFile, Examined, Problem, SourceConfig, Validation, objections_to_null,
 };
 use crate::herder::{HerderError, say, unknown_class};
 use crate::task::only_open;
