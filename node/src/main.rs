@@ -14,6 +14,7 @@ mod allocations;
 #[cfg(feature = "rig")]
 mod compat;
 mod config;
+mod distributed;
 mod herder;
 mod inquiry;
 mod logging;
