@@ -414,9 +414,12 @@ mod tests {
 
     #[test]
     fn older_state_counts_only_where_the_newer_one_is_no_text() {
-        let state = |value| match decode("target-state-orders", value) {
-            Ok(ConfigRecord::TargetState { state, .. }) => state,
-            _ => None,
+        let state = |value| {
+            let Ok(ConfigRecord::TargetState { state, .. }) = decode("target-state-orders", value)
+            else {
+                return None;
+            };
+            state
         };
         assert_eq!(state(r#"{"state":"PAUSED"}"#), Some(TargetState::Paused));
         assert_eq!(state(r#"{"state":"PAUSED","state.v2":7}"#), Some(TargetState::Paused));

@@ -120,8 +120,8 @@ pub(crate) enum KeyGeneratorError {
     Algorithm { name: String },
     #[error(
         "Unable to create key generator with algorithm {} and key size {bits}: Key length must be at least \
-         {KEY_BITS_MIN} bits, and {KEY_BITS_MAX} at most",
-        .algorithm.name()
+         {} bits, and {} at most",
+        .algorithm.name(), KEY_BITS_MIN, KEY_BITS_MAX
     )]
     Size { algorithm: MacAlgorithm, bits: u32 },
 }

@@ -87,7 +87,7 @@ pub(crate) fn verify(
     permitted: &[String],
     key: Option<&SessionKey>,
 ) -> Result<(), SignatureError> {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let header = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let (Some(signature), Some(name)) = (header(SIGNATURE), header(ALGORITHM)) else {
         return Err(SignatureError::Missing);
     };

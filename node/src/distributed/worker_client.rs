@@ -136,17 +136,21 @@ impl WorkerClient {
     async fn exchange(&self, request: WorkerRequest<'_>) -> Result<WorkerAnswer, ForwardError> {
         let target = Target::parse(request.url)?;
         let address = target.address();
+        let no_tls = || ForwardError::NoTls { url: address.clone() };
+        let encryption = if target.is_encrypted {
+            Some(TlsConnector::from(self.tls.clone().ok_or_else(no_tls)?))
+        } else {
+            None
+        };
         let failed = |error| ForwardError::Connect { address: address.clone(), error };
         let late = |_| failed(io::ErrorKind::TimedOut.into());
         let connecting = TcpStream::connect((target.host.as_str(), target.port));
         let connected = timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?;
         let stream = connected.map_err(failed)?;
         let http = http_request(&target, request);
-        if !target.is_encrypted {
+        let Some(tls) = encryption else {
             return converse(stream, http, &address).await;
-        }
-        let no_tls = || ForwardError::NoTls { url: address.clone() };
-        let tls = TlsConnector::from(self.tls.clone().ok_or_else(no_tls)?);
+        };
         let name = ServerName::try_from(target.host.clone());
         let name = name.map_err(|error| failed(io::Error::other(error)))?;
         let encrypted = timeout(CONNECT_TIMEOUT, tls.connect(name, stream)).await.map_err(late)?;
@@ -251,12 +255,14 @@ fn judge(status: StatusCode, body: &[u8], address: &str) -> Result<WorkerAnswer,
 
 #[cfg(test)]
 mod tests {
+    use millrace_io::tls::{TlsClient, TlsSettings};
     use serde_json::json;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::task::JoinHandle;
     use tokio_rustls::TlsAcceptor;
-    use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::crypto::ring;
 
     use super::*;
 
@@ -281,7 +287,8 @@ mod tests {
             read.push(stream.read_u8().await.unwrap());
         }
         stream.write_all(answer.as_bytes()).await.unwrap();
-        stream.shutdown().await.unwrap();
+        // Who has the answer may be gone already.
+        let _ = stream.shutdown().await;
         String::from_utf8(read).unwrap()
     }
 
@@ -303,8 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn request_arrives_as_it_was_meant_and_signed() {
-        let answer = "HTTP/1.1 201 Created\r\nContent-Length: 11\r\n\r\n{\"name\":\"o\"}";
-        let answer: &'static str = Box::leak(answer.replace("11", "12").into_boxed_str());
+        let answer = "HTTP/1.1 201 Created\r\nContent-Length: 12\r\n\r\n{\"name\":\"o\"}";
         let (address, asked) = worker(answer).await;
         let key = SessionKey::new(b"key".to_vec(), "HmacSHA256".to_owned(), 0).unwrap();
         let authorization = HeaderValue::from_static("Basic eDp5");
@@ -397,7 +403,9 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
         let certificate = made.cert.der().clone();
         let key = made.signing_key.serialize_der().try_into().unwrap();
-        let server = ServerConfig::builder().with_no_client_auth();
+        let provider = Arc::new(ring::default_provider());
+        let server = ServerConfig::builder_with_provider(provider);
+        let server = server.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
         let server = server.with_single_cert(vec![certificate.clone()], key).unwrap();
         let acceptor = TlsAcceptor::from(Arc::new(server));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -410,15 +418,15 @@ mod tests {
                 }
             }
         });
-        let trusting = |authorities: &[_]| {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(authorities.iter().cloned());
-            let config = ClientConfig::builder().with_root_certificates(roots);
-            WorkerClient::new(Some(Arc::new(config.with_no_client_auth())))
+        let trusting = |authority| {
+            let authorities = Some(vec![authority]);
+            let settings = TlsSettings { authorities, identity: None, checks_host_name: true };
+            WorkerClient::new(Some(TlsClient::new(settings).unwrap().config()))
         };
-        let error = trusting(&[]).send(request(&url)).await.unwrap_err();
+        let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let error = trusting(other.cert.der().clone()).send(request(&url)).await.unwrap_err();
         assert!(matches!(error, ForwardError::Connect { .. }), "{error}");
-        let answer = trusting(&[certificate]).send(request(&url)).await.unwrap();
+        let answer = trusting(certificate).send(request(&url)).await.unwrap();
         assert_eq!(answer.body, Some(json!([])));
         serving.abort();
     }
