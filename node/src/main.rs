@@ -14,6 +14,7 @@ mod allocations;
 #[cfg(feature = "rig")]
 mod compat;
 mod config;
+mod group;
 mod herder;
 mod kafka;
 mod logging;

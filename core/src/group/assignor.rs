@@ -23,7 +23,7 @@ use crate::group::levelling::{WorkerLoad, assign_evenly, too_much};
 use crate::group::work::Work;
 
 /// The first pause between rounds that level, and by how much it grows.
-const BACKOFF_FACTOR: u64 = 40;
+const BACKOFF_FACTOR: f64 = 40.0;
 
 /// Of which generation the leader's memory is, and in which it assigns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,8 +223,7 @@ impl Assignor {
         }
         if self.has_levelled {
             self.pauses = self.pauses.saturating_add(1);
-            let pause = Duration::from_millis(BACKOFF_FACTOR.saturating_pow(self.pauses));
-            let pause = pause.min(self.delay_max);
+            let pause = backoff(self.pauses, self.delay_max);
             if !pause.is_zero() {
                 self.due = Some(now + pause);
                 return pause;
@@ -245,6 +244,14 @@ impl Assignor {
         self.previous = all(loads.iter().map(|load| &load.work)).without(&self.previous_revoked);
         self.previous.add(lost);
     }
+}
+
+/// The pause after so many rounds that level. In floating point like Java's, whose longest is now and then a
+/// millisecond short.
+fn backoff(pauses: u32, longest: Duration) -> Duration {
+    let exponent_max = (longest.as_millis() as f64).log(BACKOFF_FACTOR);
+    let pause_ms = BACKOFF_FACTOR.powf(f64::from(pauses).min(exponent_max));
+    Duration::from_millis(pause_ms as u64).min(longest)
 }
 
 fn all<'a>(works: impl Iterator<Item = &'a Work>) -> Work {
@@ -268,3 +275,6 @@ fn doubled(members: &BTreeMap<String, Work>) -> Work {
     }
     doubled
 }
+
+#[cfg(test)]
+mod tests;

@@ -292,7 +292,9 @@ impl Member {
         let session_left = lost_at.map_or(patience, |at| patience.min(at - now));
         if self.coordinator.is_none() {
             let group = self.settings.group_id.clone();
-            return Step::Ask(Question::Coordinator { group }, session_left);
+            // One broker that is silent must not cost the session: there are others to ask.
+            let patience = session_left.min(self.settings.heartbeat_interval);
+            return Step::Ask(Question::Coordinator { group }, patience);
         }
         let is_ready = self.unhandled == 0;
         let join_at = self.join_at.filter(|_| is_ready);

@@ -151,7 +151,9 @@ impl Opening {
         self.correlation += 1;
         match (&self.asked, &mut self.sasl) {
             (Asked::Versions, sasl) => {
-                let lacking = api_versions::read_answer(&mut reader, sasl.is_some())?;
+                let has_sasl = sasl.is_some();
+                let speaks = |api: Api| has_sasl || !api.is_sasl();
+                let lacking = api_versions::read_answer(&mut reader, speaks)?;
                 if let Some(lacking) = lacking.map_err(OpeningError::Versions)? {
                     return Err(OpeningError::Unsupported(lacking));
                 }
