@@ -51,7 +51,8 @@ impl Line {
             None => Connection::open(&self.cluster, broker).await?,
         };
         let connection = self.connection.insert(connection);
-        let (write, read) = (|out: &mut Vec<u8>| question.write(out), |reader: &mut _| question.read(reader));
+        let (write, read) =
+            (|out: &mut Vec<u8>| question.write(out), |reader: &mut _| question.read(reader));
         connection.request(question.api(), write, read, patience).await
     }
 

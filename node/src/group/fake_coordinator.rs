@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use millrace_core::kafka::api::Api;
 use millrace_core::kafka::errors::ErrorCode;
 use millrace_core::kafka::wire::{
-    Reader, WireError, put_compact_bytes, put_compact_length, put_compact_null, put_compact_string, put_i16, put_i32,
-    put_no_tags,
+    Reader, WireError, put_compact_bytes, put_compact_length, put_compact_null, put_compact_string,
+    put_i16, put_i32, put_no_tags,
 };
 use millrace_core::link::Address;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -221,8 +221,9 @@ impl FakeCoordinator {
             self.group.lock().unwrap().assignments = Some(assignments);
             self.changed.notify_waiters();
         }
-        let is_over =
-            |group: &Group| !group.error_of(generation, &member).is_none() || group.assignments.is_some();
+        let is_over = |group: &Group| {
+            !group.error_of(generation, &member).is_none() || group.assignments.is_some()
+        };
         self.wait_for(is_over).await;
         let group = self.group.lock().unwrap();
         put_i16(out, group.error_of(generation, &member).0);
