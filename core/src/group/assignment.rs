@@ -5,8 +5,8 @@
 //!             │ assigned [connector, [task i32]] │ revoked [connector, [task i32]] │ delay i32, ms
 //! ```
 //!
-//! Strings have a length of two bytes, arrays one of four; task -1 is the connector itself. The last three fields
-//! may be absent, and the arrays null. Assigned is what is new; what a member has and is not told to give back it keeps.
+//! Strings have a length of two bytes, arrays one of four; task -1 is the connector itself. The last three fields may
+//! be absent, and the arrays null. Assigned is what is new; what a member has and is not told to give back it keeps.
 
 use std::collections::BTreeMap;
 

@@ -10,8 +10,8 @@
 //!
 //! Nothing moves from one worker to another in one round: what is revoked is assigned in the round after, when the
 //! worker has joined again without it. What a lost worker ran waits for it to come back, up to the setting
-//! `scheduled.rebalance.max.delay.ms`; while anything waits, loads are not levelled. Two rounds that level one after the
-//! other are paused between: 40 ms, and forty times more each time, up to the same setting.
+//! `scheduled.rebalance.max.delay.ms`; while anything waits, loads are not levelled. Two rounds that level one after
+//! the other are paused between: 40 ms, and forty times more each time, up to the same setting.
 //!
 //! The outcome is that of Kafka Connect 4.1, worker by worker and task by task, up to the order in which workers are
 //! looked at: Java's is that of a hash table, here it is that of their ids.

@@ -1,8 +1,8 @@
 //! What the leader of a group does: read what the members say, and write what each is to do.
 //!
-//! The assignment is of the newest config offset that any member has read, or of a newer one that the leader has: members
-//! that are behind read on before they begin. A leader that is behind itself cannot assign: then all are told so,
-//! read the config topic to its end and join again.
+//! The assignment is of the newest config offset that any member has read, or of a newer one that the leader has:
+//! members that are behind read on before they begin. A leader that is behind itself cannot assign: then all are told
+//! so, read the config topic to its end and join again.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -11,23 +11,28 @@
 //! [`Member::poll`] says what is wanted next: a question to be asked, an event to be told, or time to pass. One
 //! question is open at a time, as on one connection of Kafka.
 //!
-//! * A worker joins again only when it is *ready*: when it has stopped what was revoked. For what it says it runs when it
-//!   joins is all that others are not given. Heartbeats go on meanwhile.
+//! * A worker joins again only when it is *ready*: when it has stopped what was revoked. For what it says it runs when
+//!   it joins is all that others are not given. Heartbeats go on meanwhile.
 //! * The session is over when no request that was sent within the last session timeout has been answered. The
 //!   coordinator gives up the member no sooner than that, so what the worker runs can be stopped before it is given to
 //!   others. While a join or a sync is open the coordinator waits too, and nothing is over.
 //! * A member that is kicked out keeps its work and says so when it joins again, as in Java; work that was given to
 //!   another since is then revoked from both.
 
+mod events;
+mod settings;
+
 use std::time::{Duration, Instant};
 
+pub use self::events::{Assigned, Event, MemberView, Step};
+pub use self::settings::{MemberSettings, Worker};
 use crate::group::assignment::Assignment;
 use crate::group::assignor::Generations;
 use crate::group::leader::{Leader, Leadership, Owners};
-use crate::group::protocol::{PROTOCOL_TYPE, Protocol, Protocols};
+use crate::group::protocol::{PROTOCOL_TYPE, Protocol};
 use crate::group::question::{Answer, Question};
 use crate::group::refusal::{GroupError, Trouble};
-use crate::group::work::{ClusterWork, Work};
+use crate::group::work::Work;
 use crate::group::worker_state::WorkerState;
 use crate::kafka::api::Api;
 use crate::kafka::api::find_coordinator::Coordinator;
@@ -41,109 +46,6 @@ const JOIN_LATENESS: Duration = Duration::from_secs(5);
 
 /// How long a goodbye may take: nobody needs its answer.
 const LEAVING_PATIENCE: Duration = Duration::from_secs(3);
-
-/// What a member goes by; the names are those of the worker's settings.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberSettings {
-    /// `group.id`.
-    pub group_id: String,
-    /// Where other workers reach this one.
-    pub url: String,
-    /// `session.timeout.ms`.
-    pub session_timeout: Duration,
-    /// `rebalance.timeout.ms`.
-    pub rebalance_timeout: Duration,
-    /// `heartbeat.interval.ms`.
-    pub heartbeat_interval: Duration,
-    /// `request.timeout.ms`.
-    pub request_timeout: Duration,
-    /// `retry.backoff.ms`.
-    pub retry_backoff: Duration,
-    /// `scheduled.rebalance.max.delay.ms`.
-    pub rebalance_delay_max: Duration,
-    /// `connect.protocol`.
-    pub protocols: Protocols,
-}
-
-/// What the group needs to know of the worker, asked when it joins and when it leads.
-pub trait Worker {
-    /// How far this worker has read the config topic; -1 if it is empty.
-    fn config_offset(&self) -> i64;
-    /// What the config topic says is to run, as far as it was read.
-    fn work(&self) -> ClusterWork;
-}
-
-/// What is wanted.
-#[derive(Debug)]
-pub enum Step {
-    /// Ask this, at the coordinator if it is known, and hand in the answer, or the failure after this patience.
-    Ask(Question, Duration),
-    /// Tell the worker; it says [`Member::handle_ready`] when that is done.
-    Tell(Event),
-    /// Nothing until then, or until the worker wants something.
-    Wait(Option<Instant>),
-    /// The membership is over.
-    End(Result<(), GroupError>),
-}
-
-/// What happens to a worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A rebalance is done.
-    Assigned(Assigned),
-    /// The session is over: everything must stop, for others are given it.
-    Lost,
-}
-
-/// What a worker is to do from now on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Assigned {
-    /// The generation of the group.
-    pub generation: i32,
-    /// What the group speaks.
-    pub protocol: Protocol,
-    /// The leader was behind and has assigned nothing: the config topic is to be read to its end.
-    pub is_config_mismatch: bool,
-    /// How far the config topic must be read before anything new is begun.
-    pub config_offset: i64,
-    /// The member id of the leader.
-    pub leader: String,
-    /// Where the leader takes requests of other workers.
-    pub leader_url: String,
-    /// Whether this worker is the leader.
-    pub is_leader: bool,
-    /// What is new.
-    pub added: Work,
-    /// What must be stopped; the worker is ready when it is.
-    pub revoked: Work,
-    /// All that this worker runs from now on.
-    pub total: Work,
-    /// After this it joins again; zero: not by itself.
-    pub delay: Duration,
-}
-
-/// What is known of the group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MemberView {
-    /// As the coordinator calls this worker; empty before it has.
-    pub member_id: String,
-    /// The last generation in which there was an assignment; -1 before.
-    pub generation: i32,
-    /// The member id of the leader.
-    pub leader_id: String,
-    /// Where the leader takes requests of other workers.
-    pub leader_url: String,
-    /// What the group speaks; `None` before the first assignment.
-    pub protocol: Option<Protocol>,
-    /// Whether this worker leads.
-    pub is_leader: bool,
-    /// Whether it is not settled who runs what.
-    pub is_rebalancing: bool,
-    /// Who runs what; only a leader knows.
-    pub owners: Option<Owners>,
-    /// The broker that keeps the group.
-    pub coordinator: Option<Coordinator>,
-}
 
 #[derive(Debug)]
 struct Seat {

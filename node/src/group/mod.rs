@@ -41,9 +41,9 @@ impl<W: Worker + Send + Sync + 'static> Delegate for W {}
 /// What happens to this worker.
 #[derive(Debug)]
 pub(crate) enum GroupEvent {
-    /// A rebalance is done. What was revoked stops before `handled` is dropped; then the worker joins again by itself if
-    /// something was revoked, or if the assignment was none (`is_config_mismatch`): read the config topic to its end
-    /// first.
+    /// A rebalance is done. What was revoked stops before `handled` is dropped; then the worker joins again by itself
+    /// if something was revoked, or if the assignment was none (`is_config_mismatch`): read the config topic to its
+    /// end first.
     Assigned { assigned: Box<Assigned>, handled: Handled },
     /// The session is over: everything must stop before another worker runs it. Then the worker joins anew.
     Lost { handled: Handled },

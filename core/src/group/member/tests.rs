@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::group::work::TaskId;
+use crate::group::protocol::Protocols;
+use crate::group::work::{ClusterWork, TaskId};
 use crate::kafka::api::find_coordinator::NoCoordinator;
 use crate::kafka::api::join_group::JoinedMember;
 use crate::link::Address;
