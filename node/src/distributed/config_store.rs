@@ -177,11 +177,6 @@ impl ConfigStore {
         self.write("logger level", &[ConfigRecord::LoggerLevel { namespace, level }]).await
     }
 
-    /// Follows the topic no longer.
-    pub(crate) async fn stop(self) {
-        self.log.stop().await;
-    }
-
     /// Appends the records and reads them back. After an error they may be there, or come.
     async fn write(&self, what: &str, records: &[ConfigRecord]) -> Result<(), ConfigStoreError> {
         let pairs = records.iter().map(ConfigRecord::encode).collect();
@@ -283,8 +278,8 @@ mod tests {
         assert_eq!(other.snapshot().connectors().count(), 0);
         assert_eq!(other.snapshot().target_state("orders"), None);
         assert_eq!(later.try_recv().unwrap(), ConfigChange::ConnectorRemoved(orders()));
-        other.stop().await;
-        store.stop().await;
+        drop(other);
+        drop(store);
     }
 
     #[tokio::test]

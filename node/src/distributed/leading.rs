@@ -86,7 +86,9 @@ impl Distributed {
         let mut task = properties.clone();
         let (property, class) = TASK_CLASS;
         task.insert(property.to_owned(), class.to_owned());
-        let is_written = config.tasks(name) == [0] && config.task_config(name, 0) == Some(&task);
+        let is_written = config.tasks(name) == [0]
+            && config.task_config(name, 0) == Some(&task)
+            && config.applied_config(name) == Some(properties);
         (is_due && !is_written).then(|| vec![task])
     }
 

@@ -66,20 +66,6 @@ pub(crate) enum SignatureError {
     Invalid,
 }
 
-impl SignatureError {
-    /// The status of the answer.
-    pub(crate) fn status(&self) -> StatusCode {
-        match self {
-            Self::Missing
-            | Self::Unknown { .. }
-            | Self::Encoding(_)
-            | Self::NotPermitted { .. } => StatusCode::BAD_REQUEST,
-            Self::NoKey => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Invalid => StatusCode::FORBIDDEN,
-        }
-    }
-}
-
 /// Fails unless `body` is signed with `key`. `permitted` are the names in `inter.worker.verification.algorithms`.
 pub(crate) fn verify(
     headers: &HeaderMap,

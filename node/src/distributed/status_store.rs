@@ -27,6 +27,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// See the module. Dropped, it writes no more.
 pub(crate) struct StatusStore {
+    #[cfg(test)]
     log: Arc<CompactedLog>,
     shared: Arc<Mutex<Shared>>,
     /// Whether everything is written.
@@ -63,7 +64,13 @@ impl StatusStore {
         let log = Arc::new(log);
         let settled = watch::Sender::new(true);
         let writing = write(Arc::clone(&log), Arc::clone(&shared), settled.clone());
-        Ok(Self { log, shared, settled, writer: tokio::spawn(writing) })
+        Ok(Self {
+            #[cfg(test)]
+            log,
+            shared,
+            settled,
+            writer: tokio::spawn(writing),
+        })
     }
 
     /// Says how it stands with a connector or a task.
@@ -106,6 +113,7 @@ impl StatusStore {
     ///
     /// # Errors
     /// When brokers refuse or stay away.
+    #[cfg(test)]
     pub(crate) async fn refresh(&self) -> Result<(), KafkaError> {
         self.log.read_to_end().await
     }

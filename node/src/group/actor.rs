@@ -100,14 +100,16 @@ impl<D: Delegate> Actor<D> {
         let Self { member, line, wishes, rebalances, .. } = self;
         let coordinator = member.coordinator().map(|coordinator| coordinator.address.clone());
         let is_goodbye = matches!(question, Question::Leave { .. });
-        let asking = line.ask(coordinator, question, patience);
-        let mut asking = std::pin::pin!(asking);
-        let answer = loop {
-            tokio::select! {
-                answer = &mut asking => break answer,
-                wish = wishes.recv(), if !is_goodbye => {
-                    if take(wish, member, rebalances).is_break() {
-                        return;
+        let answer = {
+            let asking = line.ask(coordinator, question, patience);
+            let mut asking = std::pin::pin!(asking);
+            loop {
+                tokio::select! {
+                    answer = &mut asking => break answer,
+                    wish = wishes.recv(), if !is_goodbye => {
+                        if take(wish, member, rebalances).is_break() {
+                            return;
+                        }
                     }
                 }
             }

@@ -90,13 +90,6 @@ impl CompactedLog {
     pub(crate) async fn append(&self, pairs: Vec<Pair>) -> Result<(), KafkaError> {
         append(&mut *self.client.lock().await, &self.topic, &self.partitions, pairs).await
     }
-
-    /// No record is given out any more when it returns.
-    pub(crate) async fn stop(mut self) {
-        self.task.abort();
-        // It was cancelled, or had a panic that was reported already.
-        let _ = (&mut self.task).await;
-    }
 }
 
 impl Drop for CompactedLog {
@@ -190,7 +183,7 @@ mod tests {
         log.append(vec![(b"k0".to_vec(), None)]).await.unwrap();
         log.read_to_end().await.unwrap();
         let later = Seen::default();
-        later.follow(&broker).await.unwrap().stop().await;
+        drop(later.follow(&broker).await.unwrap());
         for seen in [seen.now(), later.now()] {
             assert_eq!(seen.len(), 51);
             for key in 0..7 {

@@ -17,7 +17,7 @@ pub(crate) struct RestError {
     /// Whether the answer says that it is JSON. Connect's does not where no resource was reached.
     pub(super) has_type: bool,
     /// Set if another worker of the group has to answer.
-    elsewhere: Option<Elsewhere>,
+    pub(super) elsewhere: Option<Elsewhere>,
 }
 
 impl RestError {
