@@ -15,7 +15,8 @@
 //!   it joins is all that others are not given. Heartbeats go on meanwhile.
 //! * The session is over when no request that was sent within the last session timeout has been answered. The
 //!   coordinator gives up the member no sooner than that, so what the worker runs can be stopped before it is given to
-//!   others. While a join or a sync is open the coordinator waits too, and nothing is over.
+//!   others. While a join or a sync is open the coordinator waits too, and nothing is over: its answer begins the
+//!   session anew.
 //! * A member that is kicked out keeps its work and says so when it joins again, as in Java; work that was given to
 //!   another since is then revoked from both.
 
@@ -337,7 +338,7 @@ impl Member {
                 return None;
             }
         };
-        self.alive_at = self.asked_at;
+        self.alive_at = Some(now);
         self.member_id = answer.member;
         let mut assignments = Vec::new();
         if answer.leader == self.member_id {
@@ -378,7 +379,7 @@ impl Member {
             }
         };
         let Seat { generation, protocol } = seat;
-        self.alive_at = self.asked_at;
+        self.alive_at = Some(now);
         self.completed = generation;
         self.protocol = Some(protocol);
         let heartbeat_at = now + self.settings.heartbeat_interval;
@@ -436,6 +437,8 @@ impl Member {
             }
             ErrorCode::ILLEGAL_GENERATION => self.go_outside(),
             ErrorCode::REBALANCE_IN_PROGRESS => {
+                // The coordinator has kept the place while the question was open.
+                self.alive_at = self.alive_at.map(|_| now);
                 self.go_outside();
                 self.pause(now);
             }

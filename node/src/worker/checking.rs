@@ -12,7 +12,7 @@ use super::Worker;
 use crate::config::{
     ConnectorFile, Examined, Problem, SourceConfig, Validation, objections_to_null,
 };
-use crate::herder::{HerderError, say, unknown_class};
+use crate::herder::{HerderError, TASK_CLASS, say, unknown_class};
 use crate::task::only_open;
 
 /// How many may look at MongoDB at a time: each has a thread for as long as its servers take.
@@ -55,8 +55,10 @@ impl Worker {
     pub(crate) async fn prepare(
         &self,
         name: &str,
-        properties: BTreeMap<String, String>,
+        mut properties: BTreeMap<String, String>,
     ) -> Result<SourceConfig, String> {
+        // Connect has it among the properties of every task.
+        properties.remove(TASK_CLASS.0);
         known_class(&properties).map_err(|error| error.to_string())?;
         let (file, examined) = self
             .examine(ConnectorFile::posted(name, properties))
