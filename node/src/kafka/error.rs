@@ -31,7 +31,7 @@ pub(crate) enum KafkaError {
         "no Kafka broker could be used:{}; check bootstrap.servers and that the brokers run",
         .attempts.iter().map(|error| format!(" {error};")).collect::<String>().trim_end_matches(';')
     )]
-    Unreachable { attempts: Vec<KafkaError> },
+    Unreachable { attempts: Vec<Self> },
     #[error("a {request} request for {about} was answered with {error:?}{}{}", said(.message), remedy(*.error))]
     Refused { request: &'static str, about: String, error: ErrorCode, message: Option<String> },
     #[error("partition {partition} of topic {topic} cannot be read: {error}")]
@@ -39,11 +39,11 @@ pub(crate) enum KafkaError {
     #[error("topic {topic} is not read any more, and was not read to its end")]
     Stopped { topic: String },
     #[error("topic {topic} cannot be read to its end: {error}")]
-    Trouble { topic: String, error: Arc<KafkaError> },
+    Trouble { topic: String, error: Arc<Self> },
     #[error("Unable to create topic(s) '{topic}': {message}")]
     Settings { topic: String, message: String },
     #[error("Error while attempting to create/find topic(s) '{topic}': {error}")]
-    NotCreated { topic: String, error: Box<KafkaError> },
+    NotCreated { topic: String, error: Box<Self> },
     #[error(
         "Could not look up partition metadata for topic '{topic}' in the allotted period. This could indicate a \
          connectivity issue, unavailable topic partitions, or if this is your first use of the topic it may have \

@@ -34,3 +34,34 @@ pub(crate) async fn fence_producers(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use millrace_core::kafka::ErrorCode;
+
+    use super::*;
+    use crate::kafka::scripted_broker::{Fault, ScriptedBroker};
+
+    #[tokio::test]
+    async fn every_id_is_fenced_though_its_coordinator_is_busy_at_first() {
+        let broker = ScriptedBroker::start("t", 1).await;
+        let refused = Fault::Refused;
+        broker.fail(Api::FindCoordinator, &[refused(ErrorCode::COORDINATOR_NOT_AVAILABLE)]);
+        broker.fail(Api::InitProducerId, &[refused(ErrorCode::CONCURRENT_TRANSACTIONS)]);
+        let ids = ["connect-cluster-orders-0", "connect-cluster-orders-1"].map(str::to_owned);
+        fence_producers(&mut Client::new(broker.cluster()), &ids).await.unwrap();
+        assert_eq!(broker.state().fenced, ids);
+    }
+
+    #[tokio::test]
+    async fn id_that_may_not_be_used_is_named() {
+        let broker = ScriptedBroker::start("t", 1).await;
+        let error = ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        broker.fail(Api::InitProducerId, &[Fault::Refused(error)]);
+        let ids = ["connect-cluster-orders-0".to_owned()];
+        let error = fence_producers(&mut Client::new(broker.cluster()), &ids).await.unwrap_err();
+        for part in ["InitProducerId", "connect-cluster-orders-0", "TRANSACTIONAL_ID", "allow"] {
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

@@ -46,7 +46,10 @@ pub(crate) struct State {
     pub(crate) logs: Vec<Log>,
     /// By kind, what happens to the next requests of it.
     pub(crate) faults: BTreeMap<i16, VecDeque<Fault>>,
-    pub(crate) asked: Vec<Api>,
+    /// Transactional ids that were fenced.
+    pub(crate) fenced: Vec<String>,
+    /// Bytes of batches.
+    sent_bytes: usize,
 }
 
 /// See the module. It ends with the runtime of its test.
@@ -66,7 +69,8 @@ impl ScriptedBroker {
             policy: "compact".to_owned(),
             logs: (0..partitions).map(|_| Log::default()).collect(),
             faults: BTreeMap::new(),
-            asked: Vec::new(),
+            fenced: Vec::new(),
+            sent_bytes: 0,
         }));
         let (served, port) = (Arc::clone(&state), address.port);
         tokio::spawn(async move {
@@ -109,11 +113,10 @@ async fn serve(mut stream: TcpStream, port: u16, state: Arc<Mutex<State>>) {
         }
         let (fault, is_empty) = {
             let mut state = state.lock().unwrap();
-            state.asked.push(api);
             let fault = state.faults.get_mut(&key).and_then(VecDeque::pop_front);
-            let before = out.len();
+            let bytes_before = state.sent_bytes;
             state.answer(api, fault, port, &mut reader, &mut out);
-            (fault, api == Api::Fetch && out.len() - before < 120)
+            (fault, api == Api::Fetch && state.sent_bytes == bytes_before)
         };
         if matches!(fault, Some(Fault::Unanswered)) {
             return;
@@ -147,7 +150,14 @@ impl State {
             Api::ListOffsets => self.list(error, reader, out),
             Api::Fetch => self.fetch(error, reader, out),
             Api::Produce => self.produce(error, reader, out),
-            _ => panic!("{api:?} is not known here"),
+            Api::FindCoordinator => coordinator(error, port, out),
+            Api::InitProducerId => self.fence(error, reader, out),
+            Api::JoinGroup
+            | Api::Heartbeat
+            | Api::LeaveGroup
+            | Api::SyncGroup
+            | Api::SaslHandshake
+            | Api::SaslAuthenticate => panic!("{api:?} is not known here"),
         }
         put_no_tags(out);
     }
@@ -246,7 +256,7 @@ impl State {
         put_no_tags(out);
     }
 
-    fn fetch(&self, error: ErrorCode, reader: &mut Reader<'_>, out: &mut Vec<u8>) {
+    fn fetch(&mut self, error: ErrorCode, reader: &mut Reader<'_>, out: &mut Vec<u8>) {
         reader.take(16).unwrap();
         assert_eq!(reader.i8().unwrap(), 1, "what is not committed does not count");
         reader.take(8).unwrap();
@@ -283,6 +293,7 @@ impl State {
             put_compact_length(out, 0);
             put_i32(out, -1);
             put_compact_bytes(out, &records);
+            self.sent_bytes += records.len();
             put_no_tags(out);
         }
         put_no_tags(out);
@@ -315,6 +326,25 @@ impl State {
         put_no_tags(out);
         put_i32(out, 0);
     }
+
+    fn fence(&mut self, error: ErrorCode, reader: &mut Reader<'_>, out: &mut Vec<u8>) {
+        if error.is_none() {
+            self.fenced.push(reader.compact_name().unwrap().to_owned());
+        }
+        put_i32(out, 0);
+        put_i16(out, error.0);
+        put_i64(out, 7);
+        put_i16(out, 1);
+    }
+}
+
+fn coordinator(error: ErrorCode, port: u16, out: &mut Vec<u8>) {
+    put_i32(out, 0);
+    put_i16(out, error.0);
+    put_compact_null(out);
+    put_i32(out, 1);
+    put_compact_string(out, "127.0.0.1");
+    put_i32(out, i32::from(port));
 }
 
 fn versions(out: &mut Vec<u8>) {
