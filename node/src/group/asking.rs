@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use millrace_core::group::question::{Answer, Question};
+use millrace_core::kafka::wire::Reader;
 use millrace_core::link::Address;
 use tokio::time::timeout;
 
@@ -51,8 +52,8 @@ impl Line {
             None => Connection::open(&self.cluster, broker).await?,
         };
         let connection = self.connection.insert(connection);
-        let (write, read) =
-            (|out: &mut Vec<u8>| question.write(out), |reader: &mut _| question.read(reader));
+        let write = |out: &mut Vec<u8>| question.write(out);
+        let read = |reader: &mut Reader<'_>| question.read(reader);
         connection.request(question.api(), write, read, patience).await
     }
 
