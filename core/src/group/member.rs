@@ -215,7 +215,8 @@ impl Member {
                 self.asked_at = Some(now);
                 let (group, member) = (self.settings.group_id.clone(), self.member_id.clone());
                 let generation = seat.generation;
-                Step::Ask(Question::Heartbeat { group, generation, member }, session_left)
+                // If the broker is gone for good, half of what is left is to find the next coordinator.
+                Step::Ask(Question::Heartbeat { group, generation, member }, session_left / 2)
             }
             Place::Syncing { seat, assignments } => {
                 self.asked_at = Some(now);
