@@ -400,7 +400,7 @@ impl Member {
         if assignment.is_config_mismatch {
             self.pause(now);
         }
-        self.untold = Some(Event::Assigned(Assigned {
+        self.untold = Some(Event::Assigned(Box::new(Assigned {
             generation: self.completed,
             protocol,
             is_config_mismatch: assignment.is_config_mismatch,
@@ -412,7 +412,7 @@ impl Member {
             revoked: assignment.revoked,
             total: total.clone(),
             delay,
-        }));
+        })));
         self.held = Some(Assignment { assigned: total, revoked: Work::default(), ..assignment });
     }
 

@@ -164,7 +164,7 @@ impl<D: Delegate> Actor<D> {
                     },
                     assigned.leader_url,
                 );
-                GroupEvent::Assigned { assigned: Box::new(assigned), handled }
+                GroupEvent::Assigned { assigned, handled }
             }
             Event::Lost => {
                 tracing::warn!(
