@@ -216,7 +216,8 @@ impl Member {
                 self.asked_at = Some(now);
                 let (group, member) = (self.settings.group_id.clone(), self.member_id.clone());
                 let generation = seat.generation;
-                Step::Ask(Question::Heartbeat { group, generation, member }, session_left)
+                // If the broker is gone for good, half of what is left is to find the next coordinator.
+                Step::Ask(Question::Heartbeat { group, generation, member }, session_left / 2)
             }
             Place::Syncing { seat, assignments } => {
                 self.asked_at = Some(now);
@@ -400,7 +401,7 @@ impl Member {
         if assignment.is_config_mismatch {
             self.pause(now);
         }
-        self.untold = Some(Event::Assigned(Assigned {
+        self.untold = Some(Event::Assigned(Box::new(Assigned {
             generation: self.completed,
             protocol,
             is_config_mismatch: assignment.is_config_mismatch,
@@ -412,7 +413,7 @@ impl Member {
             revoked: assignment.revoked,
             total: total.clone(),
             delay,
-        }));
+        })));
         self.held = Some(Assignment { assigned: total, revoked: Work::default(), ..assignment });
     }
 

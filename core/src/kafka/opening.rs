@@ -151,8 +151,7 @@ impl Opening {
         self.correlation += 1;
         match (&self.asked, &mut self.sasl) {
             (Asked::Versions, sasl) => {
-                let has_sasl = sasl.is_some();
-                let speaks = |api: Api| has_sasl || !api.is_sasl();
+                let speaks = |api: Api| sasl.is_some() || !api.is_sasl();
                 let lacking = api_versions::read_answer(&mut reader, speaks)?;
                 if let Some(lacking) = lacking.map_err(OpeningError::Versions)? {
                     return Err(OpeningError::Unsupported(lacking));

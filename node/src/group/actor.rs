@@ -65,7 +65,11 @@ impl<D: Delegate> Actor<D> {
         loop {
             self.show();
             match self.member.poll(&*self.delegate, clock::now()) {
-                Step::Ask(question, patience) => self.ask(&question, patience).await,
+                Step::Ask(question, patience) => {
+                    if let Some(answer) = self.ask(&question, patience).await {
+                        self.handle(answer);
+                    }
+                }
                 Step::Tell(event) => self.tell(event),
                 Step::Wait(until) => self.wait(until).await,
                 Step::End(Ok(())) => return tracing::info!("the worker has left its group"),
@@ -95,26 +99,27 @@ impl<D: Delegate> Actor<D> {
         }
     }
 
-    /// A wish to leave ends the wait for an answer: a join may take as long as the slowest member.
-    async fn ask(&mut self, question: &Question, patience: Duration) {
+    /// `None` if the worker goes: that ends the wait for an answer, since a join may take as long as the slowest member.
+    async fn ask(
+        &mut self,
+        question: &Question,
+        patience: Duration,
+    ) -> Option<Result<Answer, KafkaError>> {
         let Self { member, line, wishes, rebalances, .. } = self;
         let coordinator = member.coordinator().map(|coordinator| coordinator.address.clone());
         let is_goodbye = matches!(question, Question::Leave { .. });
-        let answer = {
-            let asking = line.ask(coordinator, question, patience);
-            let mut asking = std::pin::pin!(asking);
-            loop {
-                tokio::select! {
-                    answer = &mut asking => break answer,
-                    wish = wishes.recv(), if !is_goodbye => {
-                        if take(wish, member, rebalances).is_break() {
-                            return;
-                        }
+        let asking = line.ask(coordinator, question, patience);
+        let mut asking = std::pin::pin!(asking);
+        loop {
+            tokio::select! {
+                answer = &mut asking => return Some(answer),
+                wish = wishes.recv(), if !is_goodbye => {
+                    if take(wish, member, rebalances).is_break() {
+                        return None;
                     }
                 }
             }
-        };
-        self.handle(answer);
+        }
     }
 
     fn handle(&mut self, answer: Result<Answer, KafkaError>) {
@@ -159,7 +164,7 @@ impl<D: Delegate> Actor<D> {
                     },
                     assigned.leader_url,
                 );
-                GroupEvent::Assigned { assigned: Box::new(assigned), handled }
+                GroupEvent::Assigned { assigned, handled }
             }
             Event::Lost => {
                 tracing::warn!(

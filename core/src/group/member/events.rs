@@ -26,7 +26,7 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// A rebalance is done.
-    Assigned(Assigned),
+    Assigned(Box<Assigned>),
     /// The session is over: everything must stop, for others are given it.
     Lost,
 }

@@ -140,29 +140,30 @@ impl Rig {
     }
 
     fn asked(&mut self, name: &str) -> Question {
-        match self.poll() {
-            Step::Ask(question, _) if question.api().name() == name => question,
-            other => panic!("{name} was to be asked, not {other:?}"),
+        let step = self.poll();
+        match &step {
+            Step::Ask(question, _) if question.api().name() == name => question.clone(),
+            Step::Ask(..) | Step::Tell(_) | Step::Wait(_) | Step::End(_) => {
+                panic!("{name} was to be asked, not {step:?}")
+            }
         }
     }
 
     fn waits(&mut self) -> Duration {
-        match self.poll() {
-            Step::Wait(Some(until)) => until - self.now,
-            other => panic!("not waiting but {other:?}"),
-        }
+        let step = self.poll();
+        let Step::Wait(Some(until)) = step else { panic!("not waiting but {step:?}") };
+        until - self.now
     }
 
     fn event(&mut self) -> Event {
-        match self.poll() {
-            Step::Tell(event) => event,
-            other => panic!("nothing told but {other:?}"),
-        }
+        let step = self.poll();
+        let Step::Tell(event) = step else { panic!("nothing told but {step:?}") };
+        event
     }
 
     fn assigned(&mut self) -> Assigned {
         match self.event() {
-            Event::Assigned(assigned) => assigned,
+            Event::Assigned(assigned) => *assigned,
             Event::Lost => panic!("lost"),
         }
     }
