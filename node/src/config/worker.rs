@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use millrace_core::link::Address;
 use millrace_io::driver::DriverChoice;
 
+use super::client_overrides::{OVERRIDE_POLICY, OverridePolicy};
 use super::connect_properties::{Fate, family};
 use super::connector_file::{properties_of_text, read_file};
 use super::converter::{
@@ -23,11 +24,15 @@ use super::encryption::{self, KafkaSecurity, TLS_PROPERTIES};
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::producer::{check_names, parse_addresses};
 use super::property::{Values, check_all, nearest};
+use super::providers::Providers;
 use super::report::{Notice, Report};
 use super::rest::RestConfig;
 use super::sasl::SASL_PROPERTIES;
 use super::worker_properties::{WORKER_FAMILIES, WORKER_PROPERTIES};
 
+const RESTART: &str = "task.restart.enable";
+const RESTART_BACKOFF: &str = "task.restart.backoff.ms";
+const RESTART_BACKOFF_MAX: &str = "task.restart.backoff.max.ms";
 const FILE: &str = "offset.storage.file.filename";
 const TOPIC: &str = "offset.storage.topic";
 
@@ -59,8 +64,28 @@ pub(crate) struct WorkerConfig {
     pub(crate) security: KafkaSecurity,
     /// The REST interface.
     pub(crate) rest: RestConfig,
+    /// When a task that has failed is begun again.
+    pub(crate) task_restart: TaskRestart,
+    /// What of Kafka's clients connectors may override.
+    pub(super) override_policy: OverridePolicy,
+    /// Who fills in placeholders.
+    pub(super) providers: Providers,
     /// `producer.*` without the prefix, checked.
     pub(super) producer: BTreeMap<String, String>,
+}
+
+/// When a task is begun again that has failed for a reason that passes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskRestart {
+    /// Never: a person does it.
+    Off,
+    /// After a pause, which doubles with every failure.
+    After {
+        /// The first pause.
+        backoff_ms: u64,
+        /// The longest one.
+        backoff_max_ms: u64,
+    },
 }
 
 /// Where positions are kept.
@@ -100,11 +125,25 @@ impl WorkerConfig {
         let mut notices = Vec::new();
         let given = properties_of_text(path, bytes, &mut notices)?;
         let mut report = Report::new(strict, notices);
-        let config = Self::checked(&given, &mut report);
+        let config = Self::resolved(&given, &mut report);
         report.finish(path, Subject::Worker, config)
     }
 
-    fn checked(given: &BTreeMap<String, String>, report: &mut Report) -> Option<Self> {
+    /// Lets the providers of the file fill in its own placeholders, and checks what comes of it.
+    fn resolved(given: &BTreeMap<String, String>, report: &mut Report) -> Option<Self> {
+        let providers = Providers::new(given, report)?;
+        let resolved = providers.resolve(given).map_err(|problems| report.add(problems)).ok()?;
+        let config = Self::checked(&resolved.properties, providers, report);
+        resolved.warnings.into_iter().for_each(|warning| report.warn(warning));
+        report.conceal(&resolved.concealed);
+        config
+    }
+
+    fn checked(
+        given: &BTreeMap<String, String>,
+        providers: Providers,
+        report: &mut Report,
+    ) -> Option<Self> {
         let table = WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(SASL_PROPERTIES);
         let (values, unknown) = check_all(table, given, "", report);
         for name in unknown {
@@ -123,6 +162,7 @@ impl WorkerConfig {
         let bootstrap = bootstrap(&values, report);
         let security = encryption::of_worker(given, &values, report);
         let rest = RestConfig::new(&values, given.contains_key("admin.listeners"), report);
+        let task_restart = task_restart(given, &values, &rest, report);
         Some(Self {
             bootstrap: bootstrap?,
             key_converter: key_converter?,
@@ -140,6 +180,9 @@ impl WorkerConfig {
             compression_threads: usize::try_from(values.integer("compression.threads")?).ok()?,
             memory_bytes_max: usize::try_from(values.integer("memory.bytes.max")?).ok()?,
             security: security.ok()?,
+            task_restart: task_restart?,
+            override_policy: OverridePolicy::parse(values.text(OVERRIDE_POLICY))?,
+            providers,
             rest,
             producer,
         })
@@ -207,6 +250,28 @@ fn count<N: TryFrom<i64>>(
         report.refuse(name, Shown::Text("0".to_owned()), Reason::NotACount(what));
     }
     N::try_from(number).ok()
+}
+
+/// Without a REST interface a worker ends with its last connector, and whoever has started it sees that; so nothing is
+/// begun again there unless the file says so.
+fn task_restart(
+    given: &BTreeMap<String, String>,
+    values: &Values,
+    rest: &RestConfig,
+    report: &mut Report,
+) -> Option<TaskRestart> {
+    let is_on = match given.contains_key(RESTART) {
+        true => values.boolean(RESTART),
+        false => !rest.listeners.is_empty(),
+    };
+    let millis = |name: &str| values.integer(name).and_then(|number| u64::try_from(number).ok());
+    let (backoff_ms, backoff_max_ms) = (millis(RESTART_BACKOFF)?, millis(RESTART_BACKOFF_MAX)?);
+    if backoff_max_ms < backoff_ms {
+        let text = format!("it is less than {RESTART_BACKOFF}, which is {backoff_ms}");
+        let shown = Shown::Text(backoff_max_ms.to_string());
+        report.refuse(RESTART_BACKOFF_MAX, shown, Reason::Conflict(text));
+    }
+    Some(if is_on { TaskRestart::After { backoff_ms, backoff_max_ms } } else { TaskRestart::Off })
 }
 
 fn bootstrap(values: &Values, report: &mut Report) -> Option<Vec<Address>> {
@@ -301,11 +366,9 @@ mod tests {
             ("exactly.once.source.support=Preparing", "exactly.once.source.support"),
             ("sasl.login.class=x", "sasl.login.class"),
             ("producer.security.providers=x", "producer.security.providers"),
-            ("config.providers=file", "config.providers"),
-            ("config.providers.file.class=x", "config.providers.file.class"),
             ("producer.acks=0", "producer.acks"),
             (
-                "connector.client.config.override.policy=None",
+                "connector.client.config.override.policy=com.example.Mine",
                 "connector.client.config.override.policy",
             ),
             ("offset.storage.cleanup.policy=delete", "offset.storage.cleanup.policy"),

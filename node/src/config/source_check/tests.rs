@@ -169,8 +169,6 @@ fn what_java_knows_and_we_do_not_is_refused_by_name() {
         "exactly.once.support=Required",
         "transaction.boundary=interval",
         "offsets.storage.topic=t",
-        "consumer.override.x=y",
-        "admin.override.x=y",
         "topic.creation.groups=g",
     ] {
         let name = line.split('=').next().unwrap();
