@@ -436,6 +436,24 @@ mod tests {
     }
 
     #[test]
+    fn a_placeholder_is_shown_where_connect_shows_what_it_stands_for() {
+        let text = "config.providers=env\nconfig.providers.env.class=EnvVarConfigProvider\n\
+                    key.converter=String\nvalue.converter=String\noffset.storage.file.filename=/o";
+        let (worker, _) = WorkerConfig::parse("w".as_ref(), text.as_bytes(), true).unwrap();
+        let given = [
+            ("batch.size", "${env:PATH}", Some("${env:PATH}")),
+            ("key.converter", "${env:PATH}", Some("${env:PATH}")),
+            ("connection.uri", "mongodb://${env:PATH}", Some(HIDDEN)),
+            ("poll.max.batch.size", "${vault:x}", None),
+        ];
+        let all = given.map(|(name, text, _)| (name.to_owned(), Some(text.to_owned())));
+        let validation = Validation::new("MongoSource", &all.into(), &[], &worker);
+        for (name, _, shown) in given {
+            assert_eq!(value_of(&validation, name).value.as_deref(), shown, "{name}");
+        }
+    }
+
+    #[test]
     fn worker_says_what_a_connector_leaves_open() {
         let json = "org.apache.kafka.connect.json.JsonConverter";
         let open = validation(&[], &[]);

@@ -380,6 +380,34 @@ mod tests {
     }
 
     #[test]
+    fn placeholders_of_the_file_are_filled_by_its_own_providers() {
+        let env = "config.providers=env\nconfig.providers.env.class=EnvVarConfigProvider\n";
+        let (worker, notices) =
+            with(&format!("{env}producer.client.id=x${{env:PATH}}\nproducer.retries=5")).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(worker.producer["client.id"], format!("x{path}"));
+        assert!(notices.iter().all(|notice| !notice.text.contains(&path)));
+        let error = with(&format!("{env}offset.flush.interval.ms=${{env:PATH}}")).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("Invalid value ${env:PATH} for configuration"), "{error}");
+        assert!(!error.contains(&path), "{error}");
+        let error = with(&format!("{env}bootstrap.servers=${{env:a:PATH}}")).unwrap_err();
+        assert!(error.to_string().contains("Path is not supported for EnvVarConfigProvider"));
+    }
+
+    #[test]
+    fn failed_tasks_begin_again_by_themselves_beside_a_rest_interface() {
+        let restart = |lines: &str| with(lines).unwrap().0.task_restart;
+        let after = TaskRestart::After { backoff_ms: 1000, backoff_max_ms: 60_000 };
+        assert_eq!(restart(""), after);
+        assert_eq!(restart("listeners="), TaskRestart::Off);
+        assert_eq!(restart("listeners=\ntask.restart.enable=true"), after);
+        assert_eq!(restart("task.restart.enable=false"), TaskRestart::Off);
+        let error = with("task.restart.backoff.ms=5\ntask.restart.backoff.max.ms=4").unwrap_err();
+        assert!(error.to_string().contains("it is less than task.restart.backoff.ms, which is 5"));
+    }
+
+    #[test]
     fn rest_listens_where_the_file_says_and_by_default_where_connect_does() {
         let rest = |lines: &str| with(lines).unwrap().0.rest;
         let listener = |host: &str, port| Listener { host: host.to_owned(), port };

@@ -94,7 +94,7 @@ impl Herder {
             |error: String| HerderError::Failed(format!("could not look at MongoDB: {error}"));
         let look = Arc::clone(&self.looks).acquire_owned().await;
         let look = look.map_err(|error| failed(error.to_string()))?;
-        let (source, driver) = (source.clone(), self.driver);
+        let (source, driver, concealed) = (source.clone(), self.driver, source.concealed());
         let objection = tokio::task::spawn_blocking(move || {
             // Given back when the thread is free, also if nobody waits for the answer any more.
             let _look = look;
@@ -102,7 +102,8 @@ impl Herder {
         });
         let objection = objection.await.map_err(|error| failed(error.to_string()))?;
         let objection = objection.map_err(|error| failed(error.to_string()))?;
-        Ok(objection.map(|text| Problem::of_server("connection.uri", text)).into_iter().collect())
+        let safe = objection.map(|text| concealed.without_secrets(&text).into_owned());
+        Ok(safe.map(|text| Problem::of_server("connection.uri", text)).into_iter().collect())
     }
 }
 

@@ -9,13 +9,14 @@
 //!
 //! The names are Connect's (`StandaloneHerder`), and so are its answers. One change is made at a time; what only looks
 //! does not wait for it. A connector lives in memory alone: the next worker has those of its command line. A task that
-//! fails leaves the others alone, and stays FAILED until someone restarts it.
+//! fails leaves the others alone, and stays FAILED until someone restarts it, or until what has ended it has passed.
 //!
 //! * [`connector`] what is known of one
 //! * [`entities`] what is said of it
 //! * [`changes`] what may be ordered
 //! * [`checking`] which configurations can be run
-//! * [`tasks`] its pipeline: begun, ended
+//! * [`tasks`] its task: begun, ended
+//! * [`attempts`] its pipeline, begun again after a failure that passes by itself: [`restart_policy`]
 //! * [`watching`] what metrics are made of
 //! * [`modify_offsets`] its positions, while it is stopped
 //! * [`cluster`] the name of the Kafka cluster
@@ -34,6 +35,7 @@ use crate::config::WorkerConfig;
 use crate::offsets::OffsetStore;
 use crate::task::Runtimes;
 
+mod attempts;
 mod changes;
 mod checking;
 mod cluster;
@@ -41,6 +43,7 @@ mod connector;
 mod entities;
 mod error;
 mod modify_offsets;
+mod restart_policy;
 mod tasks;
 mod watching;
 

@@ -7,7 +7,7 @@ use crate::config::{OffsetStorage, WorkerConfig};
 
 use super::file_store::FileStore;
 use super::stored::StoredOffsets;
-use super::topic_reader::{self, Cluster};
+use super::topic_reader::{self, Cluster, OffsetTopicError};
 use super::topic_writer;
 use super::writer::{self, OffsetWriter, Orders, Pair};
 
@@ -17,6 +17,11 @@ pub(crate) enum OffsetStore {
     File(FileOrders),
     /// Connect's compacted topic.
     Topic { cluster: Cluster, name: String },
+}
+
+/// Whether another try may go better than one that has failed with `error`: Kafka was away, or slow.
+pub(crate) fn may_pass(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(OffsetTopicError::may_pass)
 }
 
 /// The way to the thread that owns the offsets file.

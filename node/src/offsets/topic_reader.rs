@@ -62,6 +62,16 @@ pub(crate) enum OffsetTopicError {
     Missing { topic: String },
 }
 
+impl OffsetTopicError {
+    /// Whether another try may go better.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Kafka { .. } | Self::Silent { .. } | Self::Slow { .. } => true,
+            Self::Login { .. } | Self::Missing { .. } => false,
+        }
+    }
+}
+
 /// Reads `topic` whole.
 pub(super) async fn read(
     cluster: &Cluster,
