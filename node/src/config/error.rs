@@ -20,8 +20,8 @@ use super::mongo_uri::UriError;
 use super::providers::{Concealed, ProviderError};
 
 /// What is said instead of a reason that could quote what a provider has filled in.
-const WITHHELD: &str = "what the placeholder stands for cannot be used here; why is not said, since it could quote a secret: \
-                        look at the value where it is kept";
+const WITHHELD: &str = "what the placeholder stands for cannot be used here; why is not said, since it could quote \
+                        a secret: look at the value where it is kept";
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, Error)]
@@ -124,6 +124,9 @@ impl Problem {
         }
         if given.is_some() && self.reason.quotes_value() {
             self.reason = Reason::Concealed(WITHHELD.to_owned());
+        }
+        if let Cow::Owned(safe) = concealed.without_secrets(&self.name) {
+            self.name = safe;
         }
         let text = self.reason.to_string();
         if let Cow::Owned(safe) = concealed.without_secrets(&text) {

@@ -260,9 +260,10 @@ fn task_restart(
     rest: &RestConfig,
     report: &mut Report,
 ) -> Option<TaskRestart> {
-    let is_on = match given.contains_key(RESTART) {
-        true => values.boolean(RESTART),
-        false => !rest.listeners.is_empty(),
+    let is_on = if given.contains_key(RESTART) {
+        values.boolean(RESTART)
+    } else {
+        !rest.listeners.is_empty()
     };
     let millis = |name: &str| values.integer(name).and_then(|number| u64::try_from(number).ok());
     let (backoff_ms, backoff_max_ms) = (millis(RESTART_BACKOFF)?, millis(RESTART_BACKOFF_MAX)?);

@@ -6,7 +6,7 @@
 //!  begin ─► prepare: placeholders, positions, servers ─► pipeline ─► Stopped, or Failed for good
 //! ```
 //!
-//! Placeholders of config providers are filled anew for each attempt, so a secret that has changed is found by a restart.
+//! Placeholders of config providers are filled anew for each attempt, so a restart finds a secret that has changed.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -54,7 +54,8 @@ impl Herder {
         let policy = RestartPolicy::new(self.worker.task_restart);
         let mut failures = 0;
         loop {
-            self.attempt(&given, &mut shared, stored.take()).await;
+            // In a box: what beginning takes is given back while the task runs.
+            Box::pin(self.attempt(&given, &mut shared, stored.take())).await;
             shared.state.begun().await;
             let begun = clock::now();
             shared.state.ended().await;

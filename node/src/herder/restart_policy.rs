@@ -25,7 +25,7 @@ impl RestartPolicy {
         Self(settings)
     }
 
-    /// How long to wait after `failure` before the task is begun again, if it is. `failures`: those before it, in a row.
+    /// How long to wait after `failure` before the task is begun again, if it is. `failures`: those before it in a row.
     pub(super) fn after(self, failure: &TaskFailure, failures: u32) -> Option<Duration> {
         match failure.class {
             FailureClass::Passing => self.pause(failures),

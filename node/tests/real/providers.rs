@@ -92,7 +92,6 @@ fn config(stage: &Stage, secrets: &Secrets) -> Value {
         "collection": EVENTS,
         "batch.size": "${env:DB_BATCH}",
         "pipeline": "[{$match: {'fullDocument.x': {$ne: '${env:DB_VALUE}'}}}]",
-        "topic.namespace.map": format!(r#"{{"*": "{}"}}"#, stage.name),
     })
 }
 
@@ -115,7 +114,8 @@ async fn what_providers_fill_in_is_used_and_shown_nowhere() -> Result<()> {
     assert_eq!(created["config"], given, "what is kept is what was given");
     until_running(&mut node, name).await?;
     stage.client.database(&database).collection(EVENTS).insert_one(doc! { "_id": 1 }).await?;
-    stage.records().await.or(stage.records_of(name).await)?.at_least(1, &mut node).await?;
+    let topic = format!("{database}.{EVENTS}");
+    stage.records_of(&topic).await?.at_least(1, &mut node).await?;
 
     let mut answers = all_answers(&address, name).await?;
     answers.retain(|answer| !answer.body.contains("\"offsets\""));

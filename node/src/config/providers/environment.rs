@@ -1,7 +1,7 @@
 //! `EnvVarConfigProvider`: `${env:DB_PASSWORD}`, a variable of the worker's environment.
 //!
-//! `allowlist.pattern` says which may be had; without it all. The environment is looked at once, when the worker starts:
-//! that of a process does not change from outside.
+//! `allowlist.pattern` says which may be had; without it all. The environment is looked at once, when the worker
+//! starts: that of a process does not change from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;

@@ -37,17 +37,12 @@ fn every_placeholder_of_every_value_is_filled_once() {
     let path = folder.path().display();
     fs::write(folder.path().join("a.properties"), "user=app\npassword=$1${file:x:y}\nuri=h")
         .unwrap();
-    let given = map(&[
-        (
-            "connection.uri",
-            &format!(
-                "mongodb://${{file:{path}/a.properties:user}}:\
-            ${{file:{path}/a.properties:password}}@${{file:{path}/a.properties:uri}}"
-            ),
-        ),
-        ("database", &format!("${{dir:{path}:a.properties}}")),
-        ("collection", "c"),
-    ]);
+    let of_file = |key: &str| format!("${{file:{path}/a.properties:{key}}}");
+    let uri = format!("mongodb://{}:{}@{}", of_file("user"), of_file("password"), of_file("uri"));
+    let of_folder = format!("${{dir:{path}:a.properties}}");
+    let entries =
+        [("connection.uri", uri.as_str()), ("database", of_folder.as_str()), ("collection", "c")];
+    let given = map(&entries);
     let resolved = of_files().resolve(&given).unwrap();
     let value = |name: &str| resolved.properties.get(name).map(String::as_str);
     assert_eq!(
