@@ -340,7 +340,7 @@ fn what_providers_fill_in_runs_and_is_in_no_text() {
     let of_file = |key: &str| format!("${{file:{}:{key}}}", path.display());
     let write = |database: &str| {
         let text = format!(
-            "database={database}\nbroken=[{{canary\nuri=mongodb://u:canary/x@h\nmap=canary"
+            "database={database}\nbroken=[{{canary\nuri=mongodb://canary:x/\nmap=canary"
         );
         std::fs::write(&path, text).unwrap();
     };
