@@ -208,10 +208,13 @@ fn environment(
     Environment::new(pattern, std::env::vars_os()).map_err(refuse).ok()
 }
 
+/// Keys with their values, as far as they could be read.
+type Values = Result<BTreeMap<String, String>, ProviderError>;
+
 /// What the providers have for one configuration.
 struct Lookup<'a> {
     /// By provider and path.
-    found: BTreeMap<(&'a str, &'a str), Result<BTreeMap<String, String>, ProviderError>>,
+    found: BTreeMap<(&'a str, &'a str), Values>,
     concealed: Concealed,
     warnings: Vec<String>,
 }
