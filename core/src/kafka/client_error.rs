@@ -122,6 +122,24 @@ impl ClientError {
     pub fn recovery(&self) -> Recovery {
         Recovery::Stop
     }
+
+    /// Whether a client that begins anew may get further.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. }
+            | Self::TailRefused { .. }
+            | Self::TailUnreadable { .. }
+            | Self::BatchLost { .. }
+            | Self::DeliveryTimeout { .. } => true,
+            // A topic that was created comes to be; whether anybody creates the other is up to a person.
+            Self::TopicMissing { by_broker, .. } => !by_broker,
+            Self::UnsupportedBroker { .. }
+            | Self::Authentication { .. }
+            | Self::TopicRefused { .. }
+            | Self::RecordTooLarge { .. }
+            | Self::ProducerRefused { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for ClientError {

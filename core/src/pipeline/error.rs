@@ -6,6 +6,7 @@ use crate::format::EncodeError;
 use crate::kafka::ClientError;
 use crate::mongo::bson::BsonError;
 use crate::mongo::session::SessionError;
+use crate::recovery::Recovery;
 use crate::route::RouteError;
 use crate::transform::ChainError;
 
@@ -65,6 +66,25 @@ impl PipelineError {
             | Self::RecordTooLarge { .. } => true,
             Self::Client(error) => matches!(error, ClientError::RecordTooLarge { .. }),
             Self::Session(_) | Self::UnknownPartition { .. } | Self::Store(_) => false,
+        }
+    }
+}
+
+impl PipelineError {
+    /// Whether a pipeline that begins anew may get further: servers were away, a time has run out, or a state is out
+    /// of step that a new pipeline does not have. A lost position, a right, a setting and a record last.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Session(error) => error.is_unreachable() || error.recovery() == Recovery::Retry,
+            Self::Client(error) => error.may_pass(),
+            Self::Store(_) => true,
+            Self::Event(_)
+            | Self::Format(_)
+            | Self::Route(_)
+            | Self::Transform(_)
+            | Self::Change { .. }
+            | Self::RecordTooLarge { .. }
+            | Self::UnknownPartition { .. } => false,
         }
     }
 }
@@ -129,5 +149,36 @@ impl From<ClientError> for PipelineError {
 impl From<RouteError> for PipelineError {
     fn from(error: RouteError) -> Self {
         Self::Route(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::kafka::ErrorCode;
+
+    #[test]
+    fn servers_that_are_away_pass_and_what_a_person_must_change_lasts() {
+        let waited = Duration::from_secs(30);
+        for passing in [
+            PipelineError::Store("no space left on device".to_owned()),
+            SessionError::Unreachable { timeout: waited, tried: Vec::new() }.into(),
+            ClientError::Unreachable { attempts: Vec::new(), waited }.into(),
+        ] {
+            assert!(passing.may_pass(), "{passing}");
+        }
+        let refused =
+            ClientError::ProducerRefused { error: ErrorCode::CLUSTER_AUTHORIZATION_FAILED };
+        let too_large = ClientError::RecordTooLarge {
+            topic: "t".to_owned(),
+            partition: 0,
+            record_bytes: 2,
+            bytes_max: None,
+        };
+        for lasting in [refused.into(), too_large.into()] {
+            assert!(!PipelineError::may_pass(&lasting), "{lasting}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Declared ones as `SourceConnectorConfig.configDef()` of Connect 4.1.0 prints them; families of
 //! properties by their prefix. A family that is `Read` has its own file: [`super::converter`],
-//! [`super::transforms`], [`super::topic_creation`], [`super::producer`].
+//! [`super::transforms`], [`super::topic_creation`], [`super::producer`], [`super::client_overrides`].
 
 use super::converter::{CONVERTER_CLASSES, CONVERTER_VERSION, HEADER_CONVERTER_CLASS};
 use super::definition::Width;
@@ -83,7 +83,7 @@ pub(crate) const CONNECT_PROPERTIES: &[Property] = &[
         .at("Predicates", 13, Width::Long, "Predicates"),
     Property::text("config.action.reload", "restart")
         .one_of_strings(&["none", "restart"])
-        .accepted("read only together with config.providers")
+        .accepted("file, directory and environment do not say when a value is old, so nothing follows; in Java too")
         .low("What follows when a value from a config provider changes: nothing, or a restart.")
         .at(COMMON, 14, Width::Medium, "Reload Action"),
     Property::long("errors.retry.timeout", "0").accepted(NO_RETRY)
@@ -155,14 +155,9 @@ pub(crate) const CONNECT_FAMILIES: &[Family] = &[
     Family { prefix: "predicates.", fate: Fate::Read },
     Family {
         prefix: "consumer.override.",
-        fate: Fate::NotYet("a source connector consumes nothing; remove the property"),
+        fate: Fate::Accepted("a source connector consumes nothing unless it delivers exactly once"),
     },
-    Family {
-        prefix: "admin.override.",
-        fate: Fate::NotYet(
-            "topics are created over the producer's connections; use producer.override.*",
-        ),
-    },
+    Family { prefix: "admin.override.", fate: Fate::Read },
 ];
 
 /// The family that `name` belongs to.

@@ -70,6 +70,13 @@ impl ConnectorFile {
         }
     }
 
+    /// The same connector with other properties, and nothing to say about its form.
+    pub(super) fn with_properties(&self, properties: BTreeMap<String, String>) -> Self {
+        let Self { path, name, initial_state, .. } = self;
+        let (path, name) = (path.clone(), name.clone());
+        Self { path, name, properties, initial_state: *initial_state, notices: Vec::new() }
+    }
+
     /// Reads and parses the file.
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
         Self::parse(path, &read_file(path)?)

@@ -4,6 +4,7 @@
 //! <reason>`), so that what people search for is found. Values of secret properties are shown as
 //! `[hidden]`, also where Java prints them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -16,6 +17,11 @@ use super::extended_json::JsonError;
 use super::jaas::JaasError;
 use super::key_store::KeyStoreError;
 use super::mongo_uri::UriError;
+use super::providers::{Concealed, ProviderError};
+
+/// What is said instead of a reason that could quote what a provider has filled in.
+const WITHHELD: &str = "what the placeholder stands for cannot be used here; why is not said, since it could quote \
+                        a secret: look at the value where it is kept";
 
 /// Why a configuration file cannot be used.
 #[derive(Debug, Error)]
@@ -107,6 +113,25 @@ impl Problem {
     /// What a server answered to the value of `name`, or that none did.
     pub(crate) fn of_server(name: &str, text: String) -> Self {
         Self { name: name.to_owned(), value: None, reason: Reason::OfServer(text) }
+    }
+
+    /// Takes out of its text what providers have filled in.
+    pub(super) fn conceal(&mut self, concealed: &Concealed) {
+        let given = concealed.given(&self.name);
+        if let Some(Shown::Text(text)) = &mut self.value {
+            *text =
+                given.map_or_else(|| concealed.without_secrets(text).into_owned(), str::to_owned);
+        }
+        if given.is_some() && self.reason.quotes_value() {
+            self.reason = Reason::Concealed(WITHHELD.to_owned());
+        }
+        if let Cow::Owned(safe) = concealed.without_secrets(&self.name) {
+            self.name = safe;
+        }
+        let text = self.reason.to_string();
+        if let Cow::Owned(safe) = concealed.without_secrets(&text) {
+            self.reason = Reason::Concealed(safe);
+        }
     }
 
     /// The text, with another name for the property.
@@ -262,6 +287,23 @@ pub(crate) enum Reason {
     /// No broker address.
     #[error("'{0}' is no broker address; write host:port, several separated by commas")]
     NotAnAddress(String),
+    /// No config provider that there is. Java's words, and the remedy.
+    #[error(
+        "Could not load config provider class or one of its dependencies; there are FileConfigProvider, \
+         DirectoryConfigProvider and EnvVarConfigProvider"
+    )]
+    NoProviderClass,
+    /// A config provider cannot say what it has.
+    #[error(transparent)]
+    Provider(ProviderError),
+    /// The worker does not let connectors decide this. Java's words.
+    #[error(
+        "The '{policy}' policy does not allow '{setting}' to be overridden in the connector configuration."
+    )]
+    OverrideNotAllowed { policy: &'static str, setting: String },
+    /// Another reason, without what a config provider has filled in.
+    #[error("{0}")]
+    Concealed(String),
     /// Java knows it, we do not support it yet.
     #[error("not supported by this version: {0}")]
     NotYet(&'static str),
@@ -274,6 +316,58 @@ pub(crate) enum Reason {
     /// It contradicts another property.
     #[error("{0}")]
     Conflict(String),
+}
+
+impl Reason {
+    /// Whether its text may quote a piece of the value. Reasons about passwords never do.
+    fn quotes_value(&self) -> bool {
+        match self {
+            Self::ClassNotFound(_)
+            | Self::AbstractClass(_)
+            | Self::ControlCharacters(_)
+            | Self::NotAPipeline(_)
+            | Self::NotARegex(_)
+            | Self::NotADocument(_)
+            | Self::NamespaceMap(_)
+            | Self::Collation(_)
+            | Self::ServerApiVersion(_)
+            | Self::NotAnAddress(_)
+            | Self::Conflict(_) => true,
+            Self::Uri(error) => error.quotes_string(),
+            Self::NullSupplied
+            | Self::Missing(_)
+            | Self::NotANumber(_)
+            | Self::Null
+            | Self::NotBoolean
+            | Self::BelowMin(_)
+            | Self::AboveMax(_)
+            | Self::NotBetween { .. }
+            | Self::NotOneOf(_)
+            | Self::NotOneOfStrings(_)
+            | Self::NotOneOfStringsAnyCase(_)
+            | Self::DuplicateAlias
+            | Self::EmptyList
+            | Self::Empty
+            | Self::NoName
+            | Self::DatabaseMissing
+            | Self::NotAnOperationTime
+            | Self::NotACount(_)
+            | Self::KeyStore(_)
+            | Self::Jaas(_)
+            | Self::Login(_)
+            | Self::Tls(_)
+            | Self::NotAllTexts
+            | Self::NotAListener
+            | Self::ListenerProtocol
+            | Self::NoProviderClass
+            | Self::Provider(_)
+            | Self::OverrideNotAllowed { .. }
+            | Self::Concealed(_)
+            | Self::NotYet(_)
+            | Self::Unknown(_)
+            | Self::OfServer(_) => false,
+        }
+    }
 }
 
 /// The tail of a message that names a likely spelling.

@@ -7,6 +7,8 @@
 //!                                         what a form shows: validation, definition)
 //! ```
 //!
+//! Before a table looks at a value, [`providers`] fill in its placeholders.
+//!
 //! Every property that Java knows stands in one table with what becomes of it here: used, accepted
 //! with a stated meaning, or refused by name. Nothing is dropped in silence. All errors of a file
 //! are collected and shown together, in Java's words where Java has words for them.
@@ -17,6 +19,7 @@
 mod alias_settings;
 mod avro;
 mod check;
+mod client_overrides;
 mod collation;
 mod connect_properties;
 mod connector_file;
@@ -43,6 +46,7 @@ mod producer;
 mod producer_properties;
 mod properties;
 mod property;
+mod providers;
 mod report;
 mod rest;
 mod sasl;
@@ -76,6 +80,7 @@ pub(crate) use heartbeats::Heartbeats;
 pub(crate) use mongo_login::MongoLogin;
 pub(crate) use mongo_uri::{MongoConnection, Servers, SrvName, UriError};
 pub(crate) use producer::{Acks, ProducerSettings};
+pub(crate) use providers::Concealed;
 pub(crate) use report::{Notice, Severity};
 pub(crate) use rest::{Admin, CrossOrigin, Listener, RestConfig};
 pub(crate) use source::{
@@ -86,4 +91,4 @@ pub(crate) use source_check::Examined;
 pub(crate) use topic_creation::TopicCreation;
 pub(crate) use uri_options::read_options;
 pub(crate) use validation::{Validation, definitions, objections_to_null};
-pub(crate) use worker::{Mode, OffsetStorage, WorkerConfig};
+pub(crate) use worker::{Mode, OffsetStorage, TaskRestart, WorkerConfig};

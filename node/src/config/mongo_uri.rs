@@ -162,6 +162,38 @@ pub(crate) enum UriError {
     Mechanism(String),
 }
 
+impl UriError {
+    /// Whether the text has a piece of the string, which could belong to a password that is not encoded.
+    pub(super) fn quotes_string(&self) -> bool {
+        match self {
+            Self::SrvLabels(_)
+            | Self::Host(_)
+            | Self::UnixSocket(_)
+            | Self::OptionWithoutValue(_)
+            | Self::NotAnInteger { .. }
+            | Self::Mechanism(_) => true,
+            Self::Scheme
+            | Self::SrvHosts
+            | Self::SrvPort
+            | Self::SrvOption(_)
+            | Self::SrvMaxHosts
+            | Self::SrvMaxHostsOfSet
+            | Self::NoHost
+            | Self::UserInfo
+            | Self::NoUsername
+            | Self::NoPassword
+            | Self::CertificateWithPassword
+            | Self::NotExternal
+            | Self::PercentEncoding
+            | Self::OptionsWithoutSlash
+            | Self::OptionNotYet { .. }
+            | Self::TlsConflict
+            | Self::InsecureConflict
+            | Self::EmptyAuthSource => false,
+        }
+    }
+}
+
 impl MongoConnection {
     /// Of a string that is right.
     #[cfg(test)]

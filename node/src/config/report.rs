@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::error::{ConfigError, Problem, Reason, Shown, Subject};
 use super::property::Property;
+use super::providers::Concealed;
 
 /// Something the log should say about a configuration that can be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +89,24 @@ impl Report {
         let is_among =
             |problem: &Problem| properties.iter().any(|known| known.name == problem.name);
         self.problems.iter().any(is_among)
+    }
+
+    /// Adds problems that were found elsewhere.
+    pub(super) fn add(&mut self, problems: Vec<Problem>) {
+        self.problems.extend(problems);
+    }
+
+    /// Takes out of all texts what providers have filled in.
+    pub(super) fn conceal(&mut self, concealed: &Concealed) {
+        if concealed.is_empty() {
+            return;
+        }
+        for problem in &mut self.problems {
+            problem.conceal(concealed);
+        }
+        for notice in &mut self.notices {
+            notice.text = concealed.without_secrets(&notice.text).into_owned();
+        }
     }
 
     /// Everything that was found.

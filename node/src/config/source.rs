@@ -3,11 +3,15 @@
 //! Holding a [`SourceConfig`] means that every rule was checked; [`super::source_check`] makes one.
 //! Times are in milliseconds, sizes in bytes, batch sizes in events. Defaults are Java's.
 
+use std::fmt;
+use std::sync::Arc;
+
 use millrace_core::connect::SchemaSource;
 use millrace_core::format::{JavaVersion, JsonFormatter};
 use millrace_core::transform::Chain;
 use millrace_io::tls::TlsClient;
 
+use super::connector_file::ConnectorFile;
 use super::converter::{ConverterKind, HeaderConverterKind};
 use super::copy_existing::CopyExisting;
 use super::dead_letters::DeadLetters;
@@ -15,6 +19,7 @@ use super::heartbeats::Heartbeats;
 use super::mongo_uri::{MongoConnection, Servers};
 use super::operation_time::OperationTime;
 use super::producer::ProducerSettings;
+use super::providers::Concealed;
 use super::server_api::ServerApi;
 use super::topic_creation::TopicCreation;
 use super::topic_naming::TopicNaming;
@@ -78,6 +83,21 @@ pub(crate) struct SourceConfig {
     pub(crate) topic_creation: TopicCreation,
     /// What the producer runs with.
     pub(crate) producer: ProducerSettings,
+    /// What it was before providers filled in their placeholders; `None`: there was nothing to fill in.
+    pub(super) unresolved: Option<Unresolved>,
+}
+
+/// A connector as it was given. Has no `Debug` text: what was given may be a secret too.
+#[derive(Clone)]
+pub(super) struct Unresolved {
+    pub(super) file: Arc<ConnectorFile>,
+    pub(super) concealed: Concealed,
+}
+
+impl fmt::Debug for Unresolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hidden]")
+    }
 }
 
 /// What is watched.

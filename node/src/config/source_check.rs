@@ -9,10 +9,12 @@
 //! because its properties stand in no table here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use millrace_core::format::JsonFormatter;
 use millrace_core::transform::Chain;
 
+use super::client_overrides;
 use super::collation::parse_collation;
 use super::connect_properties::{CONNECT_FAMILIES, CONNECT_PROPERTIES, Fate, family};
 use super::connector_file::ConnectorFile;
@@ -31,13 +33,14 @@ use super::mongo_uri::MongoConnection;
 use super::operation_time::OperationTime;
 use super::output_schema;
 use super::own_properties::{OWN_PROPERTIES, java_version, lost_position, split_large_events};
-use super::producer::{OVERRIDE, parse_producer};
+use super::producer::parse_producer;
 use super::property::{Values, check_all, nearest};
+use super::providers::{Concealed, Resolved};
 use super::report::{Notice, Report};
 use super::server_api::ServerApi;
 use super::source::{
     FullDocument, FullDocumentBeforeChange, Output, OutputFormat, Publish, Scope, SourceConfig,
-    SourcePartition, Startup,
+    SourcePartition, Startup, Unresolved,
 };
 use super::source_properties::SOURCE_PROPERTIES;
 use super::topic_creation::parse_topic_creation;
@@ -77,17 +80,52 @@ impl SourceConfig {
         let mut report = Report::new(strict, file.notices.clone());
         check_class(file, &mut report);
         let config =
-            if report.has_problems() { None } else { Self::checked(file, worker, &mut report) };
+            if report.has_problems() { None } else { Self::resolved(file, worker, &mut report) };
         report.finish(&file.path, Subject::Connector, config)
     }
 
     /// As [`SourceConfig::new`], with all that was found beside what was made of it.
     pub(crate) fn examine(file: &ConnectorFile, worker: &WorkerConfig, strict: bool) -> Examined {
         let mut report = Report::new(strict, file.notices.clone());
-        let source = Self::checked(file, worker, &mut report);
+        let source = Self::resolved(file, worker, &mut report);
         let may_connect = !report.has_problems_among(SOURCE_PROPERTIES);
         let (problems, notices) = report.into_parts();
         Examined { source, problems, notices, may_connect }
+    }
+
+    /// The same connector with what the providers of `worker` have now. Reads files.
+    ///
+    /// # Errors
+    /// When a provider cannot say what it has, or what it has cannot be run.
+    pub(crate) fn renewed(&self, worker: &WorkerConfig) -> Result<Self, ConfigError> {
+        match &self.unresolved {
+            None => Ok(self.clone()),
+            // What is to be said about the others was said when they were given.
+            Some(Unresolved { file, .. }) => {
+                Self::new(file, worker, false).map(|(source, _)| source)
+            }
+        }
+    }
+
+    /// What must not be shown of its values.
+    pub(crate) fn concealed(&self) -> Concealed {
+        let unresolved = self.unresolved.as_ref();
+        unresolved.map(|unresolved| unresolved.concealed.clone()).unwrap_or_default()
+    }
+
+    /// Lets the worker's providers fill in the placeholders, and checks what comes of it.
+    fn resolved(file: &ConnectorFile, worker: &WorkerConfig, report: &mut Report) -> Option<Self> {
+        let resolved = worker.providers.resolve(&file.properties);
+        let Resolved { properties, concealed, warnings } =
+            resolved.map_err(|problems| report.add(problems)).ok()?;
+        warnings.into_iter().for_each(|warning| report.warn(warning));
+        if concealed.is_empty() {
+            return Self::checked(file, worker, report);
+        }
+        let source = Self::checked(&file.with_properties(properties), worker, report);
+        report.conceal(&concealed);
+        let file = Arc::new(file.with_properties(file.properties.clone()));
+        source.map(|source| Self { unresolved: Some(Unresolved { file, concealed }), ..source })
     }
 
     fn checked(file: &ConnectorFile, worker: &WorkerConfig, report: &mut Report) -> Option<Self> {
@@ -115,10 +153,11 @@ impl SourceConfig {
         let chain = parse_chain(&values, given, report);
         let header_converter = header_converter(chain.as_ref(), given, worker, report);
         let topic_creation = parse_topic_creation(given, worker.topic_creation_enable, report);
-        let overrides = given.iter().filter_map(|(name, value)| {
-            Some((name.strip_prefix(OVERRIDE)?.to_owned(), value.clone()))
-        });
-        let producer = parse_producer(&worker.producer, &overrides.collect(), report);
+        let overrides = client_overrides::of_producer(given, worker, report);
+        let producer = parse_producer(&worker.producer, &overrides, report);
+        if let Some(producer) = &producer {
+            client_overrides::check_admin(given, worker, producer, report);
+        }
         let publish = publish(&values, report);
         let topic = TopicNaming::new(&values, scope.as_ref(), report);
         let heartbeats = Heartbeats::new(&values, key.as_ref(), report);
@@ -166,6 +205,7 @@ impl SourceConfig {
             heartbeats,
             topic_creation,
             producer: producer?,
+            unresolved: None,
         })
     }
 }

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::alias_settings::Aliases;
+use super::client_overrides;
 use super::connect_properties::CONNECT_PROPERTIES;
 use super::converter;
 use super::definition::{DefinitionShown, HIDDEN};
@@ -89,7 +90,10 @@ impl Validation {
         }
         hide_versions(&mut configs);
         let of_aliases = aliases.rows(given, &mut errors);
-        let mut settings = producer_settings(given, &mut errors);
+        let mut settings = client_settings(producer::OVERRIDE, given, &mut errors);
+        if client_overrides::has_admin(given.keys()) {
+            settings.extend(client_settings(client_overrides::ADMIN, given, &mut errors));
+        }
         for role in ROLES {
             settings.extend(converter_settings(role, given, &configs, &mut errors));
         }
@@ -101,6 +105,9 @@ impl Validation {
         // Of settings Connect counts the properties, not the errors.
         let of_settings = settings.iter().filter(|shown| !shown.value.errors.is_empty()).count();
         all.append(&mut settings);
+        for shown in &mut all {
+            shown.leave_unresolved(given, worker);
+        }
         Self {
             name: class.to_owned(),
             error_count: of_connector + of_settings,
@@ -165,6 +172,16 @@ impl PropertyShown {
         }
         if let Some(definition) = &mut self.definition {
             definition.set_default(default);
+        }
+    }
+
+    /// What a provider fills in is not shown, as Connect would: the placeholder is.
+    fn leave_unresolved(&mut self, given: &Given, worker: &WorkerConfig) {
+        let is_hidden = self.value.value.as_deref() == Some(HIDDEN);
+        if let (false, Some(Some(text))) = (is_hidden, given.get(&self.value.name))
+            && worker.providers.may_fill(text)
+        {
+            self.value.value = Some(text.clone());
         }
     }
 
@@ -287,13 +304,13 @@ fn groups(of_aliases: &[PropertyShown], settings: &[PropertyShown]) -> Vec<Cow<'
     groups
 }
 
-/// The `producer.override.*` that are given.
-fn producer_settings(given: &Given, errors: &mut Errors) -> Vec<PropertyShown> {
+/// The settings of one of Kafka's clients that are given. Most of what both clients have means the same for both.
+fn client_settings(prefix: &str, given: &Given, errors: &mut Errors) -> Vec<PropertyShown> {
     let mut shown = Vec::new();
     for (name, text) in given {
-        let Some(bare) = name.strip_prefix(producer::OVERRIDE) else { continue };
+        let Some(bare) = name.strip_prefix(prefix) else { continue };
         shown.push(match producer::property(bare) {
-            Some(property) => PropertyShown::new(property, producer::OVERRIDE, given, errors),
+            Some(property) => PropertyShown::new(property, prefix, given, errors),
             None => {
                 let errors = errors.remove(name).unwrap_or_default();
                 let mut unknown = PropertyShown::unknown((name.clone(), errors));
@@ -416,6 +433,24 @@ mod tests {
             assert_eq!(value_of(&validation, name).value.as_deref(), Some(HIDDEN), "{name}");
         }
         assert!(!serde_json::to_string(&validation).unwrap().contains("s3cret"));
+    }
+
+    #[test]
+    fn a_placeholder_is_shown_where_connect_shows_what_it_stands_for() {
+        let text = "config.providers=env\nconfig.providers.env.class=EnvVarConfigProvider\n\
+                    key.converter=String\nvalue.converter=String\noffset.storage.file.filename=/o";
+        let (worker, _) = WorkerConfig::parse("w".as_ref(), text.as_bytes(), true).unwrap();
+        let given = [
+            ("batch.size", "${env:PATH}", Some("${env:PATH}")),
+            ("key.converter", "${env:PATH}", Some("${env:PATH}")),
+            ("connection.uri", "mongodb://${env:PATH}", Some(HIDDEN)),
+            ("poll.max.batch.size", "${vault:x}", None),
+        ];
+        let all = given.map(|(name, text, _)| (name.to_owned(), Some(text.to_owned())));
+        let validation = Validation::new("MongoSource", &all.into(), &[], &worker);
+        for (name, _, shown) in given {
+            assert_eq!(value_of(&validation, name).value.as_deref(), shown, "{name}");
+        }
     }
 
     #[test]

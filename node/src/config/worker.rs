@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use millrace_core::link::Address;
 use millrace_io::driver::DriverChoice;
 
+use super::client_overrides::{OVERRIDE_POLICY, OverridePolicy};
 use super::connect_properties::{Fate, family};
 use super::connector_file::{properties_of_text, read_file};
 use super::converter::{
@@ -25,11 +26,15 @@ use super::encryption::{self, KafkaSecurity, TLS_PROPERTIES};
 use super::error::{ConfigError, Reason, Shown, Subject};
 use super::producer::{check_names, parse_addresses};
 use super::property::{Property, Values, check_all, nearest};
+use super::providers::Providers;
 use super::report::{Notice, Report};
 use super::rest::RestConfig;
 use super::sasl::SASL_PROPERTIES;
 use super::worker_properties::{WORKER_FAMILIES, WORKER_PROPERTIES};
 
+const RESTART: &str = "task.restart.enable";
+const RESTART_BACKOFF: &str = "task.restart.backoff.ms";
+const RESTART_BACKOFF_MAX: &str = "task.restart.backoff.max.ms";
 const FILE: &str = "offset.storage.file.filename";
 const TOPIC: &str = "offset.storage.topic";
 const DISTRIBUTED: &str = "belongs to distributed mode and is not used in a standalone run";
@@ -64,6 +69,12 @@ pub(crate) struct WorkerConfig {
     pub(crate) rest: RestConfig,
     /// What a worker in a group has beside; `None`: it is alone.
     pub(crate) distributed: Option<DistributedConfig>,
+    /// When a task that has failed is begun again.
+    pub(crate) task_restart: TaskRestart,
+    /// What of Kafka's clients connectors may override.
+    pub(super) override_policy: OverridePolicy,
+    /// Who fills in placeholders.
+    pub(super) providers: Providers,
     /// `producer.*` without the prefix, checked.
     pub(super) producer: BTreeMap<String, String>,
 }
@@ -75,6 +86,20 @@ pub(crate) enum Mode {
     Standalone,
     /// In a group.
     Distributed,
+}
+
+/// When a task is begun again that has failed for a reason that passes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TaskRestart {
+    /// Never: a person does it.
+    Off,
+    /// After a pause, which doubles with every failure.
+    After {
+        /// The first pause.
+        backoff_ms: u64,
+        /// The longest one.
+        backoff_max_ms: u64,
+    },
 }
 
 /// Where positions are kept.
@@ -119,11 +144,26 @@ impl WorkerConfig {
         let mut notices = Vec::new();
         let given = properties_of_text(path, bytes, &mut notices)?;
         let mut report = Report::new(strict, notices);
-        let config = Self::checked(&given, mode, &mut report);
+        let config = Self::resolved(&given, mode, &mut report);
         report.finish(path, Subject::Worker, config)
     }
 
-    fn checked(given: &BTreeMap<String, String>, mode: Mode, report: &mut Report) -> Option<Self> {
+    /// Lets the providers of the file fill in its own placeholders, and checks what comes of it.
+    fn resolved(given: &BTreeMap<String, String>, mode: Mode, report: &mut Report) -> Option<Self> {
+        let providers = Providers::new(given, report)?;
+        let resolved = providers.resolve(given).map_err(|problems| report.add(problems)).ok()?;
+        let config = Self::checked(&resolved.properties, mode, providers, report);
+        resolved.warnings.into_iter().for_each(|warning| report.warn(warning));
+        report.conceal(&resolved.concealed);
+        config
+    }
+
+    fn checked(
+        given: &BTreeMap<String, String>,
+        mode: Mode,
+        providers: Providers,
+        report: &mut Report,
+    ) -> Option<Self> {
         let group: &[Property] = match mode {
             Mode::Standalone => &[],
             Mode::Distributed => DISTRIBUTED_PROPERTIES,
@@ -151,6 +191,7 @@ impl WorkerConfig {
             Mode::Distributed => Some(DistributedConfig::new(given, &values, report)),
         };
         let rest = RestConfig::new(&values, given.contains_key("admin.listeners"), report);
+        let task_restart = task_restart(given, &values, &rest, report);
         Some(Self {
             bootstrap: bootstrap?,
             key_converter: key_converter?,
@@ -168,6 +209,9 @@ impl WorkerConfig {
             compression_threads: usize::try_from(values.integer("compression.threads")?).ok()?,
             memory_bytes_max: usize::try_from(values.integer("memory.bytes.max")?).ok()?,
             security: security.ok()?,
+            task_restart: task_restart?,
+            override_policy: OverridePolicy::parse(values.text(OVERRIDE_POLICY))?,
+            providers,
             rest,
             distributed: match distributed {
                 None => None,
@@ -250,6 +294,29 @@ pub(super) fn count<N: TryFrom<i64>>(
         report.refuse(name, Shown::Text("0".to_owned()), Reason::NotACount(what));
     }
     N::try_from(number).ok()
+}
+
+/// Without a REST interface a worker ends with its last connector, and whoever has started it sees that; so nothing is
+/// begun again there unless the file says so.
+fn task_restart(
+    given: &BTreeMap<String, String>,
+    values: &Values,
+    rest: &RestConfig,
+    report: &mut Report,
+) -> Option<TaskRestart> {
+    let is_on = if given.contains_key(RESTART) {
+        values.boolean(RESTART)
+    } else {
+        !rest.listeners.is_empty()
+    };
+    let millis = |name: &str| values.integer(name).and_then(|number| u64::try_from(number).ok());
+    let (backoff_ms, backoff_max_ms) = (millis(RESTART_BACKOFF)?, millis(RESTART_BACKOFF_MAX)?);
+    if backoff_max_ms < backoff_ms {
+        let text = format!("it is less than {RESTART_BACKOFF}, which is {backoff_ms}");
+        let shown = Shown::Text(backoff_max_ms.to_string());
+        report.refuse(RESTART_BACKOFF_MAX, shown, Reason::Conflict(text));
+    }
+    Some(if is_on { TaskRestart::After { backoff_ms, backoff_max_ms } } else { TaskRestart::Off })
 }
 
 fn bootstrap(values: &Values, report: &mut Report) -> Option<Vec<Address>> {
@@ -344,11 +411,9 @@ mod tests {
             ("exactly.once.source.support=Preparing", "exactly.once.source.support"),
             ("sasl.login.class=x", "sasl.login.class"),
             ("producer.security.providers=x", "producer.security.providers"),
-            ("config.providers=file", "config.providers"),
-            ("config.providers.file.class=x", "config.providers.file.class"),
             ("producer.acks=0", "producer.acks"),
             (
-                "connector.client.config.override.policy=None",
+                "connector.client.config.override.policy=com.example.Mine",
                 "connector.client.config.override.policy",
             ),
         ] {
@@ -356,6 +421,34 @@ mod tests {
             assert!(error.contains(&format!("for configuration {name}: not supported")), "{error}");
         }
         assert!(with("exactly.once.source.support=disabled\nsecurity.protocol=PLAINTEXT").is_ok());
+    }
+
+    #[test]
+    fn placeholders_of_the_file_are_filled_by_its_own_providers() {
+        let env = "config.providers=env\nconfig.providers.env.class=EnvVarConfigProvider\n";
+        let (worker, notices) =
+            with(&format!("{env}producer.client.id=x${{env:PATH}}\nproducer.retries=5")).unwrap();
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(worker.producer["client.id"], format!("x{path}"));
+        assert!(notices.iter().all(|notice| !notice.text.contains(&path)));
+        let error = with(&format!("{env}offset.flush.interval.ms=${{env:PATH}}")).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("Invalid value ${env:PATH} for configuration"), "{error}");
+        assert!(!error.contains(&path), "{error}");
+        let error = with(&format!("{env}bootstrap.servers=${{env:a:PATH}}")).unwrap_err();
+        assert!(error.to_string().contains("Path is not supported for EnvVarConfigProvider"));
+    }
+
+    #[test]
+    fn failed_tasks_begin_again_by_themselves_beside_a_rest_interface() {
+        let restart = |lines: &str| with(lines).unwrap().0.task_restart;
+        let after = TaskRestart::After { backoff_ms: 1000, backoff_max_ms: 60_000 };
+        assert_eq!(restart(""), after);
+        assert_eq!(restart("listeners="), TaskRestart::Off);
+        assert_eq!(restart("listeners=\ntask.restart.enable=true"), after);
+        assert_eq!(restart("task.restart.enable=false"), TaskRestart::Off);
+        let error = with("task.restart.backoff.ms=5\ntask.restart.backoff.max.ms=4").unwrap_err();
+        assert!(error.to_string().contains("it is less than task.restart.backoff.ms, which is 5"));
     }
 
     #[test]

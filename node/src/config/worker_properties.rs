@@ -4,6 +4,7 @@
 //! own, which Connect would pass over with a warning. Those of TLS and SASL are in
 //! [`super::encryption`] and [`super::sasl`], those of a group in [`super::distributed_properties`].
 
+use super::client_overrides::{OVERRIDE_POLICIES, OVERRIDE_POLICY};
 use super::connect_properties::{Family, Fate};
 use super::property::{Kind, Property};
 
@@ -14,10 +15,8 @@ const HEADERS: &str =
 const NO_HTTPS: &str = "there is no https listener that could use it";
 const BUILT_IN: &str = "the connector and its converters are built in, nothing is loaded";
 const SOCKETS: &str = "sockets are tuned by the node itself";
+const OWN_POLICIES: &str = "All, None and Principal are built in, Java classes cannot be loaded";
 const METRICS: &str = "metrics have their own settings here";
-const PROVIDERS: &str = "config providers come with a later version; write the value into the file";
-const OVERRIDE_ALL: &[&str] =
-    &["All", "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy"];
 
 /// In the order of Java's declarations: common ones, standalone, distributed (where it is of use alone as well); then the
 /// node's own.
@@ -37,9 +36,8 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::text("plugin.discovery", "hybrid_warn").accepted(BUILT_IN),
     Property::optional("header.converter", Kind::Text),
     Property::optional("header.converter.plugin.version", Kind::Text).not_yet(BUILT_IN),
-    Property::list("config.providers", "").not_yet(PROVIDERS),
-    Property::text("connector.client.config.override.policy", "All")
-        .only(OVERRIDE_ALL, "connectors may override every setting that is supported"),
+    Property::list("config.providers", ""),
+    Property::text(OVERRIDE_POLICY, "All").only(OVERRIDE_POLICIES, OWN_POLICIES),
     Property::boolean("topic.creation.enable", "true"),
     Property::boolean("topic.tracking.enable", "true"),
     Property::boolean("topic.tracking.allow.reset", "true"),
@@ -77,6 +75,9 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::optional("io.driver", Kind::Text).one_of(&["auto", "uring", "epoll"]),
     Property::long("memory.bytes.max", "67108864").at_least(1 << 20),
     Property::int("compression.threads", "0").between(0, 64),
+    Property::optional("task.restart.enable", Kind::Boolean),
+    Property::long("task.restart.backoff.ms", "1000").at_least(1),
+    Property::long("task.restart.backoff.max.ms", "60000").at_least(1),
 ];
 
 /// The families of a worker's file. The first prefix that fits counts.
@@ -92,7 +93,7 @@ pub(super) const WORKER_FAMILIES: &[Family] = &[
         fate: Fate::Accepted("topics are created over the producer's connections"),
     },
     Family { prefix: "consumer.", fate: Fate::Accepted("a source connector consumes nothing") },
-    Family { prefix: "config.providers.", fate: Fate::NotYet(PROVIDERS) },
+    Family { prefix: "config.providers.", fate: Fate::Read },
     Family { prefix: "metrics.context.", fate: Fate::Accepted(METRICS) },
     Family {
         prefix: "internal.key.converter.",

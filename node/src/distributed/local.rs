@@ -222,7 +222,7 @@ impl Distributed {
                 Err("the config topic has no such task; write the connector's configuration anew"
                     .to_owned())
             }
-            Some(properties) => self.worker.prepare(&id.connector, properties.clone()).await,
+            Some(properties) => self.worker.read_task(&id.connector, properties.clone()).await,
         };
         match prepared {
             Ok(source) => {
@@ -248,20 +248,25 @@ impl Distributed {
     /// Tells the group how it stands with a task while it runs.
     async fn watch(self: Arc<Self>, id: TaskId, task: Task) {
         let mut state = task.watch();
+        let over = task.ended();
+        let mut over = std::pin::pin!(over);
         loop {
             let now = state.borrow_and_update().clone();
             match now {
                 TaskState::Unassigned => {}
                 TaskState::Running => self.say(subject(&id), State::Running),
-                TaskState::Failed(reason) => {
-                    let trace = Some(reason.to_string());
-                    return self.say_safely(subject(&id), State::Failed, trace);
+                TaskState::Failed(failure) => {
+                    let trace = Some(failure.reason.to_string());
+                    self.say_safely(subject(&id), State::Failed, trace);
                 }
                 // Whoever has ended it says what that means.
                 TaskState::Stopped => return,
             }
-            if state.changed().await.is_err() {
-                return;
+            // One that has failed may begin again by itself.
+            tokio::select! {
+                biased;
+                changed = state.changed() => if changed.is_err() { return },
+                () = &mut over => return,
             }
         }
     }

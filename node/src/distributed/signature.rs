@@ -8,7 +8,7 @@
 //! A request without a body is signed as one with an empty body. Only `POST /connectors/{c}/tasks` and
 //! `PUT /connectors/{c}/fence` are signed, and only in groups that speak the protocol `sessioned`.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::STANDARD;
@@ -156,7 +156,6 @@ mod tests {
             verify(&cut, BODY.as_bytes(), &permitted, Some(&key())),
             Err(SignatureError::Invalid)
         );
-        assert_eq!(SignatureError::Invalid.status(), StatusCode::FORBIDDEN);
     }
 
     #[test]

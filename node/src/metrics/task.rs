@@ -178,6 +178,11 @@ const OWN: &[Line] = &[
         "How often the stream was interrupted, or could not be opened again at once.",
         |of| n(of.pipeline.interruptions),
     ),
+    counter(
+        "millrace_task_restarts_total",
+        "How often a failed task began again by itself.",
+        |of| n(of.restarts),
+    ),
     counter("millrace_gaps_total", "Lost positions behind which the stream went on.", |of| {
         n(of.pipeline.gaps)
     }),

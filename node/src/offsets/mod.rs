@@ -23,6 +23,6 @@ mod writer;
 
 pub(crate) use named::NamedOffset;
 pub(crate) use position::offset_key as key;
-pub(crate) use store::OffsetStore;
+pub(crate) use store::{OffsetStore, may_pass};
 pub(crate) use stored::{GoOn, StoredOffsets};
 pub(crate) use writer::OffsetWriter;

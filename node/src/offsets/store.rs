@@ -8,7 +8,7 @@ use crate::kafka::{Cluster, Pair};
 
 use super::file_store::FileStore;
 use super::stored::StoredOffsets;
-use super::topic_reader;
+use super::topic_reader::{self, OffsetTopicError};
 use super::topic_writer;
 use super::writer::{self, OffsetWriter, Orders};
 
@@ -18,6 +18,11 @@ pub(crate) enum OffsetStore {
     File(FileOrders),
     /// Connect's compacted topic.
     Topic { cluster: Cluster, name: String },
+}
+
+/// Whether another try may go better than one that has failed with `error`: Kafka was away, or slow.
+pub(crate) fn may_pass(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(OffsetTopicError::may_pass)
 }
 
 /// The way to the thread that owns the offsets file.

@@ -50,6 +50,15 @@ impl OffsetTopicError {
         let brokers: Vec<_> = cluster.bootstrap.iter().map(Address::to_string).collect();
         Self::Kafka { topic, brokers: brokers.join(","), error: Box::new(error) }
     }
+
+    /// Whether another try may go better.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Kafka { error, .. } => error.may_pass(),
+            Self::Slow { .. } => true,
+            Self::Login { .. } | Self::Missing { .. } => false,
+        }
+    }
 }
 
 /// Reads `topic` whole.

@@ -63,7 +63,7 @@ impl Connector {
     /// The state of its task, and why that has failed.
     pub(super) fn task_state(&self, task: &Task) -> (State, Option<String>) {
         match (task.state(), self.target) {
-            (TaskState::Failed(reason), _) => (State::Failed, Some(reason.to_string())),
+            (TaskState::Failed(failure), _) => (State::Failed, Some(failure.reason.to_string())),
             (TaskState::Running, _) => (State::Running, None),
             (TaskState::Stopped, TargetState::Paused) => (State::Paused, None),
             (TaskState::Stopped | TaskState::Unassigned, _) => (State::Unassigned, None),

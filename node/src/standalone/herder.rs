@@ -57,12 +57,13 @@ impl Standalone {
     /// Ends every task at the same time. `true`: all that were running have settled.
     pub(crate) async fn stop(&self) -> bool {
         let _changes = self.changes.lock().await;
-        let running = self.all_tasks().into_iter().filter(|task| !task.state().is_final());
-        let running: Vec<Task> = running.collect();
-        for task in &running {
+        let tasks = self.all_tasks();
+        let running: Vec<&Task> = tasks.iter().filter(|task| !task.state().is_final()).collect();
+        // One that has failed may wait to begin again.
+        for task in &tasks {
             task.order_stop();
         }
-        for task in &running {
+        for task in &tasks {
             task.ended().await;
         }
         running.iter().all(|task| task.state() == TaskState::Stopped)

@@ -26,6 +26,7 @@ use super::active_topics::ActiveTopics;
 use super::figures::{FiguresCell, Publisher, Stage};
 use super::links::{Completion, Encryption, Links, Machine, Operations};
 use super::state::{StateCell, TaskState};
+use crate::config::Concealed;
 use crate::offsets::OffsetWriter;
 
 #[cfg(test)]
@@ -50,6 +51,8 @@ pub(crate) struct Surroundings {
     pub(crate) encryption: Encryption,
     pub(crate) topics: ActiveTopics,
     pub(crate) figures: FiguresCell,
+    /// What its log must not say.
+    pub(crate) concealed: Concealed,
 }
 
 struct Drive {
@@ -198,9 +201,11 @@ impl Drive {
                 }
                 Output::Written(topic) => self.around.topics.add(topic),
                 Output::Warning(text) => {
+                    let text = self.around.concealed.without_secrets(&text);
                     tracing::warn!("connector {}: {text}", self.around.connector);
                 }
                 Output::Notice(text) => {
+                    let text = self.around.concealed.without_secrets(&text);
                     tracing::info!("connector {}: {text}", self.around.connector);
                 }
             }

@@ -90,6 +90,8 @@ pub(crate) struct Figures {
     pub(crate) failed_records: u64,
     /// By stage.
     pub(crate) spent: [Duration; Stage::ALL.len()],
+    /// How often the task was begun again by itself; the other figures are those since then.
+    pub(crate) restarts: u64,
 }
 
 impl Figures {
@@ -140,6 +142,12 @@ impl FiguresCell {
     /// What was published last.
     pub(crate) fn read(&self) -> Figures {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets all but how often that was.
+    pub(crate) fn begin_again(&self) {
+        let mut figures = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        *figures = Figures { restarts: figures.restarts + 1, ..Figures::default() };
     }
 
     /// The task has ended; `failed_record`: with a change that could not be written.

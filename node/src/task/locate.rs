@@ -68,6 +68,21 @@ pub(crate) enum LocateError {
     Uri(UriError),
 }
 
+impl LocateError {
+    /// Whether another try may go better: DNS was away.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Resolver(_) | Self::LookUp { .. } => true,
+            Self::NoServer(_)
+            | Self::OtherDomain { .. }
+            | Self::SeveralTxt(_)
+            | Self::TxtOption { .. }
+            | Self::LoadBalanced(_)
+            | Self::Uri(_) => false,
+        }
+    }
+}
+
 /// Finds the servers of `mongo`.
 ///
 /// # Errors

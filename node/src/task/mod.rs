@@ -30,9 +30,9 @@ pub(crate) use active_topics::{ActiveTopics, Listener};
 pub(crate) use build::{client_id, encryption, first_position, pipeline_config, session_config};
 pub(crate) use drive::Surroundings;
 pub(crate) use figures::{Figures, FiguresCell, Stage, TopicFigures};
-pub(crate) use locate::{Located, locate};
+pub(crate) use locate::locate;
 pub(crate) use runtimes::Runtimes;
-pub(crate) use state::{StateCell, TaskState};
+pub(crate) use state::{FailureClass, StateCell, TaskFailure, TaskState};
 
 use drive::Ended;
 
@@ -46,9 +46,11 @@ pub(crate) fn start(config: PipelineConfig, around: Surroundings, runtimes: &mut
 async fn run(config: PipelineConfig, around: Surroundings, driver: Driver) {
     let state = around.state.clone();
     let connector = around.connector.clone();
-    let fail = |reason: String| {
+    let concealed = around.concealed.clone();
+    let fail = |may_pass: bool, reason: &str| {
+        let reason = concealed.without_secrets(reason);
         tracing::error!("connector {connector} failed: {reason}");
-        state.set(TaskState::Failed(reason.into()));
+        state.set(TaskState::Failed(TaskFailure::of(may_pass, reason)));
     };
     let pipeline = Pipeline::new(config, clock::now());
     match drive::drive(pipeline, around, driver).await {
@@ -57,9 +59,9 @@ async fn run(config: PipelineConfig, around: Surroundings, driver: Driver) {
             state.set(TaskState::Stopped);
         }
         Ok(Ended::Unsettled) => fail(
-            "stopped before everything sent was acknowledged; what was not will be sent again"
-                .into(),
+            false,
+            "stopped before everything sent was acknowledged; what was not will be sent again",
         ),
-        Err(error) => fail(error.to_string()),
+        Err(error) => fail(error.may_pass(), &error.to_string()),
     }
 }

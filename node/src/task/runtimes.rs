@@ -15,7 +15,7 @@ use millrace_io::driver::{Driver, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::state::{StateCell, TaskState};
+use super::state::{StateCell, TaskFailure, TaskState};
 
 /// Makes the future of a task on the thread that will run it.
 type Begin = Box<dyn FnOnce() -> LocalBoxFuture<'static, ()> + Send>;
@@ -64,7 +64,8 @@ impl Runtimes {
         let order = Order { begin, connector: connector.to_owned(), state: state.clone() };
         if let Err(error) = self.place(order) {
             tracing::error!("connector {connector} failed: no thread for it: {error}");
-            state.set(TaskState::Failed(format!("no thread for it: {error}").into()));
+            let reason = format!("no thread for it: {error}");
+            state.set(TaskState::Failed(TaskFailure::passing(reason)));
         }
     }
 
@@ -138,7 +139,7 @@ async fn run(Order { begin, connector, state }: Order) {
     let task = tokio::task::spawn_local(async move { begin().await });
     if task.await.is_err() {
         tracing::error!("connector {connector} failed: its task has panicked");
-        state.set(TaskState::Failed("its task has panicked".into()));
+        state.set(TaskState::Failed(TaskFailure::lasting("its task has panicked")));
     }
 }
 
@@ -162,7 +163,10 @@ mod tests {
                 })
             });
             runtimes.join();
-            assert_eq!(bad.read(), TaskState::Failed("its task has panicked".into()));
+            assert_eq!(
+                bad.read(),
+                TaskState::Failed(TaskFailure::lasting("its task has panicked"))
+            );
             assert_eq!(good.read(), TaskState::Stopped);
         }
     }

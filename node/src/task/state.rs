@@ -13,12 +13,43 @@ pub(crate) enum TaskState {
     Running,
     /// Stopped by order.
     Stopped,
-    /// Stopped by an error that a person must look at.
-    Failed(Arc<str>),
+    /// Stopped by an error.
+    Failed(TaskFailure),
+}
+
+/// Why a task has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TaskFailure {
+    /// What is shown of it. Holds no secret.
+    pub(crate) reason: Arc<str>,
+    pub(crate) class: FailureClass,
+}
+
+/// Whether another try may go better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FailureClass {
+    /// Servers were away, a time has run out: it may pass by itself.
+    Passing,
+    /// A person must change something.
+    Lasting,
+}
+
+impl TaskFailure {
+    pub(crate) fn passing(reason: impl Into<Arc<str>>) -> Self {
+        Self { reason: reason.into(), class: FailureClass::Passing }
+    }
+
+    pub(crate) fn lasting(reason: impl Into<Arc<str>>) -> Self {
+        Self { reason: reason.into(), class: FailureClass::Lasting }
+    }
+
+    pub(crate) fn of(may_pass: bool, reason: impl Into<Arc<str>>) -> Self {
+        if may_pass { Self::passing(reason) } else { Self::lasting(reason) }
+    }
 }
 
 impl TaskState {
-    /// Whether nothing will change it any more.
+    /// Whether the pipeline has ended.
     pub(crate) fn is_final(&self) -> bool {
         match self {
             Self::Unassigned | Self::Running => false,
@@ -51,7 +82,13 @@ impl StateCell {
         self.cell.subscribe()
     }
 
-    /// Waits until nothing will change it any more.
+    /// Waits until it runs, or has ended before it did.
+    pub(crate) async fn begun(&self) {
+        // The sender lives as long as this does.
+        let _ = self.cell.subscribe().wait_for(|state| *state != TaskState::Unassigned).await;
+    }
+
+    /// Waits until it has ended.
     pub(crate) async fn ended(&self) {
         // The sender lives as long as this does.
         let _ = self.cell.subscribe().wait_for(TaskState::is_final).await;

@@ -52,7 +52,7 @@ impl Worker {
 
     /// What a configuration comes to that was checked when it was written, and may have been by another worker; why it
     /// cannot be run.
-    pub(crate) async fn prepare(
+    pub(crate) async fn read_task(
         &self,
         name: &str,
         mut properties: BTreeMap<String, String>,
@@ -118,7 +118,7 @@ impl Worker {
             |error: String| HerderError::Failed(format!("could not look at MongoDB: {error}"));
         let look = Arc::clone(&self.looks).acquire_owned().await;
         let look = look.map_err(|error| failed(error.to_string()))?;
-        let (source, driver) = (source.clone(), self.driver);
+        let (source, driver, concealed) = (source.clone(), self.driver, source.concealed());
         let objection = tokio::task::spawn_blocking(move || {
             // Given back when the thread is free, also if nobody waits for the answer any more.
             let _look = look;
@@ -126,7 +126,8 @@ impl Worker {
         });
         let objection = objection.await.map_err(|error| failed(error.to_string()))?;
         let objection = objection.map_err(|error| failed(error.to_string()))?;
-        Ok(objection.map(|text| Problem::of_server("connection.uri", text)).into_iter().collect())
+        let safe = objection.map(|text| concealed.without_secrets(&text).into_owned());
+        Ok(safe.map(|text| Problem::of_server("connection.uri", text)).into_iter().collect())
     }
 }
 

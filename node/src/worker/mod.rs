@@ -6,7 +6,8 @@
 //!  distributed ─┘                    └─► positions ──► offsets file or topic
 //! ```
 //!
-//! * [`tasks`] pipelines: begun, ended
+//! * [`tasks`] pipelines: begun, ended; [`attempts`] begun again after a failure that passes by itself, as
+//!   [`restart_policy`] says
 //! * [`checking`] which configurations can be run
 //! * [`positions`] where connectors go on: read, and changed by hand
 //! * [`cluster`] the name of the Kafka cluster
@@ -24,9 +25,11 @@ use crate::config::WorkerConfig;
 use crate::offsets::OffsetStore;
 use crate::task::Runtimes;
 
+mod attempts;
 mod checking;
 mod cluster;
 mod positions;
+mod restart_policy;
 mod startups;
 mod tasks;
 

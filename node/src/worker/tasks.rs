@@ -1,20 +1,15 @@
-//! The tasks of connectors: begun with the position that is stored, ended with everything sent acknowledged.
+//! The tasks of connectors: begun with the position that is stored, ended with everything sent acknowledged. What is
+//! between is in [`super::attempts`].
 
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
-use millrace_core::pipeline::PipelineConfig;
 use tokio::sync::watch;
 
 use super::Worker;
+use super::attempts::Shared;
 use crate::config::SourceConfig;
-use crate::offsets::{self, StoredOffsets};
-use crate::task::{
-    self, ActiveTopics, Figures, FiguresCell, Located, StateCell, Surroundings, TaskState,
-};
-
-/// Time for what was sent to be acknowledged after the order to stop.
-const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+use crate::offsets::StoredOffsets;
+use crate::task::{ActiveTopics, Figures, FiguresCell, StateCell, TaskState};
 
 /// The task of a connector, from its beginning to its last state.
 #[derive(Clone)]
@@ -22,6 +17,8 @@ pub(crate) struct Task {
     state: StateCell,
     stop: watch::Sender<bool>,
     figures: FiguresCell,
+    /// Its sender is gone when nothing will change the state any more.
+    over: watch::Receiver<()>,
 }
 
 impl Task {
@@ -49,12 +46,13 @@ impl Task {
         *self.stop.borrow()
     }
 
-    /// Waits until it has ended.
+    /// Waits until it has ended for good.
     pub(crate) async fn ended(&self) {
-        self.state.ended().await;
+        // Nothing is ever sent.
+        let _ = self.over.clone().changed().await;
     }
 
-    /// Ends it, which takes up to [`STOP_TIMEOUT`].
+    /// Ends it, which takes as long as what was sent needs to be acknowledged.
     pub(crate) async fn stop(&self) {
         self.order_stop();
         self.ended().await;
@@ -70,74 +68,12 @@ impl Worker {
         stored: Option<Arc<StoredOffsets>>,
     ) -> Task {
         let (stop, stopped) = watch::channel(false);
-        let state = StateCell::new();
-        let figures = FiguresCell::default();
-        let task = Task { state: state.clone(), stop, figures: figures.clone() };
-        let key = offsets::key(&source.name, &source.partition.name);
-        let around = Surroundings {
-            connector: source.name.clone(),
-            offsets: self.offsets.writer(key.clone()),
-            stop: stopped,
-            stop_timeout: STOP_TIMEOUT,
-            state,
-            encryption: task::encryption(&source),
-            topics,
-            figures,
-        };
-        tokio::spawn(Arc::clone(self).place(source, key, around, stored));
+        let (alive, over) = watch::channel(());
+        let (state, figures) = (StateCell::new(), FiguresCell::default());
+        let task = Task { state: state.clone(), stop, figures: figures.clone(), over };
+        let shared = Shared { state, figures, topics, stop: stopped, alive };
+        tokio::spawn(Arc::clone(self).keep(source, shared, stored));
         task
-    }
-
-    async fn place(
-        self: Arc<Self>,
-        source: SourceConfig,
-        key: Vec<u8>,
-        mut around: Surroundings,
-        stored: Option<Arc<StoredOffsets>>,
-    ) {
-        let found = async {
-            let stored = match stored {
-                Some(stored) => stored,
-                None => self.offsets.read().await.map(Arc::new)?,
-            };
-            anyhow::Ok((stored, task::locate(&source.mongo).await?))
-        };
-        let found = tokio::select! {
-            found = found => found,
-            _ = around.stop.changed() => return around.state.set(TaskState::Stopped),
-        };
-        let config = found
-            .and_then(|(stored, located)| self.pipeline_config((&source, located), &stored, key));
-        match config {
-            Ok(config) => {
-                self.task_startups.succeeded();
-                self.spawn(config, around);
-            }
-            Err(error) => {
-                self.task_startups.failed();
-                tracing::error!("connector {} failed: {error:#}", source.name);
-                around.state.set(TaskState::Failed(format!("{error:#}").into()));
-            }
-        }
-    }
-
-    fn pipeline_config(
-        &self,
-        (source, located): (&SourceConfig, Located),
-        stored: &StoredOffsets,
-        key: Vec<u8>,
-    ) -> anyhow::Result<PipelineConfig> {
-        let position = stored.position(&source.name, &source.partition)?;
-        let gaps = stored.gaps(&key);
-        task::pipeline_config(&self.config, (source, located), (position, gaps), key, &self.memory)
-    }
-
-    fn spawn(&self, config: PipelineConfig, around: Surroundings) {
-        let mut runtimes = self.runtimes.lock().unwrap_or_else(PoisonError::into_inner);
-        match runtimes.as_mut() {
-            Some(runtimes) => task::start(config, around, runtimes),
-            None => around.state.set(TaskState::Stopped),
-        }
     }
 
     /// Waits until the threads of pipelines have ended; no task begins after this. Blocks.

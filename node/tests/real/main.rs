@@ -12,6 +12,7 @@
 //! | encryption      | TLS to both servers                                                                  |
 //! | sasl            | brokers that ask who the node is                                                     |
 //! | mongodb_logins  | mongodb+srv, X.509                                                                   |
+//! | providers       | values that stand elsewhere than in the configuration; tasks that begin again by themselves |
 //! | addresses       | servers that are not there, or are not what they should be                           |
 //! | files           | configuration that cannot be run                                                     |
 //! | lost_position   | positions that the server no longer knows, positions under other hosts               |
@@ -47,6 +48,7 @@ mod metrics;
 mod mongodb_logins;
 mod offset_topic;
 mod positions;
+mod providers;
 mod rest;
 mod resume_policy;
 mod sasl;

@@ -170,8 +170,6 @@ fn what_java_knows_and_we_do_not_is_refused_by_name() {
         "exactly.once.support=Required",
         "transaction.boundary=interval",
         "offsets.storage.topic=t",
-        "consumer.override.x=y",
-        "admin.override.x=y",
         "topic.creation.groups=g",
     ] {
         let name = line.split('=').next().unwrap();
@@ -334,4 +332,49 @@ fn name_with_control_characters_is_refused() {
     assert!(error.contains(
         "String may not contain control sequences but had the following ASCII chars: 10"
     ));
+}
+
+#[test]
+fn what_providers_fill_in_runs_and_is_in_no_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.properties");
+    let of_file = |key: &str| format!("${{file:{}:{key}}}", path.display());
+    let write = |database: &str| {
+        let text =
+            format!("database={database}\nbroken=[{{canary\nuri=mongodb://canary:x/\nmap=canary");
+        std::fs::write(&path, text).unwrap();
+    };
+    let text = "key.converter=String\nvalue.converter=String\noffset.storage.file.filename=/o\n\
+                config.providers=file\nconfig.providers.file.class=FileConfigProvider";
+    let (worker, _) = WorkerConfig::parse(Path::new("w"), text.as_bytes(), true).unwrap();
+    let source = |lines: &str| {
+        let file =
+            ConnectorFile::parse(Path::new("c"), format!("{BASE}{lines}").as_bytes()).unwrap();
+        SourceConfig::new(&file, &worker, true)
+    };
+    write("canary1");
+    let (first, _) = source(&format!("database={}", of_file("database"))).unwrap();
+    assert_eq!(first.scope, Scope::Database("canary1".to_owned()));
+    assert!(!format!("{:?}", first.unresolved).contains("file"), "what was given may be a secret");
+    write("canary2");
+    let second = first.renewed(&worker).unwrap();
+    assert_eq!(second.scope, Scope::Database("canary2".to_owned()));
+    assert_eq!(second.concealed().without_secrets("canary2"), of_file("database"));
+
+    for (property, key, word) in [
+        ("batch.size", "database", "Not a number"),
+        ("pipeline", "broken", "could quote a secret"),
+        ("connection.uri", "uri", "could quote a secret"),
+        ("topic.namespace.map", "map", "could quote a secret"),
+        ("producer.override.bootstrap.servers", "uri", "could quote a secret"),
+        ("output.format.value", "database", "Should be one of"),
+        ("key.converter", "database", "not supported"),
+        ("transforms", "database", ""),
+    ] {
+        let error = source(&format!("{property}={}", of_file(key))).unwrap_err().to_string();
+        assert!(error.contains(word) && !error.contains("canary"), "{property}: {error}");
+    }
+    std::fs::remove_file(&path).unwrap();
+    let gone = second.renewed(&worker).unwrap_err().to_string();
+    assert!(gone.contains("Could not read properties from file"), "{gone}");
 }

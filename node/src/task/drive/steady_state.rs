@@ -21,7 +21,7 @@ use millrace_io::driver::DriverChoice;
 
 use super::*;
 use crate::allocations;
-use crate::config::{ConnectorFile, Mode, SourceConfig, WorkerConfig};
+use crate::config::{Concealed, ConnectorFile, Mode, SourceConfig, WorkerConfig};
 use crate::offsets::GoOn;
 use crate::task::{Runtimes, locate, pipeline_config};
 
@@ -175,6 +175,7 @@ fn measure(config: PipelineConfig, driver: Driver) -> [Mark; 2] {
         encryption: Encryption::default(),
         topics: ActiveTopics::default(),
         figures: FiguresCell::default(),
+        concealed: Concealed::default(),
     };
     let (say, heard) = mpsc::channel();
     let mut runtimes = Runtimes::new(driver);
