@@ -10,9 +10,11 @@
 
 mod config_record;
 mod config_state;
+mod config_store;
 mod session_key;
 mod signature;
 mod status_cache;
 mod status_queue;
 mod status_record;
+mod status_store;
 mod worker_client;
