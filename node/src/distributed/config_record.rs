@@ -186,10 +186,8 @@ fn session_key(key: &SessionKey) -> Value {
 fn read_value(bytes: Option<&[u8]>) -> Result<Option<Value>, Why> {
     let Some(bytes) = bytes else { return Ok(None) };
     let value = Value::deserialize(&mut serde_json::Deserializer::from_slice(bytes));
-    match value.map_err(|error| Why::Json(error.to_string()))? {
-        Value::Null => Ok(None),
-        value => Ok(Some(value)),
-    }
+    let value = value.map_err(|error| Why::Json(error.to_string()))?;
+    Ok(Some(value).filter(|value| !value.is_null()))
 }
 
 fn read(key: &str, value: Option<Value>) -> Result<ConfigRecord, Why> {
