@@ -13,8 +13,8 @@
 //! ```
 //!
 //! Names, values and what is forgiven are those of `KafkaConfigBackingStore` of Connect 4.1: workers of Java read what
-//! is written here, and the other way. Only one thing differs: a property that is `null` is left out when it is read,
-//! for a connector takes both for the same. What cannot be read is passed over by whoever reads the topic.
+//! is written here, and the other way. One thing differs: here a property has a text or is not there, so one that is
+//! `null` is left out when it is read. What cannot be read is passed over by whoever reads the topic.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -82,8 +82,8 @@ pub(crate) struct Unreadable {
 }
 
 impl Unreadable {
-    /// Whether the record counts in the offset up to which the topic was read: as in Java, unless it is no JSON. Workers
-    /// of a group compare these offsets, so all must count alike.
+    /// Whether the record counts in the offset up to which the topic was read: as in Java, unless it is no JSON.
+    /// Workers of a group compare these offsets, so all must count alike.
     pub(super) fn is_counted(&self) -> bool {
         match self.why {
             Why::Json(_) => false,
@@ -186,10 +186,8 @@ fn session_key(key: &SessionKey) -> Value {
 fn read_value(bytes: Option<&[u8]>) -> Result<Option<Value>, Why> {
     let Some(bytes) = bytes else { return Ok(None) };
     let value = Value::deserialize(&mut serde_json::Deserializer::from_slice(bytes));
-    match value.map_err(|error| Why::Json(error.to_string()))? {
-        Value::Null => Ok(None),
-        value => Ok(Some(value)),
-    }
+    let value = value.map_err(|error| Why::Json(error.to_string()))?;
+    Ok(Some(value).filter(|value| !value.is_null()))
 }
 
 fn read(key: &str, value: Option<Value>) -> Result<ConfigRecord, Why> {

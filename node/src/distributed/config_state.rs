@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! task-a-0, task-a-1   wait ...
-//! commit-a (2)         ... and count together; one is missing: a is inconsistent, and has no tasks until it is written anew
+//! commit-a (2)         ... and count together; is one missing, a is inconsistent and has no tasks until they are
+//!                      written anew
 //! ```
 //!
 //! The topic is compacted, so a record of a set may be gone; what is known follows `KafkaConfigBackingStore` of Connect
-//! 4.1 record by record, for a leader of either kind decides on it. [`ClusterConfig`] is what is known at one offset; it
-//! does not change while somebody holds it.
+//! 4.1 record by record, for a leader of either kind decides on it. [`ClusterConfig`] is what is known at one offset,
+//! and does not change while somebody holds it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -150,23 +150,45 @@ mod tests {
         assert_eq!(readings, 30);
     }
 
-    #[test]
-    fn other_worker_is_talked_over_only_in_a_later_generation_or_the_same() {
-        let status = |worker_id: &str, generation| Status {
-            state: State::Running,
-            trace: None,
-            worker_id: worker_id.to_owned(),
-            generation,
-            version: None,
-        };
-        let of = Subject::Task("orders".to_owned(), 0);
-        let mut cache = StatusCache::default();
-        assert!(cache.may_say(&of, &status("a:1", 1)));
-        let record = StatusRecord::Status { of: of.clone(), status: Some(status("a:1", 5)) };
+    fn status(state: State, worker_id: &str, generation: i32) -> Status {
+        let worker_id = worker_id.to_owned();
+        Status { state, trace: None, worker_id, generation, version: None }
+    }
+
+    fn say(cache: &mut StatusCache, of: &Subject, status: Status) {
+        let record = StatusRecord::Status { of: of.clone(), status: Some(status) };
         let (key, value) = record.encode();
         cache.apply(&key, value.as_deref()).unwrap();
-        assert!(cache.may_say(&of, &status("a:1", 4)));
-        assert!(cache.may_say(&of, &status("b:1", 5)));
-        assert!(!cache.may_say(&of, &status("b:1", 4)));
+    }
+
+    #[test]
+    fn task_that_runs_elsewhere_is_not_given_up_by_who_had_it() {
+        for (of, believed) in [
+            (Subject::Task("orders".to_owned(), 0), [State::Running, State::Running]),
+            (Subject::Connector("orders".to_owned()), [State::Unassigned, State::Unassigned]),
+        ] {
+            for (generation, believed) in [4, 5].into_iter().zip(believed) {
+                let mut cache = StatusCache::default();
+                say(&mut cache, &of, status(State::Running, "b:1", 5));
+                say(&mut cache, &of, status(State::Unassigned, "a:1", generation));
+                let known = cache.connector("orders").or(cache.task("orders", 0));
+                assert_eq!(known.map(|status| status.state), Some(believed), "{of:?}");
+                say(&mut cache, &of, status(State::Unassigned, "b:1", 6));
+                let known = cache.connector("orders").or(cache.task("orders", 0));
+                assert_eq!(known.map(|status| status.state), Some(State::Unassigned));
+            }
+        }
+    }
+
+    #[test]
+    fn other_worker_is_talked_over_only_in_a_later_generation_or_the_same() {
+        let running = |worker_id, generation| status(State::Running, worker_id, generation);
+        let of = Subject::Task("orders".to_owned(), 0);
+        let mut cache = StatusCache::default();
+        assert!(cache.may_say(&of, &running("a:1", 1)));
+        say(&mut cache, &of, running("a:1", 5));
+        assert!(cache.may_say(&of, &running("a:1", 4)));
+        assert!(cache.may_say(&of, &running("b:1", 5)));
+        assert!(!cache.may_say(&of, &running("b:1", 4)));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! key                                value, JSON; null: it is gone
-//! status-connector-<c>               {"state":"RUNNING","trace":null,"worker_id":"h:8083","generation":3,"version":"2.0.1"}
+//! status-connector-<c>               {"state":"RUNNING","trace":null,"worker_id":"h:8083","generation":3,
+//!                                     "version":"2.0.1"}
 //! status-task-<c>-<n>                the same
 //! status-topic-<t>:connector-<c>     {"topic":{"name":"<t>","connector":"<c>","task":0,"discoverTimestamp":<ms>}}
 //! ```
