@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::config_record::RestartRequest;
 use super::config_state::ConfigChange;
@@ -26,6 +26,9 @@ use crate::herder::{Herder, State};
 
 /// How long a worker stays out of the group that could not read the config topic in time.
 const UNSYNC_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the last statuses may take to be written.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What many changes come to.
 #[derive(Default)]
@@ -73,7 +76,9 @@ impl Distributed {
     async fn give_back(&self) -> bool {
         let _round = self.round.lock().await;
         let settled = self.stop_all(&self.local.work()).await;
-        self.statuses.flush().await;
+        if timeout(FLUSH_TIMEOUT, self.statuses.flush()).await.is_err() {
+            tracing::warn!("Kafka was not told that everything here has stopped: it does not answer");
+        }
         self.membership.leave().await;
         settled
     }
