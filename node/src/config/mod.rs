@@ -16,6 +16,7 @@
 
 mod alias_settings;
 mod avro;
+mod basic_auth;
 mod check;
 mod collation;
 mod connect_properties;
@@ -42,7 +43,9 @@ mod producer_properties;
 mod properties;
 mod property;
 mod report;
+mod response_headers;
 mod rest;
+mod rest_tls;
 mod sasl;
 mod secret;
 mod server_api;
@@ -60,6 +63,7 @@ mod validation;
 mod worker;
 mod worker_properties;
 
+pub(crate) use basic_auth::BasicUsers;
 pub(crate) use connect_properties::CONNECTOR_VERSION;
 pub(crate) use connector_file::{ConnectorFile, TargetState};
 pub(crate) use converter::{
@@ -74,6 +78,7 @@ pub(crate) use mongo_login::MongoLogin;
 pub(crate) use mongo_uri::{MongoConnection, Servers, SrvName, UriError};
 pub(crate) use producer::{Acks, ProducerSettings};
 pub(crate) use report::{Notice, Severity};
+pub(crate) use response_headers::{HeaderRule, RuleValue};
 pub(crate) use rest::{Admin, CrossOrigin, Listener, RestConfig};
 pub(crate) use source::{
     FullDocument, FullDocumentBeforeChange, LostPosition, Output, OutputFormat, Publish, Scope,

@@ -25,6 +25,7 @@ use super::producer::{check_names, parse_addresses};
 use super::property::{Values, check_all, nearest};
 use super::report::{Notice, Report};
 use super::rest::RestConfig;
+use super::rest_tls::LISTENER_PROPERTIES;
 use super::sasl::SASL_PROPERTIES;
 use super::worker_properties::{WORKER_FAMILIES, WORKER_PROPERTIES};
 
@@ -105,7 +106,8 @@ impl WorkerConfig {
     }
 
     fn checked(given: &BTreeMap<String, String>, report: &mut Report) -> Option<Self> {
-        let table = WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(SASL_PROPERTIES);
+        let table = WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(LISTENER_PROPERTIES);
+        let table = table.chain(SASL_PROPERTIES);
         let (values, unknown) = check_all(table, given, "", report);
         for name in unknown {
             check_family(name, report);
@@ -122,7 +124,7 @@ impl WorkerConfig {
         let offsets = offset_storage(&values, report);
         let bootstrap = bootstrap(&values, report);
         let security = encryption::of_worker(given, &values, report);
-        let rest = RestConfig::new(&values, given.contains_key("admin.listeners"), report);
+        let rest = RestConfig::new(given, &values, report);
         Some(Self {
             bootstrap: bootstrap?,
             key_converter: key_converter?,
@@ -319,7 +321,7 @@ mod tests {
     #[test]
     fn rest_listens_where_the_file_says_and_by_default_where_connect_does() {
         let rest = |lines: &str| with(lines).unwrap().0.rest;
-        let listener = |host: &str, port| Listener { host: host.to_owned(), port };
+        let listener = |host: &str, port| Listener { host: host.to_owned(), port, tls: None };
         assert_eq!(rest("").listeners, [listener("", 8083)]);
         assert_eq!((rest("").admin, rest("").cross_origin), (Admin::Shared, None));
         assert_eq!(rest("listeners=").listeners, []);
@@ -336,17 +338,19 @@ mod tests {
 
     #[test]
     fn rest_that_would_be_less_safe_than_the_file_says_is_refused_by_name() {
-        for line in [
-            "listeners=https://:8443",
-            "admin.listeners=https://:8443",
-            "rest.extension.classes=org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension",
-            "response.http.headers.config=set X-Frame-Options:DENY",
-            "rest.advertised.listener=https",
+        for (line, reason) in [
+            ("listeners=https://:8443", "shows a certificate"),
+            ("admin.listeners=https://:8443", "shows a certificate"),
+            ("rest.extension.classes=com.example.Audit", "Invalid value com.example.Audit"),
+            ("rest.extension.classes=BasicAuthSecurityRestExtension", "rest.basic.auth.jaas.file"),
+            ("response.http.headers.config=put X-Frame-Options:DENY", "header config action"),
+            ("rest.advertised.listener=spdy", "Should be one of: [http, https]"),
         ] {
-            let name = line.split('=').next().unwrap();
             let error = with(line).unwrap_err().to_string();
-            assert!(error.contains(&format!("for configuration {name}: ")), "{error}");
+            assert!(error.contains(reason), "{error}");
         }
+        let headers = with("response.http.headers.config=set X-Frame-Options:DENY").unwrap();
+        assert_eq!(headers.0.rest.response_headers.len(), 1);
     }
 
     #[test]
