@@ -350,7 +350,7 @@ mod tests {
         );
         assert_eq!(
             refusal("A { a.B required x=y };"),
-            Some(JaasError::NoValue("[hidden]".to_owned()))
+            Some(JaasError::NoValue("null".to_owned()))
         );
         assert_eq!(refusal("A { a.B needed; };"), Some(JaasError::Flag("[hidden]".to_owned())));
     }

@@ -6,7 +6,8 @@
 //! POST /connectors/{c}/tasks   PUT /connectors/{c}/fence     from other workers, who sign: not asked
 //! ```
 //!
-//! Unlike in Connect, paths that there are not are not told either, and a browser is told to ask for a password.
+//! Unlike in Connect 4.1, which answers 404 first, paths that there are not are not told either; what is no Base64 gets
+//! 401, not 500; and a browser is told to ask for a password.
 
 use std::sync::Arc;
 
