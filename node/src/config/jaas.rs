@@ -348,10 +348,7 @@ mod tests {
             refusal("A { a.B required; }"),
             Some(JaasError::Entry("the semi-colon at its end"))
         );
-        assert_eq!(
-            refusal("A { a.B required x=y };"),
-            Some(JaasError::NoValue("null".to_owned()))
-        );
+        assert_eq!(refusal("A { a.B required x=y };"), Some(JaasError::NoValue("null".to_owned())));
         assert_eq!(refusal("A { a.B needed; };"), Some(JaasError::Flag("[hidden]".to_owned())));
     }
 

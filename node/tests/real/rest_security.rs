@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use super::harness::rest::{Answer, Ask};
 use super::harness::{NodeProcess, Setup};
@@ -35,6 +35,7 @@ impl Authority {
     fn new(folder: &Path, name: &str) -> Result<Self> {
         let mut params = CertificateParams::new(Vec::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, format!("the authority {name}"));
         let key = KeyPair::generate()?;
         let folder = folder.join(name);
         fs::create_dir(&folder)?;
