@@ -1,5 +1,4 @@
-//! `sasl.jaas.config`: the one login module of a Kafka client, with its options. And JAAS files, whose entries hold such
-//! modules.
+//! `sasl.jaas.config`: the one login module of a Kafka client, with its options. JAAS files, whose entries hold such.
 //!
 //! ```text
 //! org.apache.kafka.common.security.plain.PlainLoginModule required username="a" password="b\"c";
