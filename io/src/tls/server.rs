@@ -1,7 +1,7 @@
 //! TLS 1.2 and 1.3 as a server, by rustls: what it shows, and whom it asks for a certificate.
 //!
-//! A client's certificate is believed as Java believes it: one that is itself among the trusted ones, whoever signed it;
-//! any other must be signed by one of them. The authorities of the system are never asked.
+//! A client's certificate is believed as Java believes it: one that is itself among the trusted, whoever signed it; any
+//! other must be signed by one of them. The authorities of the system are never asked.
 
 use std::fmt;
 use std::sync::Arc;
