@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 as a client, by rustls: whom to trust, and who we are.
+//! TLS 1.2 and 1.3 as a client, by rustls: whom to trust, and who we are. As a server: [`server`].
 //!
 //! Whom to trust is decided as Java decides it: a certificate that is itself in the truststore is trusted, whoever
 //! signed it; any other must be signed by an authority that is in it. Certificates are not looked up anywhere.
@@ -14,6 +14,7 @@ use thiserror::Error;
 pub use rustls::pki_types;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+pub mod server;
 pub(crate) mod session;
 mod trust;
 
@@ -49,8 +50,16 @@ pub enum TlsError {
     #[error("the certificate of an authority cannot be used: {0}")]
     Authority(rustls::Error),
     /// Certificate and key are none, or do not belong together.
-    #[error("the client's certificate or its key cannot be used: {0}")]
+    #[error("the certificate or its key cannot be used: {0}")]
     Identity(rustls::Error),
+    /// None of the versions that a server was given.
+    #[error("none of these versions is taken; use TLSv1.2, TLSv1.3 or both")]
+    NoVersion,
+    /// None of the cipher suites that a server was given.
+    #[error(
+        "none of these cipher suites is safe and known here; leave them out to take all that are"
+    )]
+    NoCipherSuite,
     /// The library refuses to work.
     #[error("TLS cannot be set up: {0}")]
     Setup(rustls::Error),

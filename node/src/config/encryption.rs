@@ -126,14 +126,19 @@ fn kafka_tls(values: &Values, prefix: &str, report: &mut Report) -> Result<Optio
     if !matches!(protocol.as_str(), "ssl" | "sasl_ssl") {
         return Ok(None);
     }
+    let names = ["ssl.truststore.location", "ssl.keystore.location", "security.protocol"]
+        .map(|name| format!("{prefix}{name}"));
+    let checks_host_name = !values.text("ssl.endpoint.identification.algorithm").is_empty();
+    client(stores(values), checks_host_name, names.each_ref().map(String::as_str), report)
+}
+
+/// The stores that `ssl.*` names, or holds: whom to trust, and who we are.
+pub(super) fn stores(values: &Values) -> [Option<Result<Store, KeyStoreError>>; 2] {
     let trust = store(values, "ssl.truststore.location", "ssl.truststore.password")
         .or_else(|| pem(values, &["ssl.truststore.certificates"]));
     let keys = store(values, "ssl.keystore.location", "ssl.keystore.password")
         .or_else(|| pem(values, &["ssl.keystore.key", "ssl.keystore.certificate.chain"]));
-    let names = ["ssl.truststore.location", "ssl.keystore.location", "security.protocol"]
-        .map(|name| format!("{prefix}{name}"));
-    let checks_host_name = !values.text("ssl.endpoint.identification.algorithm").is_empty();
-    client([trust, keys], checks_host_name, names.each_ref().map(String::as_str), report)
+    [trust, keys]
 }
 
 /// The client for connections to MongoDB; `Ok(None)`: they are in the clear; `Err`: a problem was reported.

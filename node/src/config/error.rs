@@ -13,11 +13,13 @@ use millrace_core::java_pattern::PatternError;
 use millrace_core::route::MapError;
 use thiserror::Error;
 
+use super::basic_auth::BasicError;
 use super::extended_json::JsonError;
 use super::jaas::JaasError;
 use super::key_store::KeyStoreError;
 use super::mongo_uri::UriError;
 use super::providers::{Concealed, ProviderError};
+use super::response_headers::RuleError;
 
 /// What is said instead of a reason that could quote what a provider has filled in.
 const WITHHELD: &str = "what the placeholder stands for cannot be used here; why is not said, since it could quote \
@@ -281,6 +283,12 @@ pub(crate) enum Reason {
     /// No address to listen on. Java's words.
     #[error("Listener doesn't have the right format (protocol://hostname:port).")]
     NotAListener,
+    /// No rule for a header of answers.
+    #[error(transparent)]
+    HeaderRule(RuleError),
+    /// Nobody could log in to the REST interface.
+    #[error(transparent)]
+    Basic(BasicError),
     /// Another protocol than HTTP. Java's words.
     #[error("Listener protocol must be either \"http\" or \"https\".")]
     ListenerProtocol,

@@ -1,8 +1,10 @@
-//! `sasl.jaas.config`: the one login module of a Kafka client, with its options.
+//! `sasl.jaas.config`: the one login module of a Kafka client, with its options. JAAS files, whose entries hold such.
 //!
 //! ```text
 //! org.apache.kafka.common.security.plain.PlainLoginModule required username="a" password="b\"c";
 //! └ module                                                └ flag  └ options                   └ end
+//!
+//! KafkaConnect { module flag options; module flag options; };
 //! ```
 //!
 //! Read as `JaasConfig` of Kafka 4.1 reads it, which lets Java's `StreamTokenizer` find the words: letters, digits and
@@ -40,6 +42,33 @@ pub(crate) enum JaasError {
     NotTerminated,
     #[error("JAAS config property contains {0} login modules, should be 1 module")]
     SeveralModules(usize),
+    #[error(
+        "a JAAS file has entries of the form NAME {{ MODULE FLAG OPTIONS; }}; and here {0} is missing"
+    )]
+    Entry(&'static str),
+}
+
+/// The login modules of the entry `name` in the text of a JAAS file; `None`: there is no such entry.
+pub(super) fn entry(text: &str, name: &str) -> Result<Option<Vec<LoginModule>>, JaasError> {
+    let mut tokens = Tokens { chars: text.chars().peekable() };
+    let mut found = None;
+    while let Some(token) = tokens.next() {
+        let entry = token.word().ok_or(JaasError::Entry("a name"))?;
+        tokens.expect('{', "the opening brace")?;
+        let mut modules = Vec::new();
+        loop {
+            match tokens.next() {
+                None => return Err(JaasError::Entry("the closing brace")),
+                Some(Token::Other('}')) => break,
+                Some(token) => modules.push(LoginModule::read(token, &mut tokens)?),
+            }
+        }
+        tokens.expect(';', "the semi-colon at its end")?;
+        if entry == name {
+            found = Some(modules);
+        }
+    }
+    Ok(found)
 }
 
 impl LoginModule {
@@ -129,6 +158,10 @@ impl Iterator for Tokens<'_> {
 }
 
 impl Tokens<'_> {
+    fn expect(&mut self, wanted: char, what: &'static str) -> Result<(), JaasError> {
+        if self.next() == Some(Token::Other(wanted)) { Ok(()) } else { Err(JaasError::Entry(what)) }
+    }
+
     fn word(&mut self, first: char) -> String {
         let mut word = String::from(first);
         while let Some(char) = self.chars.next_if(|char| is_word(*char) || is_number(*char)) {
@@ -288,10 +321,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn entry_of_a_file_is_found_by_its_name() {
+        let file = "// of clients\nKafkaClient { a.B required x=y; };\n\
+                    KafkaConnect {\n  c.D required\n  file=\"/etc/users\";\n  e.F optional;\n};\n";
+        let classes = |name| {
+            let modules = entry(file, name).unwrap()?;
+            Some(modules.into_iter().map(|module| module.class).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(classes("KafkaConnect").as_deref(), Some("c.D e.F"));
+        assert_eq!(classes("KafkaClient").as_deref(), Some("a.B"));
+        assert_eq!(classes("other"), None);
+        let modules = entry(file, "KafkaConnect").unwrap().unwrap();
+        assert_eq!(modules[0].options["file"], "/etc/users");
+    }
+
+    #[test]
+    fn file_that_is_no_jaas_file_is_refused() {
+        let refusal = |text| entry(text, "A").err();
+        assert_eq!(refusal("{ a.B required; };"), Some(JaasError::Entry("a name")));
+        assert_eq!(refusal("A a.B required;"), Some(JaasError::Entry("the opening brace")));
+        assert_eq!(refusal("A { a.B required;"), Some(JaasError::Entry("the closing brace")));
+        assert_eq!(refusal("A { };"), None);
+        assert_eq!(
+            refusal("A { a.B required; }"),
+            Some(JaasError::Entry("the semi-colon at its end"))
+        );
+        assert_eq!(refusal("A { a.B required x=y };"), Some(JaasError::NoValue("null".to_owned())));
+        assert_eq!(refusal("A { a.B needed; };"), Some(JaasError::Flag("[hidden]".to_owned())));
+    }
+
     proptest! {
         #[test]
         fn no_text_is_a_panic(text: String) {
-            let _ = LoginModule::parse(&text);
+            let _ = (LoginModule::parse(&text), entry(&text, "A"));
         }
 
         #[test]

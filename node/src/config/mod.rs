@@ -18,6 +18,7 @@
 
 mod alias_settings;
 mod avro;
+mod basic_auth;
 mod check;
 mod client_overrides;
 mod collation;
@@ -48,7 +49,9 @@ mod properties;
 mod property;
 mod providers;
 mod report;
+mod response_headers;
 mod rest;
+mod rest_tls;
 mod sasl;
 mod secret;
 mod server_api;
@@ -66,6 +69,7 @@ mod validation;
 mod worker;
 mod worker_properties;
 
+pub(crate) use basic_auth::BasicUsers;
 pub(crate) use connect_properties::CONNECTOR_VERSION;
 pub(crate) use connector_file::{ConnectorFile, TargetState};
 pub(crate) use converter::{
@@ -82,6 +86,7 @@ pub(crate) use mongo_uri::{MongoConnection, Servers, SrvName, UriError};
 pub(crate) use producer::{Acks, ProducerSettings};
 pub(crate) use providers::Concealed;
 pub(crate) use report::{Notice, Severity};
+pub(crate) use response_headers::{HeaderRule, RuleValue};
 pub(crate) use rest::{Admin, CrossOrigin, Listener, RestConfig};
 pub(crate) use source::{
     FullDocument, FullDocumentBeforeChange, LostPosition, Output, OutputFormat, Publish, Scope,

@@ -1,23 +1,30 @@
 //! Where and how the REST interface listens, from the worker's file.
 //!
 //! ```text
-//! listeners=http://:8083,http://[::1]:8084        a host that is left out: every interface
+//! listeners=http://:8083,https://[::1]:8443       a host that is left out: every interface
 //! listeners=                                      no REST interface; Connect refuses this
 //! admin.listeners                                 not there: beside the rest; empty: nowhere
 //! ```
 //!
-//! Port 0 takes a free one. What would be less safe than the file says is refused by name: `https`, extensions.
+//! Port 0 takes a free one. How `https` is spoken is in [`super::rest_tls`], who may ask in [`super::basic_auth`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use millrace_io::tls::TlsClient;
+use millrace_io::tls::server::TlsServer;
+
+use super::basic_auth::BasicUsers;
 use super::error::{Reason, Shown};
 use super::property::Values;
 use super::report::Report;
+use super::response_headers::{self, HeaderRule};
+use super::rest_tls::{ADMIN_PREFIX, LISTENERS_PREFIX, RestTls};
 
 const LISTENERS: &str = "listeners";
 const ADMIN: &str = "admin.listeners";
-const HTTPS: &str = "HTTPS comes with a later version; listen on http://127.0.0.1 and let a proxy in \
-                     front of it encrypt";
+const HEADERS: &str = "response.http.headers.config";
+const NO_HTTPS: &str = "there is no https listener that could use it";
 
 /// The REST interface of a worker, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,9 +33,11 @@ pub(crate) struct RestConfig {
     pub(crate) listeners: Vec<Listener>,
     /// Where `/admin` is.
     pub(crate) admin: Admin,
-    /// What the worker calls itself instead of the first listener's host.
+    /// How other workers are to reach this one: over the first listener of that protocol.
+    pub(crate) advertised_protocol: Protocol,
+    /// What the worker calls itself instead of that listener's host.
     pub(crate) advertised_host: Option<String>,
-    /// What the worker calls itself instead of the first listener's port.
+    /// What the worker calls itself instead of that listener's port.
     pub(crate) advertised_port: Option<u16>,
     /// Whether a connector's topics may be asked for.
     pub(crate) topic_tracking: bool,
@@ -36,6 +45,13 @@ pub(crate) struct RestConfig {
     pub(crate) topic_tracking_reset: bool,
     /// Which web pages of elsewhere may use the interface.
     pub(crate) cross_origin: Option<CrossOrigin>,
+    /// What every answer carries.
+    pub(crate) response_headers: Vec<HeaderRule>,
+    /// Who may use the interface; `None`: everybody. As in Connect this is not about `/admin` at addresses of its own.
+    pub(crate) users: Option<BasicUsers>,
+    /// How other workers are asked over https; `None`: this one has nothing to do with https, and trusts whom the
+    /// system trusts.
+    pub(crate) client_tls: Option<TlsClient>,
 }
 
 /// One address to listen on.
@@ -45,6 +61,16 @@ pub(crate) struct Listener {
     pub(crate) host: String,
     /// 0: a free one.
     pub(crate) port: u16,
+    /// What accepts connections there; `None`: they are in the clear.
+    pub(crate) tls: Option<TlsServer>,
+}
+
+/// What is spoken at an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    #[default]
+    Http,
+    Https,
 }
 
 /// Where the resources of `/admin` are.
@@ -72,24 +98,37 @@ pub(crate) struct CrossOrigin {
 const METHODS: [&str; 3] = ["GET", "POST", "HEAD"];
 
 impl RestConfig {
-    /// Reads what the table has checked. `admin_is_given`: the file has the property, if only an empty one.
-    pub(super) fn new(values: &Values, admin_is_given: bool, report: &mut Report) -> Self {
-        let listeners = listeners(LISTENERS, values.list(LISTENERS), report);
-        let admin = match listeners_of_admin(values, admin_is_given, report) {
-            None => Admin::Shared,
-            Some(own) if own.is_empty() => Admin::Off,
-            Some(own) => Admin::Own(own),
-        };
+    /// Reads what the table has checked.
+    pub(super) fn new(
+        given: &BTreeMap<String, String>,
+        values: &Values,
+        report: &mut Report,
+    ) -> Self {
+        let addresses = addresses(LISTENERS, values, report);
+        let advertised_protocol = advertised_protocol(values, &addresses);
+        let speaks_https = has_https(&addresses) || advertised_protocol == Protocol::Https;
+        let tls = rest_tls(speaks_https, LISTENERS_PREFIX, given, values, report);
+        let server = tls.as_ref().filter(|_| has_https(&addresses));
+        let server = server.map(|tls| tls.server(report)).transpose();
+        // It is made of the same stores; a problem with them is told once.
+        let client_tls = tls.as_ref().filter(|_| server.is_ok());
+        let client_tls = client_tls.and_then(|tls| tls.client(report).ok());
         let text = |name| Some(values.text(name).to_owned()).filter(|text| !text.is_empty());
         let port = values.integer("rest.advertised.port");
+        // For Java the options of its virtual machine; the variable is where users of Connect set them.
+        let kafka_opts = std::env::var("KAFKA_OPTS").unwrap_or_default();
         Self {
-            listeners,
-            admin,
+            listeners: listeners(addresses, server.ok().flatten().as_ref()),
+            admin: admin(given, values, report),
+            advertised_protocol,
             advertised_host: text("rest.advertised.host.name"),
             advertised_port: port.and_then(|port| u16::try_from(port).ok()),
             topic_tracking: values.boolean("topic.tracking.enable"),
             topic_tracking_reset: values.boolean("topic.tracking.allow.reset"),
             cross_origin: CrossOrigin::new(values),
+            response_headers: response_headers(values, report),
+            users: BasicUsers::new(values, &kafka_opts, report),
+            client_tls,
         }
     }
 }
@@ -109,28 +148,83 @@ impl CrossOrigin {
     }
 }
 
-fn listeners_of_admin(
-    values: &Values,
-    is_given: bool,
-    report: &mut Report,
-) -> Option<Vec<Listener>> {
-    is_given.then(|| listeners(ADMIN, values.list(ADMIN), report))
+fn admin(given: &BTreeMap<String, String>, values: &Values, report: &mut Report) -> Admin {
+    if !given.contains_key(ADMIN) {
+        return Admin::Shared;
+    }
+    let addresses = addresses(ADMIN, values, report);
+    if addresses.is_empty() {
+        return Admin::Off;
+    }
+    let tls = rest_tls(has_https(&addresses), ADMIN_PREFIX, given, values, report);
+    let server = tls.and_then(|tls| tls.server(report).ok());
+    Admin::Own(listeners(addresses, server.as_ref()))
 }
 
-fn listeners(name: &str, texts: &[String], report: &mut Report) -> Vec<Listener> {
-    let mut listeners = Vec::new();
-    for text in texts {
+/// What stands in a property; listeners have no TLS yet.
+fn addresses(name: &str, values: &Values, report: &mut Report) -> Vec<(Protocol, Listener)> {
+    let mut addresses = Vec::new();
+    for text in values.list(name) {
         match Listener::parse(text) {
-            Ok(listener) => listeners.push(listener),
+            Ok(address) => addresses.push(address),
             Err(reason) => report.refuse(name, Shown::Text(text.clone()), reason),
         }
     }
-    listeners
+    addresses
+}
+
+fn has_https(addresses: &[(Protocol, Listener)]) -> bool {
+    addresses.iter().any(|(protocol, _)| *protocol == Protocol::Https)
+}
+
+/// The settings with the prefix, if https is spoken; `None` as well where a problem was reported.
+fn rest_tls<'a>(
+    is_spoken: bool,
+    prefix: &'static str,
+    given: &BTreeMap<String, String>,
+    values: &'a Values,
+    report: &mut Report,
+) -> Option<RestTls<'a>> {
+    if is_spoken {
+        return RestTls::read(given, values, prefix, report).ok();
+    }
+    for unused in given.keys().filter(|name| name.starts_with(prefix)) {
+        report.info(format!("{unused}: {NO_HTTPS}"));
+    }
+    None
+}
+
+fn listeners(addresses: Vec<(Protocol, Listener)>, server: Option<&TlsServer>) -> Vec<Listener> {
+    let with_tls = |(protocol, listener): (Protocol, Listener)| match protocol {
+        Protocol::Http => Some(listener),
+        // Without a server a problem was reported.
+        Protocol::Https => server.map(|server| Listener { tls: Some(server.clone()), ..listener }),
+    };
+    addresses.into_iter().filter_map(with_tls).collect()
+}
+
+/// As the file says; else http, unless only https is listened to.
+fn advertised_protocol(values: &Values, addresses: &[(Protocol, Listener)]) -> Protocol {
+    match values.text("rest.advertised.listener").to_ascii_lowercase().as_str() {
+        "https" => Protocol::Https,
+        "http" => Protocol::Http,
+        _ if addresses.iter().any(|(protocol, _)| *protocol == Protocol::Http) => Protocol::Http,
+        _ if has_https(addresses) => Protocol::Https,
+        _ => Protocol::Http,
+    }
+}
+
+fn response_headers(values: &Values, report: &mut Report) -> Vec<HeaderRule> {
+    let text = values.text(HEADERS);
+    response_headers::parse(text).unwrap_or_else(|error| {
+        report.refuse(HEADERS, Shown::Text(text.to_owned()), Reason::HeaderRule(error));
+        Vec::new()
+    })
 }
 
 impl Listener {
-    /// Reads `protocol://host:port`, by the rules of Connect's `RestServer`.
-    fn parse(text: &str) -> Result<Self, Reason> {
+    /// Reads `protocol://host:port`, by the rules of Connect's `RestServer`; without its TLS.
+    fn parse(text: &str) -> Result<(Protocol, Self), Reason> {
         let no_listener = || Reason::NotAListener;
         let (protocol, place) = text.split_once("://").ok_or_else(no_listener)?;
         let (host, port) = place.rsplit_once(':').ok_or_else(no_listener)?;
@@ -138,21 +232,39 @@ impl Listener {
         let host = host.strip_suffix(']').unwrap_or(host);
         let is_host = |char: char| char.is_ascii_alphanumeric() || "-%._:".contains(char);
         let port = port.parse().map_err(|_| no_listener())?;
-        match protocol.to_ascii_lowercase().as_str() {
-            "http" if host.chars().all(is_host) => Ok(Self { host: host.to_owned(), port }),
-            "http" => Err(no_listener()),
-            "https" => Err(Reason::NotYet(HTTPS)),
-            _ => Err(Reason::ListenerProtocol),
+        let protocol = match protocol.to_ascii_lowercase().as_str() {
+            "http" => Protocol::Http,
+            "https" => Protocol::Https,
+            _ => return Err(Reason::ListenerProtocol),
+        };
+        if !host.chars().all(is_host) {
+            return Err(no_listener());
         }
+        Ok((protocol, Self { host: host.to_owned(), port, tls: None }))
+    }
+
+    /// What is spoken there.
+    pub(crate) fn protocol(&self) -> Protocol {
+        if self.tls.is_some() { Protocol::Https } else { Protocol::Http }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
     }
 }
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let protocol = self.protocol();
         if self.host.contains(':') {
-            write!(f, "http://[{}]:{}", self.host, self.port)
+            write!(f, "{protocol}://[{}]:{}", self.host, self.port)
         } else {
-            write!(f, "http://{}:{}", self.host, self.port)
+            write!(f, "{protocol}://{}:{}", self.host, self.port)
         }
     }
 }
@@ -169,10 +281,14 @@ mod tests {
             ("http://127.0.0.1:65535", "127.0.0.1", 65535),
             ("http://[::1]:8084", "::1", 8084),
         ] {
-            let listener = Listener { host: host.to_owned(), port };
-            assert_eq!(Listener::parse(text), Ok(listener), "{text}");
+            let listener = Listener { host: host.to_owned(), port, tls: None };
+            assert_eq!(Listener::parse(text), Ok((Protocol::Http, listener)), "{text}");
+            let (protocol, _) =
+                Listener::parse(&text.to_lowercase().replace("http", "HTTPS")).unwrap();
+            assert_eq!(protocol, Protocol::Https, "{text}");
         }
-        assert_eq!(Listener::parse("http://[::1]:8084").unwrap().to_string(), "http://[::1]:8084");
+        let (_, listener) = Listener::parse("http://[::1]:8084").unwrap();
+        assert_eq!(listener.to_string(), "http://[::1]:8084");
     }
 
     #[test]
@@ -183,6 +299,5 @@ mod tests {
             assert_eq!(Listener::parse(text), Err(Reason::NotAListener), "{text}");
         }
         assert_eq!(Listener::parse("ftp://h:1"), Err(Reason::ListenerProtocol));
-        assert_eq!(Listener::parse("https://h:1"), Err(Reason::NotYet(HTTPS)));
     }
 }

@@ -29,6 +29,7 @@ use super::property::{Property, Values, check_all, nearest};
 use super::providers::Providers;
 use super::report::{Notice, Report};
 use super::rest::RestConfig;
+use super::rest_tls::LISTENER_PROPERTIES;
 use super::sasl::SASL_PROPERTIES;
 use super::worker_properties::{WORKER_FAMILIES, WORKER_PROPERTIES};
 
@@ -169,7 +170,8 @@ impl WorkerConfig {
             Mode::Distributed => DISTRIBUTED_PROPERTIES,
         };
         let table =
-            WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(SASL_PROPERTIES).chain(group);
+            WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(LISTENER_PROPERTIES);
+        let table = table.chain(SASL_PROPERTIES).chain(group);
         let (values, unknown) = check_all(table, given, "", report);
         for name in unknown {
             check_unknown(name, mode, report);
@@ -190,7 +192,7 @@ impl WorkerConfig {
             Mode::Standalone => None,
             Mode::Distributed => Some(DistributedConfig::new(given, &values, report)),
         };
-        let rest = RestConfig::new(&values, given.contains_key("admin.listeners"), report);
+        let rest = RestConfig::new(given, &values, report);
         let task_restart = task_restart(given, &values, &rest, report);
         Some(Self {
             bootstrap: bootstrap?,
@@ -454,7 +456,7 @@ mod tests {
     #[test]
     fn rest_listens_where_the_file_says_and_by_default_where_connect_does() {
         let rest = |lines: &str| with(lines).unwrap().0.rest;
-        let listener = |host: &str, port| Listener { host: host.to_owned(), port };
+        let listener = |host: &str, port| Listener { host: host.to_owned(), port, tls: None };
         assert_eq!(rest("").listeners, [listener("", 8083)]);
         assert_eq!((rest("").admin, rest("").cross_origin), (Admin::Shared, None));
         assert_eq!(rest("listeners=").listeners, []);
@@ -471,17 +473,19 @@ mod tests {
 
     #[test]
     fn rest_that_would_be_less_safe_than_the_file_says_is_refused_by_name() {
-        for line in [
-            "listeners=https://:8443",
-            "admin.listeners=https://:8443",
-            "rest.extension.classes=org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension",
-            "response.http.headers.config=set X-Frame-Options:DENY",
-            "rest.advertised.listener=https",
+        for (line, reason) in [
+            ("listeners=https://:8443", "shows a certificate"),
+            ("admin.listeners=https://:8443", "shows a certificate"),
+            ("rest.extension.classes=com.example.Audit", "Invalid value com.example.Audit"),
+            ("rest.extension.classes=BasicAuthSecurityRestExtension", "rest.basic.auth.jaas.file"),
+            ("response.http.headers.config=put X-Frame-Options:DENY", "header config action"),
+            ("rest.advertised.listener=spdy", "Should be one of: [http, https]"),
         ] {
-            let name = line.split('=').next().unwrap();
             let error = with(line).unwrap_err().to_string();
-            assert!(error.contains(&format!("for configuration {name}: ")), "{error}");
+            assert!(error.contains(reason), "{error}");
         }
+        let headers = with("response.http.headers.config=set X-Frame-Options:DENY").unwrap();
+        assert_eq!(headers.0.rest.response_headers.len(), 1);
     }
 
     #[test]

@@ -2,17 +2,13 @@
 //!
 //! As `StandaloneConfig` and `DistributedConfig` of Connect 4.1.0 print them; behind them the node's
 //! own, which Connect would pass over with a warning. Those of TLS and SASL are in
-//! [`super::encryption`] and [`super::sasl`], those of a group in [`super::distributed_properties`].
+//! [`super::encryption`], [`super::rest_tls`] and [`super::sasl`], those of a group in
+//! [`super::distributed_properties`].
 
 use super::client_overrides::{OVERRIDE_POLICIES, OVERRIDE_POLICY};
 use super::connect_properties::{Family, Fate};
 use super::property::{Kind, Property};
 
-const EXTENSIONS: &str = "REST extensions are Java classes and cannot be loaded; for Basic authentication put a \
-                          proxy in front of a listener on http://127.0.0.1";
-const HEADERS: &str =
-    "headers of one's own come with a later version; a proxy in front can set them";
-const NO_HTTPS: &str = "there is no https listener that could use it";
 const BUILT_IN: &str = "the connector and its converters are built in, nothing is loaded";
 const SOCKETS: &str = "sockets are tuned by the node itself";
 const OWN_POLICIES: &str = "All, None and Principal are built in, Java classes cannot be loaded";
@@ -44,11 +40,11 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::list("listeners", "http://:8083"),
     Property::optional("rest.advertised.host.name", Kind::Text),
     Property::optional("rest.advertised.port", Kind::Int).between(0, 65_535),
-    Property::text("rest.advertised.listener", "http").one_of_any_case(&["http"]),
+    Property::optional("rest.advertised.listener", Kind::Text).one_of_any_case(&["http", "https"]),
     Property::text("access.control.allow.origin", ""),
     Property::text("access.control.allow.methods", ""),
-    Property::text("response.http.headers.config", "").not_yet(HEADERS),
-    Property::list("rest.extension.classes", "").not_yet(EXTENSIONS),
+    Property::text("response.http.headers.config", ""),
+    Property::list("rest.extension.classes", ""),
     Property::optional("admin.listeners", Kind::List),
     Property::list("metric.reporters", "").accepted(METRICS),
     Property::optional("metrics.num.samples", Kind::Int).accepted(METRICS),
@@ -72,6 +68,7 @@ pub(super) const WORKER_PROPERTIES: &[Property] = &[
         .accepted("positions are always JSON without schemas"),
     Property::optional("internal.value.converter", Kind::Text)
         .accepted("positions are always JSON without schemas"),
+    Property::optional("rest.basic.auth.jaas.file", Kind::Text),
     Property::optional("io.driver", Kind::Text).one_of(&["auto", "uring", "epoll"]),
     Property::long("memory.bytes.max", "67108864").at_least(1 << 20),
     Property::int("compression.threads", "0").between(0, 64),
@@ -86,8 +83,8 @@ pub(super) const WORKER_FAMILIES: &[Family] = &[
     Family { prefix: "key.converter.", fate: Fate::Read },
     Family { prefix: "value.converter.", fate: Fate::Read },
     Family { prefix: "header.converter.", fate: Fate::Read },
-    Family { prefix: "listeners.https.", fate: Fate::Accepted(NO_HTTPS) },
-    Family { prefix: "admin.listeners.https.", fate: Fate::Accepted(NO_HTTPS) },
+    Family { prefix: "listeners.https.", fate: Fate::Read },
+    Family { prefix: "admin.listeners.https.", fate: Fate::Read },
     Family {
         prefix: "admin.",
         fate: Fate::Accepted("topics are created over the producer's connections"),

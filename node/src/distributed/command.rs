@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use millrace_io::driver::Driver;
+use millrace_io::tls::TlsClient;
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::config_state::ConfigChange;
@@ -132,7 +133,7 @@ async fn start(
         Arc::<ConfigStore>::clone(&store),
     );
     let keys = KeyGenerator::new(&settings.key.generation_algorithm, settings.key.size_bits)?;
-    let workers = WorkerClient::new(None);
+    let workers = WorkerClient::new(config.rest.client_tls.as_ref().map(TlsClient::config));
     let herder = Arc::new(Distributed {
         worker,
         settings,

@@ -77,7 +77,8 @@ impl Ask {
 }
 
 impl Answer {
-    fn parse(text: &str) -> Result<Self> {
+    /// Reads a whole answer as it came over the connection.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
         let (head, body) = text.split_once("\r\n\r\n").context("no end of the head")?;
         let mut lines = head.lines();
         let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status")?;

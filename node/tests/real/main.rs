@@ -22,6 +22,7 @@
 //! | dead_letters    | changes that cannot be written                                                       |
 //! | compression     | batches of every codec                                                               |
 //! | rest            | a worker that is driven by its REST interface                                        |
+//! | rest_security   | https, passwords and headers of the REST interface                                   |
 //! | metrics         | what a worker tells Prometheus                                                       |
 //! | drivers         | I/O drivers; reading alone                                                           |
 //! | many_connectors | what an idle connector costs, and many at work                                       |
@@ -50,6 +51,7 @@ mod offset_topic;
 mod positions;
 mod providers;
 mod rest;
+mod rest_security;
 mod resume_policy;
 mod sasl;
 mod scopes;
