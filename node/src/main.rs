@@ -19,6 +19,7 @@ mod inquiry;
 mod logging;
 mod metrics;
 mod offsets;
+mod page;
 mod rest;
 mod standalone;
 mod task;

@@ -47,7 +47,7 @@ mod watching;
 pub(crate) use changes::{Posted, Restart};
 pub(crate) use entities::{CONNECTOR_CLASS, ConnectorInfo, ConnectorStateInfo, SOURCE, State};
 pub(crate) use error::{HerderError, say};
-pub(crate) use watching::{ConnectorFigures, TaskFigures, WorkerFigures};
+pub(crate) use watching::{ConnectorFigures, GroupFigures, TaskFigures, WorkerFigures};
 
 use connector::Connector;
 use entities::{TaskInfo, TaskStateInfo};

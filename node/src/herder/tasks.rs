@@ -101,8 +101,10 @@ impl Herder {
             found = found => found,
             _ = around.stop.changed() => return around.state.set(TaskState::Stopped),
         };
-        let config = found
-            .and_then(|(stored, located)| self.pipeline_config((&source, located), &stored, key));
+        let config = found.and_then(|(stored, located)| {
+            task::watch_oplog(&source, located.clone(), &around.figures);
+            self.pipeline_config((&source, located), &stored, key)
+        });
         match config {
             Ok(config) => {
                 self.task_startups.succeeded();

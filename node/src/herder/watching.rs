@@ -36,9 +36,33 @@ pub(crate) struct StartupFigures {
     pub(crate) failed: u64,
 }
 
+/// What is seen of the group of workers, from inside.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GroupFigures {
+    /// What this worker runs.
+    pub(crate) assigned_connectors: u64,
+    pub(crate) assigned_tasks: u64,
+    /// Connectors and tasks are just being handed out anew.
+    pub(crate) is_rebalancing: bool,
+    pub(crate) completed_rebalances: u64,
+    /// Generation of the group.
+    pub(crate) epoch: u64,
+    /// Where the worker listens that decides for the others; `None`: there is none.
+    pub(crate) leader_url: Option<String>,
+    /// Of the readers of the worker's own topics, and of what makes topics.
+    pub(crate) reader_connections: u64,
+    pub(crate) reader_received_bytes: u64,
+    pub(crate) admin_connections: u64,
+}
+
 /// What is seen of a worker at one moment.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WorkerFigures {
+    /// What it calls itself, `host:port`.
+    pub(crate) worker_id: String,
+    /// `standalone` or `distributed`.
+    pub(crate) mode: &'static str,
+    pub(crate) group: GroupFigures,
     pub(crate) connectors: Vec<ConnectorFigures>,
     /// A connector has nothing of its own that could fail to start.
     pub(crate) connector_startups: StartupFigures,
@@ -69,14 +93,31 @@ pub(crate) struct TaskFigures {
 impl Herder {
     /// What is seen now, connectors in the order of their names.
     pub(crate) fn figures(&self) -> WorkerFigures {
-        let connectors = self.connectors();
-        let connectors = connectors.iter().map(|(name, connector)| connector.figures(name));
+        let connectors: Vec<_> = {
+            let connectors = self.connectors();
+            connectors.iter().map(|(name, connector)| connector.figures(name)).collect()
+        };
         WorkerFigures {
-            connectors: connectors.collect(),
+            worker_id: self.worker_id.clone(),
+            mode: "standalone",
+            group: GroupFigures::alone(&connectors),
+            connectors,
             connector_startups: self.connector_startups.read(),
             task_startups: self.task_startups.read(),
             memory_bytes_max: self.memory.bytes_max() as u64,
             memory_lent_bytes: self.memory.lent_bytes() as u64,
+        }
+    }
+}
+
+impl GroupFigures {
+    /// Of a worker without a group, which runs everything.
+    fn alone(connectors: &[ConnectorFigures]) -> Self {
+        let tasks = connectors.iter().filter(|connector| connector.task.is_some()).count();
+        Self {
+            assigned_connectors: connectors.len() as u64,
+            assigned_tasks: tasks as u64,
+            ..Self::default()
         }
     }
 }

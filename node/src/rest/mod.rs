@@ -1,7 +1,7 @@
 //! The REST interface of a Connect worker.
 //!
 //! ```text
-//! GET  /  /health  /metrics
+//! GET  /  /health  /metrics  /ui/…
 //! GET  /connectors[?expand=status&expand=info]          POST /connectors
 //! GET  /connectors/{c}   /config  /status  /tasks  /tasks/{t}/status  /topics  /offsets
 //! PUT, PATCH /connectors/{c}/config        DELETE /connectors/{c}        PATCH, DELETE …/offsets
@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Paths, status codes, bodies and texts are those of Kafka Connect 4.1; `node/tests/oracle/rest.rs` holds them against
-//! a real worker. `/metrics` is ours, and text. Anything that changes something goes on when the client has left.
+//! a real worker. `/metrics` is ours, and text; so is the status page,
+//! [`crate::page`]. Anything that changes something goes on when the client has left.
 
 use std::io;
 use std::net::SocketAddr;
@@ -109,7 +110,8 @@ impl Sockets {
         if config.admin == Admin::Shared {
             app = app.merge(loggers::routes());
         }
-        let app = finish(app, metrics::routes(), config).with_state(shared.clone());
+        let text = metrics::routes().merge(root::page_routes());
+        let app = finish(app, text, config).with_state(shared.clone());
         let admin = finish(loggers::routes(), Router::new(), config).with_state(shared);
         let mut servers = JoinSet::new();
         for listener in self.listeners {
@@ -173,6 +175,9 @@ fn finish(json: Router<Shared>, text: Router<Shared>, config: &RestConfig) -> Ro
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX));
+    let allowed = config.cross_origin.clone();
+    let routes = routes
+        .layer(from_fn(move |request, next| cross_origin::guard(allowed.clone(), request, next)));
     match config.cross_origin.clone() {
         None => routes,
         Some(allowed) => routes.layer(from_fn(move |request, next| {
