@@ -99,10 +99,10 @@
     return text;
   }
   function spark(svg, points, at) {
-    const most = Math.max(1, ...points.map((point) => point.events ?? 0));
-    const x = (time) => 72 - (at - time) / 120000 * 72, y = (value) => 17 - value / most * 15;
+    const top = Math.max(1, ...points.map((point) => point.events ?? 0));
+    const x = (time) => 60 - (at - time) / 120000 * 60, y = (value) => 17 - value / top * 15;
     const recent = points.filter((point) => point.at > at - 120000);
-    svg.setAttribute("viewBox", "0 0 72 18");
+    svg.setAttribute("viewBox", "0 0 60 18");
     svg.replaceChildren(shape("path", { class: "line", d: path(recent, (point) => point.events, x, y) }));
   }
   const KINDS = {
@@ -121,7 +121,10 @@
     const width = svg.clientWidth || 320, height = 130, left = 4, right = width - 4, top = 18, bottom = height - 18;
     const values = known(points.flatMap((point) => lines.map((line) => point[line])));
     const now = lines.map((line) => points.at(-1)?.[line]);
-    const high = ceiling(Math.max(...values, svg.dataset.chart === "latency" ? 0.001 : 1));
+    const highest = Math.max(...values, svg.dataset.chart === "latency" ? 0.001 : 1);
+    // In units that are written: 20 MiB, not 19.
+    const unit = svg.dataset.chart === "bytes" ? 1024 ** Math.floor(Math.log2(highest) / 10) : 1;
+    const high = ceiling(highest / unit) * unit;
     const end = points.at(-1)?.at ?? 0, span = Math.max(30000, end - (points[0]?.at ?? 0));
     const x = (at) => right - (end - at) / span * (right - left), y = (value) => bottom - value / high * (bottom - top);
     const parts = [
@@ -138,7 +141,7 @@
     });
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.setAttribute("aria-label", values.length
-      ? `${what}: now ${now.map((value) => shown(value, write)).join(" and ")}; highest ${write(Math.max(...values))}` : `${what}: nothing yet`);
+      ? `${what}: now ${now.map((value) => shown(value, write)).join(" and ")}; highest ${write(highest)}` : `${what}: nothing yet`);
     svg.replaceChildren(...parts);
   }
   function drawAll() {
@@ -186,7 +189,6 @@
       button.setAttribute("aria-label", `${label} ${name}`);
       button.dataset.when = when.join(" ");
       button.addEventListener("click", async () => {
-        if (button.getAttribute("aria-disabled") === "true") return;
         if (label !== "Stop" || await confirmed(name)) order(label, method, path, name);
       });
       cell.append(button);
@@ -230,9 +232,10 @@
     };
     for (const [key, text] of Object.entries(cells)) put(one(`[data-f="${key}"]`, row), text);
     if (of) spark(one("td svg", row), past.get(connector.name).points, at);
-    for (const button of row.querySelectorAll("button")) {
-      button.setAttribute("aria-disabled", String(!button.dataset.when.split(" ").includes(connector.state)));
-    }
+    const had = row.contains(document.activeElement) && document.activeElement.matches("button");
+    for (const button of row.querySelectorAll("button")) button.hidden = !button.dataset.when.split(" ").includes(connector.state);
+    // Whoever has just paused a connector is on the button that resumes it.
+    if (had && document.activeElement.hidden) one("button:not([hidden])", row)?.focus();
   }
   function failures(connectors) {
     const failed = connectors.flatMap((connector) => connector.tasks.filter((task) => task.trace).map((task) => ({ connector, task })));

@@ -89,7 +89,7 @@ const CHARTS: &str = r#"<section id="charts" aria-labelledby="charts-title" hidd
 <div class="grid">
 <figure><figcaption>Events per second</figcaption><svg data-chart="events" role="img"></svg></figure>
 <figure><figcaption>Bytes per second, as BSON</figcaption><svg data-chart="bytes" role="img"></svg></figure>
-<figure><figcaption>From a change to its acknowledgement: <span class="k0">p50</span>, <span class="k1">p99</span></figcaption>
+<figure><figcaption>Latency: <span class="k0">p50</span>, <span class="k1">p99</span></figcaption>
 <svg data-chart="latency" role="img"></svg></figure>
 <figure><figcaption>Behind the server</figcaption><svg data-chart="lag" role="img"></svg></figure>
 </div>
@@ -122,6 +122,7 @@ fn totals(seen: &Seen) -> String {
     let here = || seen.connectors.iter().filter_map(Connector::counts);
     let worker = &seen.worker;
     let failed = in_state("FAILED");
+    let lent = format!("Buffers, of {}", bytes(worker.memory_bytes_max));
     let tiles = [
         ("running", "Running", count(in_state("RUNNING")), false),
         ("failed", "Failed", count(failed), 0 < failed),
@@ -130,7 +131,7 @@ fn totals(seen: &Seen) -> String {
         ("p99", "Latency p99", latency(here(), 0.99), false),
         ("lag", "Largest lag", seconds(here().filter_map(|of| of.lag_s).max()), false),
         ("headroom", "Least headroom", seconds(here().filter_map(|of| of.headroom_s).min()), false),
-        ("lent", "Buffers lent", bytes(worker.memory_lent_bytes), false),
+        ("lent", &lent, bytes(worker.memory_lent_bytes), false),
         (
             "resident",
             "Resident memory",
@@ -144,14 +145,7 @@ fn totals(seen: &Seen) -> String {
         .to_owned();
     for (key, name, value, is_bad) in tiles {
         let bad = if is_bad { r#" class="bad""# } else { "" };
-        let most = if key == "lent" {
-            format!(" <small>of {}</small>", bytes(worker.memory_bytes_max))
-        } else {
-            String::new()
-        };
-        text += &format!(
-            r#"<div{bad}><dt>{name}</dt><dd><span data-f="{key}">{value}</span>{most}</dd></div>"#
-        );
+        text += &format!(r#"<div{bad}><dt>{name}</dt><dd data-f="{key}">{value}</dd></div>"#);
     }
     text + "</dl>\n</section>"
 }
@@ -315,7 +309,7 @@ mod tests {
             r#"<span data-f="headroom">2.0 h</span>"#,
             r#"<a href="//there:8083/">there:8083</a>"#,
             "<pre>no rights; grant read</pre>",
-            r#"<div class="bad"><dt>Failed</dt><dd><span data-f="failed">1</span>"#,
+            r#"<div class="bad"><dt>Failed</dt><dd data-f="failed">1</dd>"#,
             "cluster</dd>",
         ] {
             assert!(page.contains(part), "{part}\n{page}");

@@ -22,6 +22,8 @@
 //! | compression     | batches of every codec                                                               |
 //! | rest            | a worker that is driven by its REST interface                                        |
 //! | metrics         | what a worker tells Prometheus                                                       |
+//! | prometheus      | a real Prometheus scrapes a worker, and its alerts fire                              |
+//! | page            | the status page, in a real browser                                                   |
 //! | drivers         | I/O drivers; reading alone                                                           |
 //! | many_connectors | what an idle connector costs, and many at work                                       |
 //!
@@ -46,7 +48,9 @@ mod many_connectors;
 mod metrics;
 mod mongodb_logins;
 mod offset_topic;
+mod page;
 mod positions;
+mod prometheus;
 mod rest;
 mod resume_policy;
 mod sasl;
