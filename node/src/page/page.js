@@ -156,15 +156,22 @@
     ["Restart", "POST", "restart?includeTasks=true", ["RUNNING", "FAILED", "UNASSIGNED"]],
     ["Stop", "PUT", "stop", ["RUNNING", "PAUSED", "FAILED", "UNASSIGNED"]],
   ];
+  /** What became of the last order, if it was refused: stays until the next. */
+  function refused(text) {
+    put(one("#refused"), text);
+    one("#refused").hidden = !text;
+    if (text) say(text);
+  }
   async function order(label, method, path, name) {
+    refused("");
     say(`${label} ${name} …`);
     try {
       const answer = await fetch(`connectors/${encodeURIComponent(name)}/${path}`, { method, headers: { Accept: "application/json" } });
       const body = answer.ok ? null : await answer.json().catch(() => null);
-      say(answer.ok ? `${label} ${name}: done` : `${label} ${name} failed: ${body?.message ?? answer.status}`);
-      if (!answer.ok) fresh(`${label} of ${name} was refused: ${body?.message ?? `HTTP ${answer.status}`}`, "no");
+      if (answer.ok) say(`${label} ${name}: done`);
+      else refused(`${label} ${name} was refused: ${body?.message ?? `HTTP ${answer.status}`}`);
     } catch {
-      fresh(`${label} of ${name} has had no answer`, "no");
+      refused(`${label} ${name} has had no answer`);
     }
     if (!stale) ask();
   }

@@ -79,7 +79,7 @@ pub(super) fn page(seen: &Seen) -> String {
 const DIALOG: &str = r#"<dialog id="confirm" aria-labelledby="confirm-title">
 <h2 id="confirm-title"></h2>
 <p>Its task ends, and its position stays: Resume goes on there, as long as the oplog reaches back to it.</p>
-<div class="buttons"><button type="button" id="confirm-no">Leave it running</button>
+<div class="buttons"><button type="button" id="confirm-no">Cancel</button>
 <button type="button" id="confirm-yes" class="grave">Stop</button></div>
 </dialog>"#;
 
@@ -175,6 +175,7 @@ fn table(seen: &Seen) -> String {
     format!(
         r#"<section id="connectors" aria-labelledby="connectors-title">
 <h2 id="connectors-title">Connectors</h2>
+<p id="refused" class="refused" hidden></p>
 <p id="none"{none}>There are no connectors. POST /connectors makes one.</p>
 <div class="scroll" role="region" aria-labelledby="connectors-title" tabindex="0">
 <table>
