@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `kafka_connect_*` | Connect's figures of worker, connectors and tasks | `connector`, `task` |
 //! | `kafka_producer_*` | figures of Kafka's producer | `clientid`, `topic` |
-//! | `kafka_consumer_*`, `kafka_admin_client_*` | the readers of the worker's own topics, and what makes topics | `clientid` |
+//! | `kafka_consumer_*`, `kafka_admin_client_*` | of what reads and makes the worker's own topics | `clientid` |
 //! | `com_mongodb_kafka_connect_*` | the MongoDB connector's figures | `connector`, `task` |
 //! | `millrace_*` | our own | `connector`, `task` |
 //! | `process_*` | of the process | |

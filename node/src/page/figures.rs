@@ -1,7 +1,7 @@
 //! What is seen of a worker at one moment: the page is made of it, and `GET /ui/figures.json` is it.
 //!
-//! States are those that `GET /connectors/{c}/status` gives, of all connectors of the group. Counters are known of tasks
-//! that run here, and count since the task began. Times are seconds, `at_ms` milliseconds since the Unix epoch.
+//! States are those that `GET /connectors/{c}/status` gives, of all connectors of the group. Counters are known of
+//! tasks that run here, and count since the task began. Times are seconds, `at_ms` milliseconds since the Unix epoch.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};

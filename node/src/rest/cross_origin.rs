@@ -1,9 +1,9 @@
 //! Web pages of elsewhere: `access.control.allow.origin` and `access.control.allow.methods`, as Jetty's
 //! `CrossOriginFilter` answers for Connect.
 //!
-//! A page that is not allowed gets its answer without the headers, and the browser keeps it from the page. What it wants
-//! to change is refused, which Connect does not do: a page of anywhere could restart a connector in the name of who reads
-//! it, by a POST that no browser asks about first.
+//! A page that is not allowed gets its answer without the headers, and the browser keeps it from the page. What it
+//! wants to change is refused, which Connect does not do: a page of anywhere could restart a connector in the name of
+//! who reads it, by a POST that no browser asks about first.
 
 use axum::extract::Request;
 use axum::http::header::{

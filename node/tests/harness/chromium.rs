@@ -1,4 +1,5 @@
-//! A browser without a screen: opens a page, lets its scripts run for a while, and gives the document that there is then.
+//! A browser without a screen: opens a page, lets its scripts run for a while, and gives the document that there is
+//! then.
 //!
 //! Time inside of the page is virtual and stands still while an answer is awaited: five seconds of it pass at once.
 
