@@ -21,6 +21,7 @@ mod kafka;
 mod logging;
 mod metrics;
 mod offsets;
+mod page;
 mod process;
 mod rest;
 mod standalone;

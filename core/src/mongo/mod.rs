@@ -10,10 +10,10 @@
 //!    └ reply      events out of a reply ── message   one OP_MSG ── bson   one document
 //! ```
 //!
-//! [`copy`] reads what is there before the stream, over connections of its own. Spoken are `hello`, SCRAM-SHA-256,
-//! X.509, `aggregate`, `find`, `getMore`, `killCursors` and the lists of databases and collections, in OP_MSG. Not
-//! spoken are compression, server sessions, reads from secondaries and every write: other commands belong to the
-//! control plane, which uses the official driver.
+//! [`copy`] reads what is there before the stream, [`oplog_look`] how far back a stream could begin, each over
+//! connections of its own. Spoken are `hello`, SCRAM-SHA-256, X.509, `aggregate`, `find`, `getMore`, `killCursors` and
+//! the lists of databases and collections, in OP_MSG. Not spoken are compression, server sessions, reads from
+//! secondaries and every write: other commands belong to the control plane, which uses the official driver.
 
 pub mod bson;
 mod bson_partial;
@@ -26,6 +26,7 @@ mod hello;
 pub mod login;
 pub mod lost_position;
 pub mod message;
+pub mod oplog_look;
 mod peer;
 mod quiet;
 pub mod reply;

@@ -47,7 +47,7 @@ use crate::recovery::{Backoff, Recovery};
 mod measuring;
 mod replies;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use replies::Outcome;
 

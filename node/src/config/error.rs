@@ -340,6 +340,8 @@ impl Reason {
             | Self::Collation(_)
             | Self::ServerApiVersion(_)
             | Self::NotAnAddress(_)
+            | Self::HeaderRule(_)
+            | Self::Basic(_)
             | Self::Conflict(_) => true,
             Self::Uri(error) => error.quotes_string(),
             Self::NullSupplied

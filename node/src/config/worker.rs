@@ -169,8 +169,7 @@ impl WorkerConfig {
             Mode::Standalone => &[],
             Mode::Distributed => DISTRIBUTED_PROPERTIES,
         };
-        let table =
-            WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(LISTENER_PROPERTIES);
+        let table = WORKER_PROPERTIES.iter().chain(TLS_PROPERTIES).chain(LISTENER_PROPERTIES);
         let table = table.chain(SASL_PROPERTIES).chain(group);
         let (values, unknown) = check_all(table, given, "", report);
         for name in unknown {

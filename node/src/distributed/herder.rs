@@ -27,8 +27,8 @@ use super::worker_client::WorkerClient;
 use crate::config::{DistributedConfig, TargetState};
 use crate::group::{self, ClusterWork, Membership, Owners, Protocol, TaskId, Work};
 use crate::herder::{
-    ConnectorInfo, ConnectorStateInfo, Created, Health, Herder, HerderError, Restart, StateInfo,
-    TaskInfo, TaskStateInfo, WorkerFigures, kind, patched,
+    ConnectorInfo, ConnectorStateInfo, Created, GroupFigures, Health, Herder, HerderError, Restart,
+    StateInfo, TaskInfo, TaskStateInfo, WorkerFigures, kind, patched,
 };
 use crate::kafka::Cluster;
 use crate::logging::Loggers;
@@ -239,7 +239,22 @@ impl Herder for Distributed {
     }
 
     fn figures(&self) -> WorkerFigures {
-        WorkerFigures::new(&self.worker, self.local.figures())
+        let view = self.membership.view();
+        let (member, rebalances) = {
+            let view = view.borrow();
+            (view.member.clone(), view.rebalances)
+        };
+        let work = self.local.work();
+        let group = GroupFigures {
+            assigned_connectors: work.connectors.len() as u64,
+            assigned_tasks: work.tasks.len() as u64,
+            is_rebalancing: member.is_rebalancing || rebalances.is_under_way(),
+            completed_rebalances: rebalances.completed,
+            epoch: u64::try_from(member.generation).unwrap_or(0),
+            leader_url: Some(member.leader_url).filter(|url| !url.is_empty()),
+            ..GroupFigures::default()
+        };
+        WorkerFigures::new(&self.worker, self.local.figures(), Some(group))
     }
 
     async fn health(&self) -> Health {

@@ -77,7 +77,9 @@ impl Distributed {
         let _round = self.round.lock().await;
         let settled = self.stop_all(&self.local.work()).await;
         if timeout(FLUSH_TIMEOUT, self.statuses.flush()).await.is_err() {
-            tracing::warn!("Kafka was not told that everything here has stopped: it does not answer");
+            tracing::warn!(
+                "Kafka was not told that everything here has stopped: it does not answer"
+            );
         }
         self.membership.leave().await;
         settled

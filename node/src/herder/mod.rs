@@ -26,7 +26,7 @@ pub(crate) use entities::{
     TaskId, TaskInfo, TaskStateInfo, kind,
 };
 pub(crate) use error::{HerderError, say, unknown_class};
-pub(crate) use figures::{ConnectorFigures, TaskFigures, WorkerFigures};
+pub(crate) use figures::{ConnectorFigures, GroupFigures, TaskFigures, WorkerFigures};
 
 /// `before` with the properties of `patch`; `None` removes one.
 pub(crate) fn patched(before: &BTreeMap<String, String>, patch: &Posted) -> Posted {

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     /// Is what it is now.
     Gauge,
     Histogram,
+    /// A sum and how many were added up.
+    Summary,
 }
 
 impl Kind {
@@ -32,6 +34,7 @@ impl Kind {
             Self::Counter => "counter",
             Self::Gauge => "gauge",
             Self::Histogram => "histogram",
+            Self::Summary => "summary",
         }
     }
 }
@@ -103,6 +106,13 @@ impl Family<'_> {
             self.page.line(self.name, "_bucket", &labels, counted);
         }
         self.page.line(self.name, "_sum", labels, latency.sum_s());
+        self.page.line(self.name, "_count", labels, count);
+    }
+
+    /// One summary without quantiles.
+    pub(super) fn summary(&mut self, labels: Labels<'_>, sum: f64, count: f64) {
+        self.begin();
+        self.page.line(self.name, "_sum", labels, sum);
         self.page.line(self.name, "_count", labels, count);
     }
 

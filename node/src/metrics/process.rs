@@ -7,6 +7,20 @@ use super::exposition::{Kind, Page};
 /// Units of `/proc/self/stat` in a second. The kernel shows every program this number, whatever it counts in itself.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// What is shown of a process where people look, too.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProcessFigures {
+    pub(crate) resident_bytes: f64,
+    pub(crate) threads: f64,
+}
+
+/// `None`: the kernel does not say.
+pub(crate) fn figures() -> Option<ProcessFigures> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let resident_bytes = field_of(&status, "VmRSS:")? * 1_024.0;
+    Some(ProcessFigures { resident_bytes, threads: field_of(&status, "Threads:")? })
+}
+
 /// What there is no file for is left out.
 pub(super) fn write(page: &mut Page) {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();

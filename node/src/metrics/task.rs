@@ -191,6 +191,12 @@ const OWN: &[Line] = &[
         "Cluster time of the position that was stored last: everything before it is acknowledged.",
         |of| of.pipeline.stored_time.map(f64::from),
     ),
+    gauge(
+        "millrace_source_oplog_headroom_seconds",
+        "Cluster time between the oldest entry of the oplog and the position that was stored last: what may still be \
+         cut off before the position is lost. Only where the user may read local.oplog.rs.",
+        |of| of.headroom_s().map(f64::from),
+    ),
     gauge("millrace_mongodb_connections", "Connections to MongoDB.", |of| {
         n(of.traffic.mongodb.open)
     }),

@@ -33,13 +33,6 @@ fn write_worker(worker: &WorkerFigures, page: &mut Page) {
     for (name, help, value) in [
         ("kafka_connect_worker_connector_count", "Connectors of this worker.", connectors),
         ("kafka_connect_worker_task_count", "Tasks of this worker.", tasks),
-        ("kafka_connect_coordinator_assigned_connectors", "Connectors of this worker.", connectors),
-        ("kafka_connect_coordinator_assigned_tasks", "Tasks of this worker.", tasks),
-        (
-            "kafka_connect_worker_rebalance_rebalancing",
-            "Whether connectors are being handed to other workers; a standalone worker has none.",
-            0.0,
-        ),
     ] {
         page.single(name, Kind::Gauge, help, value);
     }

@@ -6,7 +6,7 @@ use std::future::Future;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderValue};
+use axum::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -55,20 +55,26 @@ pub(super) async fn complete<T: Send + 'static>(
 
 /// Refuses a body that says it is not JSON, and a client that takes no JSON.
 pub(super) async fn check_types(request: Request, next: Next) -> Response {
+    let is_question = *request.method() == Method::OPTIONS;
+    match refusal(request.headers()).filter(|_| !is_question) {
+        Some(refusal) => refusal.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Why a request with these headers is not answered with JSON.
+pub(super) fn refusal(headers: &HeaderMap) -> Option<RestError> {
     let includes_json = |header: &HeaderValue| {
         let kinds = header.to_str().unwrap_or_default().split(',');
         let mut kinds = kinds.map(|kind| kind.split(';').next().unwrap_or_default().trim());
         kinds.any(|kind| JSON_KINDS.iter().any(|json| json.eq_ignore_ascii_case(kind)))
     };
-    let headers = request.headers();
-    if *request.method() == Method::OPTIONS {
-        next.run(request).await
-    } else if !headers.get(CONTENT_TYPE).is_none_or(includes_json) {
-        RestError::unreached(StatusCode::UNSUPPORTED_MEDIA_TYPE).into_response()
+    if !headers.get(CONTENT_TYPE).is_none_or(includes_json) {
+        Some(RestError::unreached(StatusCode::UNSUPPORTED_MEDIA_TYPE))
     } else if headers.contains_key(ACCEPT) && !headers.get_all(ACCEPT).iter().any(includes_json) {
-        RestError::unreached(StatusCode::NOT_ACCEPTABLE).into_response()
+        Some(RestError::unreached(StatusCode::NOT_ACCEPTABLE))
     } else {
-        next.run(request).await
+        None
     }
 }
 

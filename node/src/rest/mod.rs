@@ -1,7 +1,7 @@
 //! The REST interface of a Connect worker.
 //!
 //! ```text
-//! GET  /  /health  /metrics
+//! GET  /  /health  /metrics  /ui/…
 //! GET  /connectors[?expand=status&expand=info]          POST /connectors
 //! GET  /connectors/{c}   /config  /status  /tasks  /tasks/{t}/status  /topics  /offsets
 //! PUT, PATCH /connectors/{c}/config        DELETE /connectors/{c}        PATCH, DELETE …/offsets
@@ -13,7 +13,8 @@
 //! ```
 //!
 //! Paths, status codes, bodies and texts are those of Kafka Connect 4.1; `node/tests/oracle/rest.rs` holds them against
-//! a real worker. `/metrics` is ours, and text. Anything that changes something goes on when the client has left.
+//! a real worker. `/metrics` is ours, and text; so is the status page, [`crate::page`]. Anything that changes something
+//! goes on when the client has left.
 //!
 //! ```text
 //! server ─► tls_listener ─► response_headers ─► cross_origin ─► basic_auth ─► the resource
@@ -102,7 +103,7 @@ impl Sockets {
         if config.admin == Admin::Shared {
             app = app.merge(loggers::routes());
         }
-        let app = secured(finish(app, metrics::routes()), config);
+        let app = secured(finish(app, metrics::routes().merge(root::page_routes())), config);
         let app = marked(across(app, config), config).with_state(shared.clone());
         let admin = finish(loggers::routes(), Router::new());
         let admin = across(admin, config).with_state(shared);
@@ -135,6 +136,9 @@ fn secured(routes: Router<Shared>, config: &RestConfig) -> Router<Shared> {
 
 /// Answers web pages of elsewhere. A browser asks before it logs in.
 fn across(routes: Router<Shared>, config: &RestConfig) -> Router<Shared> {
+    let allowed = config.cross_origin.clone();
+    let routes = routes
+        .layer(from_fn(move |request, next| cross_origin::guard(allowed.clone(), request, next)));
     let Some(allowed) = config.cross_origin.clone() else { return routes };
     routes.layer(from_fn(move |request, next| cross_origin::answer(allowed.clone(), request, next)))
 }

@@ -144,7 +144,7 @@ impl Herder for Standalone {
     fn figures(&self) -> WorkerFigures {
         let connectors = self.connectors();
         let connectors = connectors.iter().map(|(name, connector)| connector.figures(name));
-        WorkerFigures::new(&self.worker, connectors.collect())
+        WorkerFigures::new(&self.worker, connectors.collect(), None)
     }
 
     async fn health(&self) -> Health {

@@ -8,7 +8,7 @@
 //! The task never waits for a reader: where one is just reading, it publishes at its next turn. A reader sees what was
 //! published last, whether the task runs, hangs or has ended. All of it is since the task began.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use millrace_core::kafka::TopicStats;
@@ -92,9 +92,17 @@ pub(crate) struct Figures {
     pub(crate) spent: [Duration; Stage::ALL.len()],
     /// How often the task was begun again by itself; the other figures are those since then.
     pub(crate) restarts: u64,
+    /// Cluster time of the oldest entry of the oplog when somebody last looked. Seconds since the Unix epoch.
+    pub(crate) oplog_begin: Option<u32>,
 }
 
 impl Figures {
+    /// How much of the oplog lies before the stored position: how long it may still be cut off before that is lost.
+    /// Seconds; 0: it is lost, or is at the very beginning.
+    pub(crate) fn headroom_s(&self) -> Option<u32> {
+        Some(self.pipeline.stored_time?.saturating_sub(self.oplog_begin?))
+    }
+
     pub(crate) fn spent(&self, stage: Stage) -> Duration {
         self.spent.get(stage as usize).copied().unwrap_or_default()
     }
@@ -147,7 +155,13 @@ impl FiguresCell {
     /// Forgets all but how often that was.
     pub(crate) fn begin_again(&self) {
         let mut figures = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        *figures = Figures { restarts: figures.restarts + 1, ..Figures::default() };
+        let (restarts, oplog_begin) = (figures.restarts + 1, figures.oplog_begin);
+        *figures = Figures { restarts, oplog_begin, ..Figures::default() };
+    }
+
+    /// For who looks at the oplog as long as somebody wants to know.
+    pub(super) fn observer(&self) -> OplogObserver {
+        OplogObserver { shared: Arc::downgrade(&self.shared) }
     }
 
     /// The task has ended; `failed_record`: with a change that could not be written.
@@ -166,6 +180,25 @@ impl FiguresCell {
         figures.traffic.kafka.open = 0;
         figures.pipeline.requests_in_flight = 0;
         figures.pipeline.buffered_bytes = 0;
+    }
+}
+
+/// The end of a [`FiguresCell`] for what is known of the oplog.
+#[derive(Clone, Debug)]
+pub(super) struct OplogObserver {
+    shared: Weak<Mutex<Figures>>,
+}
+
+impl OplogObserver {
+    /// The oplog begins at this cluster time; `None`: nobody knows. `false`: nobody reads the figures any more.
+    pub(super) fn note(&self, begin: Option<u32>) -> bool {
+        let Some(shared) = self.shared.upgrade() else { return false };
+        shared.lock().unwrap_or_else(PoisonError::into_inner).oplog_begin = begin;
+        true
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        0 < self.shared.strong_count()
     }
 }
 
@@ -230,6 +263,22 @@ mod tests {
             assert_eq!((looked_at, shown.len()), (TOPICS_MAX, TOPICS_MAX + 1));
             assert_eq!(shown[TOPICS_MAX - 1..], [named(TOPICS_MAX - 1, records), others]);
         }
+    }
+
+    #[test]
+    fn headroom_is_known_with_both_ends_and_never_below_nothing() {
+        let cell = FiguresCell::default();
+        let observer = cell.observer();
+        let headroom = |stored_time: Option<u32>, begin: Option<u32>| {
+            assert!(observer.note(begin));
+            let pipeline = PipelineStats { stored_time, ..PipelineStats::default() };
+            Figures { pipeline, ..cell.read() }.headroom_s()
+        };
+        assert_eq!(headroom(Some(90), Some(30)), Some(60));
+        assert_eq!(headroom(Some(30), Some(90)), Some(0));
+        assert_eq!((headroom(None, Some(90)), headroom(Some(90), None)), (None, None));
+        drop(cell);
+        assert!(!observer.is_wanted() && !observer.note(Some(1)));
     }
 
     #[test]

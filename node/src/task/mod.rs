@@ -8,6 +8,7 @@
 //! * [`stream`] the reading side alone: [`only_read`] reads it, [`only_open`] looks whether it opens
 //! * [`state`] what others may know of the task
 //! * [`figures`] what it has counted
+//! * [`oplog_watch`] how far back the oplog reaches, beside the task
 //! * [`active_topics`] what its connector has written to
 
 use millrace_core::pipeline::{Pipeline, PipelineConfig};
@@ -22,6 +23,7 @@ mod links;
 mod locate;
 pub(crate) mod only_open;
 pub(crate) mod only_read;
+mod oplog_watch;
 mod runtimes;
 mod state;
 mod stream;
@@ -30,7 +32,8 @@ pub(crate) use active_topics::{ActiveTopics, Listener};
 pub(crate) use build::{client_id, encryption, first_position, pipeline_config, session_config};
 pub(crate) use drive::Surroundings;
 pub(crate) use figures::{Figures, FiguresCell, Stage, TopicFigures};
-pub(crate) use locate::locate;
+pub(crate) use locate::{Located, locate};
+pub(crate) use oplog_watch::watch_oplog;
 pub(crate) use runtimes::Runtimes;
 pub(crate) use state::{FailureClass, StateCell, TaskFailure, TaskState};
 

@@ -20,7 +20,7 @@ use super::restart_policy::RestartPolicy;
 use crate::config::SourceConfig;
 use crate::offsets::{self, StoredOffsets};
 use crate::task::{
-    self, ActiveTopics, FiguresCell, StateCell, Surroundings, TaskFailure, TaskState,
+    self, ActiveTopics, FiguresCell, Located, StateCell, Surroundings, TaskFailure, TaskState,
 };
 
 /// Time for what was sent to be acknowledged after the order to stop.
@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub(super) figures: FiguresCell,
     pub(super) topics: ActiveTopics,
     pub(super) stop: watch::Receiver<bool>,
+    /// Whether somebody looks how far back the oplog reaches; it takes one for all attempts.
+    pub(super) is_oplog_watched: bool,
     /// Goes with the last attempt.
     pub(super) alive: watch::Sender<()>,
 }
@@ -39,6 +41,7 @@ pub(super) struct Shared {
 /// What an attempt needs to begin.
 struct Prepared {
     source: SourceConfig,
+    servers: Located,
     key: Vec<u8>,
     pipeline: PipelineConfig,
 }
@@ -92,7 +95,11 @@ impl Worker {
             }
         };
         match prepared {
-            Ok(Prepared { source, key, pipeline }) => {
+            Ok(Prepared { source, servers, key, pipeline }) => {
+                if !shared.is_oplog_watched {
+                    shared.is_oplog_watched = true;
+                    task::watch_oplog(&source, servers, &shared.figures);
+                }
                 self.task_startups.succeeded();
                 let around = Surroundings {
                     connector: source.name.clone(),
@@ -135,6 +142,7 @@ impl Worker {
         let located = task::locate(&source.mongo).await;
         let located =
             located.map_err(|error| TaskFailure::of(error.may_pass(), text(error.into())))?;
+        let servers = located.clone();
         let key = offsets::key(&source.name, &source.partition.name);
         let pipeline =
             stored.position(&source.name, &source.partition).map_err(anyhow::Error::from);
@@ -144,7 +152,7 @@ impl Worker {
             task::pipeline_config(&self.config, servers, stored, key.clone(), &self.memory)
         });
         let pipeline = pipeline.map_err(|error| TaskFailure::lasting(text(error)))?;
-        Ok(Prepared { source, key, pipeline })
+        Ok(Prepared { source, servers, key, pipeline })
     }
 
     /// The connector with what its worker's providers have now; reading that may take its time.

@@ -71,7 +71,8 @@ impl Worker {
         let (alive, over) = watch::channel(());
         let (state, figures) = (StateCell::new(), FiguresCell::default());
         let task = Task { state: state.clone(), stop, figures: figures.clone(), over };
-        let shared = Shared { state, figures, topics, stop: stopped, alive };
+        let shared =
+            Shared { state, figures, topics, stop: stopped, is_oplog_watched: false, alive };
         tokio::spawn(Arc::clone(self).keep(source, shared, stored));
         task
     }

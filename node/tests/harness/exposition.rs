@@ -40,7 +40,7 @@ impl Exposition {
                 family = kind.split_once(' ').with_context(|| format!("no type: {line}"))?;
                 ensure!(helped == family.0, "help of {helped} before {line}");
                 ensure!(families.insert(family.0), "begun twice: {line}");
-                ensure!(["counter", "gauge", "histogram"].contains(&family.1), "{line}");
+                ensure!(["counter", "gauge", "histogram", "summary"].contains(&family.1), "{line}");
             } else {
                 let (name, value) = line.rsplit_once(' ').with_context(|| format!("{line:?}"))?;
                 check_name(name, family).with_context(|| line.to_owned())?;
@@ -99,8 +99,11 @@ fn check_name(series: &str, family: (&str, &str)) -> Result<()> {
         None => (series, ""),
     };
     let rest = name.strip_prefix(family.0).with_context(|| format!("under {}", family.0))?;
-    let allowed: &[&str] =
-        if family.1 == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+    let allowed: &[&str] = match family.1 {
+        "histogram" => &["_bucket", "_sum", "_count"],
+        "summary" => &["_sum", "_count"],
+        _ => &[""],
+    };
     ensure!(allowed.contains(&rest), "a series of another family: {family:?}");
     let is_word = |text: &str| {
         let mut bytes = text.bytes();

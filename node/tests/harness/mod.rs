@@ -8,7 +8,8 @@
 //! offsets   the offsets file, read by Java's rules without any code of the node
 //! records   what a topic holds, by another Kafka client than the node's
 //! exposition  the figures of a worker, as Prometheus reads them
-//! promtool  Prometheus' own checker
+//! prometheus  Prometheus and its checker
+//! chromium  a browser without a screen
 //! rest      requests to a REST interface, the node's or Connect's
 //! load      a steady load, and the judgement of what arrived of it
 //! window    what a topic may hold after kills
@@ -18,13 +19,14 @@
 //!
 //! The node is known by its command line, its log, its exit code and what it leaves behind. Nothing here uses its code.
 
+pub(crate) mod chromium;
 pub(crate) mod dns;
 pub(crate) mod exposition;
 pub(crate) mod java;
 pub(crate) mod load;
 pub(crate) mod node;
 pub(crate) mod offsets;
-pub(crate) mod promtool;
+pub(crate) mod prometheus;
 pub(crate) mod records;
 pub(crate) mod rest;
 pub(crate) mod servers;

@@ -38,6 +38,9 @@ async fn a_user_who_may_read_the_database_replicates_it() -> Result<()> {
     events.insert_one(doc! { "_id": 1 }).await?;
     let records = Records::open(&bootstrap, &format!("{name}.{EVENTS}")).await?;
     let records = records.at_least(1, &mut node).await?;
+    // It may not read the oplog: nobody sees how long the position survives, and the log says why.
+    let told = node.logged("how long its position survives is not known").await?;
+    assert!(told.contains("not authorized") && told.contains("find on local.oplog.rs"), "{told}");
     let log = node.stop().await?;
     assert_eq!(records[0].key_text(), r#"{"_id": 1}"#);
     assert!(!log.contains(PASSWORD) && !log.contains("p%40ss"), "a secret is in the log:\n{log}");

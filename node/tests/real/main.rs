@@ -24,6 +24,8 @@
 //! | rest            | a worker that is driven by its REST interface                                        |
 //! | rest_security   | https, passwords and headers of the REST interface                                   |
 //! | metrics         | what a worker tells Prometheus                                                       |
+//! | prometheus      | a real Prometheus scrapes a worker, and its alerts fire                              |
+//! | page            | the status page, in a real browser                                                   |
 //! | drivers         | I/O drivers; reading alone                                                           |
 //! | many_connectors | what an idle connector costs, and many at work                                       |
 //!
@@ -48,7 +50,9 @@ mod many_connectors;
 mod metrics;
 mod mongodb_logins;
 mod offset_topic;
+mod page;
 mod positions;
+mod prometheus;
 mod providers;
 mod rest;
 mod rest_security;

@@ -44,7 +44,7 @@ struct Rig {
     last_reason: String,
 }
 
-fn config() -> SessionConfig {
+pub(in crate::mongo) fn config() -> SessionConfig {
     SessionConfig {
         seeds: vec![Address::new("a", 1), Address::new("b", 2)],
         replica_set: None,
