@@ -53,6 +53,7 @@ impl Series<'_> {
     }
 }
 
+const HEADROOM: &str = "millrace_source_oplog_headroom_seconds";
 const WRITTEN: &str = "kafka_connect_source_task_source_record_write_total";
 
 /// Asks until `series` has this value.
@@ -77,7 +78,13 @@ async fn counters_are_the_records_of_the_topic_and_dashboards_find_their_names()
 
     stage.insert(0..RECORDS).await?;
     let count = stage.records().await?.at_least(RECORDS as u64, &mut node).await?.len() as f64;
-    let after = until(&address, &of.task(WRITTEN), count).await?;
+    let after =
+        eventually("all records are acknowledged, and the oplog was looked at", async || {
+            let page = Exposition::of(&address).await?;
+            let is_known = page.get(&of.task(HEADROOM)).is_some();
+            Ok((is_known && page.get(&of.task(WRITTEN)) == Some(count)).then_some(page))
+        })
+        .await?;
     let topic = stage.topic();
     let client = format!("connector-producer-{}-0", stage.name);
     for series in [
@@ -198,7 +205,7 @@ async fn knows_where_it_stands(stage: &Stage, address: &str) -> Result<()> {
         let page = Exposition::of(address).await?;
         let stored = page.get(&of.task("millrace_stored_position_timestamp_seconds"));
         let lag = page.get(&of.bean("latest_mongodb_time_difference_secs"));
-        let headroom = page.get(&of.task("millrace_source_oplog_headroom_seconds"));
+        let headroom = page.get(&of.task(HEADROOM));
         Ok((lag.is_some()
             && headroom.is_some()
             && stored.is_some_and(|stored| f64::from(time) - 60.0 < stored))
