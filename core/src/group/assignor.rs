@@ -39,7 +39,7 @@ pub struct Generations {
 pub struct Share {
     /// What is new for it.
     pub assigned: Work,
-    /// What it gives back.
+    /// What it gives back. It may not run all of it: what is lost and found a home that is full already is named, too.
     pub revoked: Work,
     /// What it runs when it has done both.
     pub total: Work,
