@@ -217,8 +217,11 @@ impl Assignor {
         now: Instant,
     ) -> Duration {
         if surplus.is_empty() {
-            self.has_levelled = false;
-            self.pauses = 0;
+            // Only a level round right behind one that took something back ends the row of pauses.
+            if self.has_levelled {
+                self.has_levelled = false;
+                self.pauses = 0;
+            }
             return Duration::ZERO;
         }
         if self.has_levelled {
