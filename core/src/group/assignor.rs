@@ -39,7 +39,7 @@ pub struct Generations {
 pub struct Share {
     /// What is new for it.
     pub assigned: Work,
-    /// What it gives back.
+    /// What it gives back. It may not run all of it: what is lost and found a home that is full already is named, too.
     pub revoked: Work,
     /// What it runs when it has done both.
     pub total: Work,
@@ -217,8 +217,11 @@ impl Assignor {
         now: Instant,
     ) -> Duration {
         if surplus.is_empty() {
-            self.has_levelled = false;
-            self.pauses = 0;
+            // Only a level round right behind one that took something back ends the row of pauses.
+            if self.has_levelled {
+                self.has_levelled = false;
+                self.pauses = 0;
+            }
             return Duration::ZERO;
         }
         if self.has_levelled {

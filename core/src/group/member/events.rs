@@ -50,7 +50,7 @@ pub struct Assigned {
     pub is_leader: bool,
     /// What is new.
     pub added: Work,
-    /// What must be stopped; the worker is ready when it is.
+    /// What must be stopped, if it runs; the worker is ready when it is.
     pub revoked: Work,
     /// All that this worker runs from now on.
     pub total: Work,
