@@ -14,6 +14,7 @@ mod allocations;
 #[cfg(feature = "rig")]
 mod compat;
 mod config;
+mod doctor;
 mod herder;
 mod inquiry;
 mod logging;
@@ -43,6 +44,9 @@ enum Command {
         millrace standalone worker.properties orders.json customers.properties --strict"
     )]
     Standalone(StandaloneArgs),
+    /// Say what would fail: the machine, the files, MongoDB and Kafka
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::DoctorArgs),
     /// Write the generated parts of COMPAT.md anew
     #[cfg(feature = "rig")]
     #[command(after_help = compat::EXAMPLES)]
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
     let loggers = logging::start();
     match cli.command {
         Command::Standalone(args) => standalone::run(&args, loggers),
+        Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "rig")]
         Command::Compat(args) => compat::run(&args),
         #[cfg(feature = "rig")]
