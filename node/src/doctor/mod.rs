@@ -13,6 +13,7 @@
 mod deployment;
 mod finding;
 mod images;
+mod kafka;
 mod limits;
 mod machine;
 mod mongo_link;
@@ -21,6 +22,7 @@ mod oplog;
 mod position;
 mod present;
 mod privileges;
+mod topics;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ use millrace_io::driver::{Driver, Runtime};
 
 use crate::config::{ConnectorFile, Notice, Severity, SourceConfig, WorkerConfig};
 use finding::{Counts, Finding, Subject};
+use kafka::Destination;
 use machine::{Machine, Needs};
 use position::Offsets;
 use present::Colours;
