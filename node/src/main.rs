@@ -16,7 +16,7 @@ mod compat;
 mod config;
 mod doctor;
 mod herder;
-mod inquiry;
+mod kafka;
 mod logging;
 mod metrics;
 mod offsets;

@@ -11,6 +11,7 @@
 //!
 //!  api/, wire     requests and answers      batch_reader   what a log holds
 //!  errors         codes of brokers          partitioner    key to partition
+//!  opening        a connection of the control plane
 //! ```
 //!
 //! The kinds of request and the one version of each are in [`api`]. Kafka 2.8 to 4.1 are spoken to.
@@ -19,9 +20,9 @@
 pub mod api;
 pub mod batch;
 pub mod batch_reader;
-pub mod cluster_id;
 pub mod codec;
 pub mod errors;
+pub mod opening;
 pub mod partitioner;
 pub mod producer;
 pub mod sasl;

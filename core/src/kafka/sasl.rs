@@ -197,7 +197,7 @@ pub(super) fn check_handshake(
 /// When to log in again: before the session ends, with a tenth of it to spare for the way there.
 /// Java's clients take a random instant between 85 and 95 %. Of a session below 1.2 s less is left,
 /// and one below [`RENEWAL_INTERVAL_MIN`] ends before: the broker then closes the connection.
-pub(super) fn renewal(session_lifetime: Option<Duration>, now: Instant) -> Option<Instant> {
+pub fn renewal(session_lifetime: Option<Duration>, now: Instant) -> Option<Instant> {
     let lifetime = session_lifetime?;
     now.checked_add((lifetime / 10).saturating_mul(9).max(RENEWAL_INTERVAL_MIN))
 }

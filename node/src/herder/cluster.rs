@@ -5,11 +5,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millrace_core::kafka::cluster_id::InquiryError;
-use tokio::time::{sleep, timeout};
+use millrace_core::kafka::api::Api;
+use millrace_core::kafka::api::metadata::{self, Metadata};
+use millrace_core::link::Address;
+use tokio::time::sleep;
 
 use super::Herder;
-use crate::inquiry::{AskError, ask};
+use crate::kafka::{Cluster, Connection, KafkaError};
 
 /// How long one broker may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,21 +21,22 @@ const PAUSE: Duration = Duration::from_secs(2);
 impl Herder {
     /// Ends when the name is known.
     pub(crate) async fn find_cluster(self: Arc<Self>) {
+        let cluster = Cluster {
+            bootstrap: self.worker.bootstrap.clone(),
+            security: self.worker.security.clone(),
+            client_id: "millrace-cluster-id".to_owned(),
+        };
         loop {
-            for broker in &self.worker.bootstrap {
-                match timeout(ANSWER_TIMEOUT, ask(broker, &self.worker.security)).await {
-                    Ok(Ok(Some(name))) => return drop(self.cluster_id.set(name)),
-                    Ok(Ok(None)) => return,
-                    Ok(Err(AskError::Answer(InquiryError::Sasl(error)))) => {
+            for broker in &cluster.bootstrap {
+                match ask(&cluster, broker).await {
+                    Ok(Some(name)) => return drop(self.cluster_id.set(name)),
+                    Ok(None) => return,
+                    Err(error @ KafkaError::Login { .. }) => {
                         return tracing::error!(
-                            "the worker cannot log in at broker {broker}, so the cluster's name stays unknown: \
-                             {error}"
+                            "the cluster's name stays unknown: the worker {error}"
                         );
                     }
-                    Ok(Err(error)) => {
-                        tracing::debug!("{broker} does not name the cluster: {error}");
-                    }
-                    Err(_) => tracing::debug!("{broker} does not name the cluster in time"),
+                    Err(error) => tracing::debug!("the cluster's name is not known yet: {error}"),
                 }
             }
             sleep(PAUSE).await;
@@ -44,4 +47,12 @@ impl Herder {
     pub(crate) fn cluster_id(&self) -> Option<&str> {
         self.cluster_id.get().map(String::as_str)
     }
+}
+
+/// Asks `broker` what the cluster is called. `None`: it has no name.
+async fn ask(cluster: &Cluster, broker: &Address) -> Result<Option<String>, KafkaError> {
+    let mut connection = Connection::open(cluster, broker).await?;
+    let write = |out: &mut Vec<u8>| metadata::write_request(out, std::iter::empty(), false);
+    let metadata = connection.request(Api::Metadata, write, Metadata::read, ANSWER_TIMEOUT).await?;
+    Ok(metadata.cluster_id)
 }

@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use millrace_core::kafka::cluster_id::InquiryError;
 use millrace_core::kafka::sasl::{Login, Mechanism, SaslError};
 use millrace_core::link::Address;
 use millrace_core::scram::Hash;
@@ -24,12 +23,10 @@ use tokio::time::timeout;
 
 use super::stored::StoredOffsets;
 use crate::config::KafkaSecurity;
-use crate::inquiry::{AskError, ask};
+use crate::kafka::{Connection, KafkaError};
 
 /// How long brokers may stay away before that is an error.
 const BROKER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long one broker may take to let us in.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long reading may take in all.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long a broker holds an answer back that has nothing in it.
@@ -137,19 +134,23 @@ impl<'a> Brokers<'a> {
         if security.login.is_none() {
             return Ok(());
         }
+        let cluster = crate::kafka::Cluster {
+            bootstrap: bootstrap.clone(),
+            security: security.clone(),
+            client_id: "millrace-offsets".to_owned(),
+        };
         for broker in bootstrap {
-            match timeout(LOGIN_TIMEOUT, ask(broker, security)).await {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(AskError::Answer(InquiryError::Sasl(error)))) => {
-                    let (topic, broker) = (self.topic.to_owned(), broker.clone());
-                    return Err(OffsetTopicError::Login { topic, broker, error });
+            match Connection::open(&cluster, broker).await {
+                Ok(_) => return Ok(()),
+                Err(KafkaError::Login { broker, error }) => {
+                    return Err(OffsetTopicError::Login {
+                        topic: self.topic.to_owned(),
+                        broker,
+                        error,
+                    });
                 }
                 // What may pass is tried again by the library.
-                Ok(Err(
-                    AskError::Io(_)
-                    | AskError::Answer(InquiryError::Wire(_) | InquiryError::Undecided(_)),
-                ))
-                | Err(_) => {}
+                Err(_) => {}
             }
         }
         Ok(())

@@ -124,6 +124,27 @@ impl Api {
         }
     }
 
+    /// A whole request of this kind, its size in front.
+    pub fn request(
+        self,
+        correlation: i32,
+        client_id: &str,
+        write_body: impl FnOnce(&mut Vec<u8>),
+    ) -> Vec<u8> {
+        let mut request = Vec::new();
+        self.begin_request(&mut request, correlation, client_id);
+        write_body(&mut request);
+        let size_bytes = request.len();
+        wire::finish_request(&mut request, size_bytes);
+        request
+    }
+
+    /// Reads the header of the answer to the request `wanted` of this kind.
+    pub fn expect(self, reader: &mut Reader<'_>, wanted: i32) -> Result<(), WireError> {
+        let got = self.read_header(reader)?;
+        if got == wanted { Ok(()) } else { Err(WireError::Correlation { wanted, got }) }
+    }
+
     /// Reads the header of an answer to this kind: the correlation id.
     pub fn read_header(self, reader: &mut Reader<'_>) -> Result<i32, WireError> {
         let correlation = reader.i32()?;
