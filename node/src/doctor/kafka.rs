@@ -105,7 +105,8 @@ pub(super) async fn check(subject: &mut Subject, destination: &Destination) {
         let known = metadata.topics.iter().find(|topic| topic.name == wanted.name);
         let finding = match known {
             Some(topic) if topic.error != ErrorCode::UNKNOWN_TOPIC_OR_PARTITION => {
-                let settings = ask_settings(&mut connection, Resource::Topic(&wanted.name), &SETTINGS);
+                let settings =
+                    ask_settings(&mut connection, Resource::Topic(&wanted.name), &SETTINGS);
                 settings.await.map(|settings| wanted.judge(topic, &settings))
             }
             Some(_) | None => ask_creation(cluster, &metadata, &mut connection, wanted).await,
@@ -148,7 +149,8 @@ async fn find(subject: &mut Subject, destination: &Destination) -> Option<(Conne
     let unseen: Vec<Address> =
         advertised.into_iter().filter(|broker| !cluster.bootstrap.contains(broker)).collect();
     let opened = open_all(cluster, &unseen).await;
-    let unreached: Vec<String> = opened.into_iter().filter_map(|(_, opened)| opened.err()).collect();
+    let unreached: Vec<String> =
+        opened.into_iter().filter_map(|(_, opened)| opened.err()).collect();
     subject.push(judge_brokers(&metadata, &errors, &unreached));
     Some((connection, metadata))
 }
@@ -159,8 +161,7 @@ async fn open_all(
 ) -> Vec<(Address, Result<Connection, String>)> {
     let open = brokers.iter().map(async |broker| {
         let opened = tokio::time::timeout(OPENING_TIMEOUT, Connection::open(cluster, broker)).await;
-        let silent =
-            || format!("broker {broker} was silent for {} s", OPENING_TIMEOUT.as_secs());
+        let silent = || format!("broker {broker} was silent for {} s", OPENING_TIMEOUT.as_secs());
         let opened = match opened {
             Ok(opened) => opened.map_err(|error| error.to_string()),
             Err(_) => Err(silent()),
@@ -177,13 +178,19 @@ fn judge_brokers(metadata: &Metadata, gone: &[String], unreached: &[String]) -> 
     if !unreached.is_empty() {
         return Finding::failure(
             BROKERS,
-            format!("cluster {cluster} names brokers that cannot be used: {}", unreached.join("; ")),
+            format!(
+                "cluster {cluster} names brokers that cannot be used: {}",
+                unreached.join("; ")
+            ),
             "clients write to brokers under the names in their advertised.listeners: make these resolve and answer from here",
         );
     }
     if gone.is_empty() {
         let all = "speak what Kafka 2.8 and later speak";
-        return Finding::ok(BROKERS, format!("all {count} of cluster {cluster} let us in and {all}"));
+        return Finding::ok(
+            BROKERS,
+            format!("all {count} of cluster {cluster} let us in and {all}"),
+        );
     }
     Finding::warning(
         BROKERS,
@@ -214,14 +221,15 @@ async fn ask_producer_id(connection: &mut Connection) -> Result<ErrorCode, Kafka
 fn judge_producer(answer: &Result<ErrorCode, KafkaError>) -> Finding {
     match answer {
         Ok(ErrorCode::NONE) => Finding::ok(PRODUCER, "given: the producer is idempotent"),
-        Ok(error @ (ErrorCode::CLUSTER_AUTHORIZATION_FAILED | ErrorCode::TOPIC_AUTHORIZATION_FAILED)) => {
-            Finding::failure(
-                PRODUCER,
-                format!("refused: {error}"),
-                "give the user Write on the topics, or IdempotentWrite on the cluster: kafka-acls --add \
+        Ok(
+            error @ (ErrorCode::CLUSTER_AUTHORIZATION_FAILED
+            | ErrorCode::TOPIC_AUTHORIZATION_FAILED),
+        ) => Finding::failure(
+            PRODUCER,
+            format!("refused: {error}"),
+            "give the user Write on the topics, or IdempotentWrite on the cluster: kafka-acls --add \
                  --allow-principal User:… --operation IdempotentWrite --cluster",
-            )
-        }
+        ),
         Ok(error) => Finding::warning(
             PRODUCER,
             format!("not given now: {error}"),
@@ -254,8 +262,10 @@ async fn ask_creation(
             let Some(own) = own.or(metadata.brokers.first()) else {
                 return Ok(wanted.judge_by_broker(None));
             };
-            let settings = ask_settings(connection, Resource::Broker(own.id), &[AUTO_CREATE]).await?;
-            let enabled = settings.ok().and_then(|settings| settings.get(AUTO_CREATE)?.parse().ok());
+            let settings =
+                ask_settings(connection, Resource::Broker(own.id), &[AUTO_CREATE]).await?;
+            let enabled =
+                settings.ok().and_then(|settings| settings.get(AUTO_CREATE)?.parse().ok());
             return Ok(wanted.judge_by_broker(enabled));
         }
         Role::Records(Producing {

@@ -77,7 +77,9 @@ impl Wanted {
         match settings {
             Err(error) => Finding::not_checked(
                 check,
-                format!("it is there; its settings are not told ({error}): the right DescribeConfigs would show them"),
+                format!(
+                    "it is there; its settings are not told ({error}): the right DescribeConfigs would show them"
+                ),
             ),
             Ok(settings) => self.judge_settings(topic, settings),
         }
@@ -97,8 +99,12 @@ impl Wanted {
         if waits_for_all && in_sync < least {
             return Finding::failure(
                 check,
-                format!("{seen}, {in_sync} in sync, and {MIN_IN_SYNC} is {least}: no write with acks=all succeeds"),
-                format!("start the brokers that lag, give {name} more copies, or lower {MIN_IN_SYNC}"),
+                format!(
+                    "{seen}, {in_sync} in sync, and {MIN_IN_SYNC} is {least}: no write with acks=all succeeds"
+                ),
+                format!(
+                    "start the brokers that lag, give {name} more copies, or lower {MIN_IN_SYNC}"
+                ),
             );
         }
         match &self.role {
@@ -119,9 +125,13 @@ impl Wanted {
                     ),
                 )
             }
-            Role::Records(producing) => {
-                judge_sizes(check, &seen, name, producing.request_bytes_max, number(MAX_MESSAGE_BYTES))
-            }
+            Role::Records(producing) => judge_sizes(
+                check,
+                &seen,
+                name,
+                producing.request_bytes_max,
+                number(MAX_MESSAGE_BYTES),
+            ),
         }
     }
 
@@ -162,12 +172,15 @@ impl Wanted {
         let said = message.map_or_else(String::new, |message| format!(", {message}"));
         let seen = format!("{what}: {error}{said}");
         let remedy = match error {
-            ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => format!(
-                "give the user Describe, Write and Create on it: kafka-acls --add --allow-principal User:… \
+            ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
+                format!(
+                    "give the user Describe, Write and Create on it: kafka-acls --add --allow-principal User:… \
                  --operation Write --operation Create --operation Describe --topic {name}"
-            ),
+                )
+            }
             ErrorCode::INVALID_REPLICATION_FACTOR => {
-                "ask for as many copies as there are brokers, or for -1, the broker's default".to_owned()
+                "ask for as many copies as there are brokers, or for -1, the broker's default"
+                    .to_owned()
             }
             ErrorCode::INVALID_TOPIC_EXCEPTION => {
                 "choose another name: letters, digits, '.', '_' and '-', 249 at most".to_owned()

@@ -36,7 +36,13 @@ pub fn write_question(out: &mut Vec<u8>, name: &str, topic: &NewTopic, timeout_m
     write_body(out, name, topic, timeout_ms, true);
 }
 
-fn write_body(out: &mut Vec<u8>, name: &str, topic: &NewTopic, timeout_ms: i32, only_validate: bool) {
+fn write_body(
+    out: &mut Vec<u8>,
+    name: &str,
+    topic: &NewTopic,
+    timeout_ms: i32,
+    only_validate: bool,
+) {
     put_compact_length(out, 1);
     put_compact_string(out, name);
     put_i32(out, topic.partitions);

@@ -178,7 +178,8 @@ pub(crate) mod tests {
     #[test]
     fn values_are_those_of_an_answer_or_its_error() {
         let values = cut::at_every_byte(&write("t", ErrorCode::NONE, 7), read_values).unwrap();
-        let found: Vec<_> = values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let found: Vec<_> =
+            values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(found, [(CLEANUP_POLICY, "compact"), (MAX_MESSAGE_BYTES, "7")]);
         let refused = write("t", ErrorCode::TOPIC_AUTHORIZATION_FAILED, 7);
         assert_eq!(

@@ -154,8 +154,7 @@ impl Topic {
         }
         let operations = reader.i32()?;
         reader.skip_tags()?;
-        let operations =
-            (operations != NOT_SAID).then_some(Operations(operations.cast_unsigned()));
+        let operations = (operations != NOT_SAID).then_some(Operations(operations.cast_unsigned()));
         Ok(Self { error, name, partitions, operations })
     }
 }
