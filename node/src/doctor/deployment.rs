@@ -2,7 +2,7 @@
 
 use millrace_core::link::Address;
 use millrace_core::mongo::session::SessionError;
-use mongodb::bson::{Bson, Document};
+use mongodb::bson::Document;
 
 use super::finding::Finding;
 use super::images::Want;
@@ -42,17 +42,19 @@ pub(super) fn judge_servers(tried: &[Tried<'_>], usable: Option<&Address>) -> Fi
             "take servers that are gone out of connection.uri, or start them",
         ),
         None => {
-            // One that answers knows better than one that cannot be reached.
-            let answered = tried.iter().filter_map(|(_, error)| *error).find(|error| {
-                !matches!(error, SessionError::Closed { .. } | SessionError::Silent { .. })
+            let errors = || tried.iter().filter_map(|(_, error)| *error);
+            // One that refuses us knows better than one that cannot be reached.
+            let refusal = errors().find(|error| {
+                !is_there(Some(error))
+                    && !matches!(error, SessionError::Closed { .. } | SessionError::Silent { .. })
             });
-            match answered {
-                Some(SessionError::NotPrimary { .. }) => Finding::failure(
+            match refusal {
+                Some(error) => Finding::of_error(SERVERS, error),
+                None if errors().any(|error| is_there(Some(error))) => Finding::failure(
                     SERVERS,
                     "no primary can be reached, only members that are none",
                     "look at rs.status() in mongosh; is a majority of the members up?",
                 ),
-                Some(error) => Finding::of_error(SERVERS, error),
                 None => Finding::failure(
                     SERVERS,
                     gone.join("; "),
@@ -130,11 +132,8 @@ struct Version(u32, u32, u32);
 
 impl Version {
     fn of(answer: &Document) -> Option<Self> {
-        let mut numbers =
-            answer.get_array("versionArray").ok()?.iter().map(|number| match number {
-                Bson::Int32(number) => u32::try_from(*number).ok(),
-                _ => None,
-            });
+        let numbers = answer.get_array("versionArray").ok()?.iter();
+        let mut numbers = numbers.map(|number| u32::try_from(number.as_i32()?).ok());
         Some(Self(numbers.next()??, numbers.next()??, numbers.next()??))
     }
 

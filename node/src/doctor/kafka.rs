@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use millrace_core::kafka::api::describe_configs::{self, Resource};
 use millrace_core::kafka::api::metadata::{self, Metadata};
 use millrace_core::kafka::api::{Api, create_topics, init_producer_id};
+use millrace_core::kafka::wire::Reader;
 use millrace_core::kafka::{ErrorCode, NewTopic};
 use millrace_core::link::Address;
 
@@ -208,7 +209,7 @@ fn remedy_of(errors: &[String]) -> &'static str {
 }
 
 async fn ask_producer_id(connection: &mut Connection) -> Result<ErrorCode, KafkaError> {
-    let read = |reader: &mut _| {
+    let read = |reader: &mut Reader<'_>| {
         Ok(match init_producer_id::read_answer(reader)? {
             Ok(_) => ErrorCode::NONE,
             Err(error) => error,

@@ -5,7 +5,7 @@
 //!  oldest entry                newest entry      a young oplog is not full yet, its window still grows
 //! ```
 
-use mongodb::bson::{Bson, Document, doc};
+use mongodb::bson::{Document, doc};
 
 use super::finding::Finding;
 
@@ -53,11 +53,10 @@ pub(super) fn ask_size() -> Document {
 pub(super) fn read_size(answer: &Document) -> Option<f64> {
     let batch = answer.get_document("cursor").ok()?.get_array("firstBatch").ok()?;
     let stats = batch.first()?.as_document()?.get_document("storageStats").ok()?;
-    let number = |name: &str| match stats.get(name)? {
-        Bson::Int32(number) => Some(f64::from(*number)),
-        Bson::Int64(number) => Some(*number as f64),
-        Bson::Double(number) => Some(*number),
-        _ => None,
+    let number = |name: &str| {
+        let value = stats.get(name)?;
+        let whole = || value.as_i64().map(|number| number as f64);
+        value.as_f64().or_else(whole).or_else(|| value.as_i32().map(f64::from))
     };
     Some(100.0 * number("size")? / number("maxSize").filter(|size| 0.0 < *size)?)
 }
