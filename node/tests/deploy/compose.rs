@@ -5,7 +5,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{deploy, read, run, yaml};
+use super::python::yaml;
+use super::{deploy, is_here, read, run};
 
 const FILE: &str = "compose/compose.yaml";
 
@@ -83,9 +84,7 @@ fn worker_connector_and_prometheus_look_where_the_services_are() -> Result<()> {
 #[test]
 fn compose_takes_the_file() -> Result<()> {
     // Debian's package of Docker comes without it, so CI may lack it too.
-    let version = Command::new("docker").args(["compose", "version"]).output();
-    if !version.is_ok_and(|output| output.status.success()) {
-        eprintln!("passed over: docker compose is not here");
+    if !is_here("docker compose", Command::new("docker").args(["compose", "version"])) {
         return Ok(());
     }
     let mut command = Command::new("docker");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{MILLRACE, is_there, read, run};
+use super::{MILLRACE, is_here, read, run};
 
 const IMAGE: &str = "millrace-deploy-test:latest";
 const CONTAINER: &str = "millrace-deploy-test";
@@ -77,7 +77,8 @@ fn the_last_stage_is_from_scratch_and_nobody_is_root() -> Result<()> {
 
 #[test]
 fn a_worker_runs_in_the_image_and_ends_in_order() -> Result<()> {
-    if !is_there("a Docker daemon", &mut docker(&["info"]))? {
+    if !is_here("a Docker daemon", &mut docker(&["info"])) {
+        ensure!(std::env::var("CI").is_err(), "in CI there must be one");
         return Ok(());
     }
     let _running = Running;

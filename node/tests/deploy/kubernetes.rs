@@ -1,52 +1,38 @@
-//! What Kubernetes says of the resources: its own schemas, by a checker that carries them (`kubernetes-validate`, from
-//! the Python package index into a folder beside the build). Resources of the Prometheus operator have no schema there.
+//! What Kubernetes says of the resources: its own schemas, by a checker that carries them. Resources of the Prometheus
+//! operator have none there.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{deploy, is_there, run, yaml};
+use super::python::{python, yaml};
+use super::{deploy, read};
 
 const WORKER: &str = "kubernetes/worker.yaml";
 const MONITORING: &str = "kubernetes/monitoring.yaml";
-/// The checker, and with it the version of Kubernetes.
-const CHECKER: &str = "kubernetes-validate==1.37.0";
-
-/// The checker, fetched if it is not there. It is whole or not there.
-fn checker() -> Result<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(CHECKER);
-    let program = folder.join("bin/kubernetes-validate");
-    if !program.exists() {
-        let _ = fs::remove_dir_all(&folder);
-        run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-        run(Command::new(folder.join("bin/pip")).args(["install", "--quiet", CHECKER]))?;
-    }
-    Ok(program)
-}
-
 /// By Kubernetes' own schemas; a field that is not in them is refused.
 #[test]
 fn every_resource_is_one_of_kubernetes() -> Result<()> {
-    if !is_there("python3 with venv", Command::new("python3").args(["-c", "import ensurepip"]))? {
-        return Ok(());
-    }
-    let check =
-        |path: &Path| Command::new(checker()?).arg("--strict").arg(path).output().context("run it");
-    let output = check(&deploy(WORKER))?;
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{said}");
+    let check = |path: &Path| -> Result<(bool, String)> {
+        let mut command = python()?;
+        let output = command.args(["-m", "kubernetes_validate", "--strict"]).arg(path).output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+    };
+    let (is_valid, said) = check(&deploy(WORKER))?;
+    assert!(is_valid, "{said}");
     for document in yaml(WORKER)? {
         let kind = document["kind"].as_str().context("a kind")?.to_lowercase();
         assert!(said.contains(&format!("passed for resource {kind}/")), "{kind}: {said}");
     }
     let folder = tempfile::tempdir()?;
     let misspelt = folder.path().join("misspelt.yaml");
-    fs::write(&misspelt, fs::read_to_string(deploy(WORKER))?.replace("maxSkew", "maxSquew"))?;
-    assert!(!check(&misspelt)?.status.success(), "a misspelt field would not have been found");
+    fs::write(&misspelt, read(WORKER)?.replace("maxSkew", "maxSquew"))?;
+    let (is_valid, said) = check(&misspelt)?;
+    assert!(!is_valid && said.contains("maxSquew"), "it would not have been found: {said}");
     Ok(())
 }
 

@@ -6,14 +6,16 @@
 //! docker         the last stage of the image is built around the binary and run    a Docker daemon
 //! systemd        systemd-analyze verifies the unit, its command line is run        systemd-analyze
 //! compose        services, files and folders that are named are there              docker compose, where it is installed
-//! kubernetes     the schemas of Kubernetes; alert rules are those of prometheus/   python3 with venv and pip
+//! kubernetes     the schemas of Kubernetes; alert rules are those of prometheus/
+//! python         what reads YAML and knows the schemas: packages from the Python index   python3 with pip
 //! ```
 //!
-//! Where a tool is missing the test says so and passes; in CI (`CI=true`) it fails.
+//! Where a Docker daemon or systemd is missing the test says so and passes; in CI (`CI=true`) a missing daemon fails.
 
 mod compose;
 mod docker;
 mod kubernetes;
+mod python;
 mod systemd;
 mod worker_files;
 
@@ -21,8 +23,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Context, Result, bail};
 
 const MILLRACE: &str = env!("CARGO_BIN_EXE_millrace");
 
@@ -35,19 +36,13 @@ fn read(path: &str) -> Result<String> {
     fs::read_to_string(deploy(path)).with_context(|| path.to_owned())
 }
 
-/// Every document of a YAML file below `deploy/`.
-fn yaml(path: &str) -> Result<Vec<Value>> {
-    serde_saphyr::from_multiple(&read(path)?).with_context(|| path.to_owned())
-}
-
-/// Whether a test goes on without `tool`; says so if it does not.
-fn is_there(tool: &str, command: &mut Command) -> Result<bool> {
+/// Whether `tool` is here; says so if it is not.
+fn is_here(tool: &str, command: &mut Command) -> bool {
     let found = command.output().is_ok_and(|output| output.status.success());
-    ensure!(found || std::env::var("CI").is_err(), "{tool} is not here, and in CI it must be");
     if !found {
         eprintln!("passed over: {tool} is not here");
     }
-    Ok(found)
+    found
 }
 
 /// Runs `command`, which must succeed; what it has printed.

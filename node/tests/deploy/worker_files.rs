@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{MILLRACE, read, yaml};
+use super::python::yaml;
+use super::{MILLRACE, read};
 
 /// What `doctor` says of the files alone. Servers are not there: that is its own affair.
 fn said_of(worker: &str, connector: Option<&str>) -> Result<Vec<Value>> {
