@@ -128,20 +128,32 @@ async fn ask_servers(
     timeout: Duration,
 ) -> Vec<Subject> {
     let offsets = Offsets::of(worker);
-    let of_worker = within(timeout, Subject::new("offsets of the worker"), async |subject| {
-        subject.push(match offsets.read().await {
-            Ok(stored) => {
-                Finding::ok("offsets", format!("can be read, {} positions", stored.len()))
-            }
-            Err(error) => Finding::of_error("offsets", &error),
+    let of_worker = async {
+        let kafka = within(timeout, Subject::new("Kafka of the worker"), async |subject| {
+            kafka::check(subject, &Destination::of_worker(worker)).await;
         });
-    });
-    let of_connectors = join_all(connectors.iter().map(|source| {
-        let subject = Subject::new(format!("MongoDB of connector {}", source.name));
-        within(timeout, subject, async |subject| mongodb::check(subject, source, &offsets).await)
+        let stored = within(timeout, Subject::new("offsets of the worker"), async |subject| {
+            subject.push(match offsets.read().await {
+                Ok(stored) => {
+                    Finding::ok("offsets", format!("can be read, {} stored", stored.len()))
+                }
+                Err(error) => Finding::of_error("offsets", &error),
+            });
+        });
+        <[Subject; 2]>::from(join(kafka, stored).await)
+    };
+    let of_connectors = join_all(connectors.iter().map(async |source| {
+        let subject = |what: &str| Subject::new(format!("{what} of connector {}", source.name));
+        let mongodb = within(timeout, subject("MongoDB"), async |subject| {
+            mongodb::check(subject, source, &offsets).await;
+        });
+        let kafka = within(timeout, subject("Kafka"), async |subject| {
+            kafka::check(subject, &Destination::of_connector(source, worker)).await;
+        });
+        <[Subject; 2]>::from(join(mongodb, kafka).await)
     }));
     let (of_worker, of_connectors) = join(of_worker, of_connectors).await;
-    [of_worker].into_iter().chain(of_connectors).collect()
+    of_worker.into_iter().chain(of_connectors.into_iter().flatten()).collect()
 }
 
 /// Lets `check` fill `subject`. What it has found by the end of `timeout` is kept.

@@ -12,7 +12,7 @@ use millrace_core::mongo::session_error::Doing;
 use millrace_io::driver::Driver;
 use millrace_io::socket::Socket;
 use millrace_io::tls::TlsClient;
-use mongodb::bson::Document;
+use mongodb::bson::{Document, error::Error as BsonError};
 use thiserror::Error;
 
 /// How long one server may take to be connected to and to let us in.
@@ -26,7 +26,7 @@ pub(super) enum AskError {
     #[error("{0}")]
     Refused(ServerError),
     #[error("the answer is no BSON: {0}")]
-    Bson(#[from] mongodb::bson::error::Error),
+    Bson(#[from] BsonError),
 }
 
 impl AskError {

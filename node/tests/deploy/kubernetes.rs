@@ -30,9 +30,12 @@ fn every_resource_is_one_of_kubernetes() -> Result<()> {
     }
     let folder = tempfile::tempdir()?;
     let misspelt = folder.path().join("misspelt.yaml");
-    fs::write(&misspelt, read(WORKER)?.replace("maxSkew", "maxSquew"))?;
+    fs::write(&misspelt, read(WORKER)?.replace("readOnlyRootFilesystem", "readOnlyRootFilesytem"))?;
     let (is_valid, said) = check(&misspelt)?;
-    assert!(!is_valid && said.contains("maxSquew"), "it would not have been found: {said}");
+    assert!(
+        !is_valid && said.contains("readOnlyRootFilesytem"),
+        "it would not have been found: {said}"
+    );
     Ok(())
 }
 
