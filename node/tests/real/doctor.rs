@@ -212,6 +212,9 @@ async fn topics_that_would_lose_or_refuse_are_named() -> Result<()> {
     let mut admin = KafkaAdmin::connect(&stage.bootstrap())?;
     admin.create_topic(&offset_topic, 1, &[("cleanup.policy", "delete")])?;
     admin.create_topic(&stage.topic(), 1, &[("max.message.bytes", "20000")])?;
+    // The broker hears of them a moment after the controller.
+    stage.records_of(&offset_topic).await?;
+    stage.records().await?;
     let setup = stage
         .setup()?
         .without("offset.storage.file.filename")
