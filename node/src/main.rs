@@ -15,6 +15,7 @@ mod allocations;
 mod compat;
 mod config;
 mod distributed;
+mod doctor;
 mod group;
 mod herder;
 mod kafka;
@@ -57,6 +58,9 @@ enum Command {
         curl -X POST -H 'Content-Type: application/json' --data @mongodb-source.json http://localhost:8083/connectors"
     )]
     Distributed(DistributedArgs),
+    /// Say what would fail: the machine, the files, MongoDB and Kafka
+    #[command(after_help = doctor::HELP)]
+    Doctor(doctor::DoctorArgs),
     /// Write the generated parts of COMPAT.md anew
     #[cfg(feature = "rig")]
     #[command(after_help = compat::EXAMPLES)]
@@ -97,6 +101,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Standalone(args) => standalone::run(&args, loggers),
         Command::Distributed(args) => distributed::run(&args, loggers),
+        Command::Doctor(args) => doctor::run(&args),
         #[cfg(feature = "rig")]
         Command::Compat(args) => compat::run(&args),
         #[cfg(feature = "rig")]

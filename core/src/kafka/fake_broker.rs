@@ -272,8 +272,11 @@ impl FakeCluster {
             let partitions = logs.iter().enumerate().map(|(i, log)| metadata::Partition {
                 index: i as i32,
                 leader: Some(log.leader as i32),
+                replicas: 2,
+                in_sync: 1,
             });
-            topics.push(metadata::Topic { error, name, partitions: partitions.collect() });
+            let partitions = partitions.collect();
+            topics.push(metadata::Topic { error, name, partitions, operations: None });
         }
         let broker = |i| Broker { id: i as i32, address: address(i) };
         let brokers = (0..self.brokers).map(broker).collect();

@@ -13,7 +13,8 @@
 //! [`copy`] reads what is there before the stream, [`oplog_look`] how far back a stream could begin, each over
 //! connections of its own. Spoken are `hello`, SCRAM-SHA-256, X.509, `aggregate`, `find`, `getMore`, `killCursors` and
 //! the lists of databases and collections, in OP_MSG. Not spoken are compression, server sessions, reads from
-//! secondaries and every write: other commands belong to the control plane, which uses the official driver.
+//! secondaries and every write. [`inquiry`] sends what others have written, for who looks a server over before anything
+//! runs; other commands belong to the control plane, which uses the official driver.
 
 pub mod bson;
 mod bson_partial;
@@ -23,6 +24,7 @@ pub mod error_codes;
 pub mod fragments;
 mod handshake;
 mod hello;
+pub mod inquiry;
 pub mod login;
 pub mod lost_position;
 pub mod message;

@@ -140,8 +140,6 @@ pub(crate) enum Fate {
     Read,
     /// Taken without effect; the text says why.
     Accepted(&'static str),
-    /// Refused with the text.
-    NotYet(&'static str),
 }
 
 /// The families of a connector file. The first prefix that fits counts.

@@ -226,7 +226,6 @@ fn check_family(name: &str, report: &mut Report) {
     match family(CONNECT_FAMILIES, name).map(|family| family.fate) {
         Some(Fate::Read) => {}
         Some(Fate::Accepted(meaning)) => report.info(format!("{name}: {meaning}")),
-        Some(Fate::NotYet(what)) => report.refuse(name, Shown::Hidden, Reason::NotYet(what)),
         None => {
             let known = SOURCE_PROPERTIES.iter().chain(CONNECT_PROPERTIES).chain(OWN_PROPERTIES);
             let near = nearest(name, known.map(|property| property.name));

@@ -28,7 +28,6 @@ pub(crate) fn tables() -> String {
         let state = match family.fate {
             Fate::Read => "supported, each by its own name".to_owned(),
             Fate::Accepted(meaning) => format!("accepted: {meaning}"),
-            Fate::NotYet(why) => format!("refused: {why}"),
         };
         let _ = writeln!(text, "| `{}*` | | | {} |", family.prefix, cell(&state));
     }

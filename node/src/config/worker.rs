@@ -135,6 +135,17 @@ impl WorkerConfig {
         Self::parse(path, &read_file(path)?, mode, strict)
     }
 
+    /// Reads and checks a file of a worker that may be run either way: one that names a group and its config topic is
+    /// meant for one.
+    pub(crate) fn read_any(path: &Path, strict: bool) -> Result<(Self, Vec<Notice>), ConfigError> {
+        let bytes = read_file(path)?;
+        let given = properties_of_text(path, &bytes, &mut Vec::new())?;
+        let names = |name: &str| given.get(name).is_some_and(|value| !value.trim().is_empty());
+        let is_of_group = names("group.id") && names("config.storage.topic");
+        let mode = if is_of_group { Mode::Distributed } else { Mode::Standalone };
+        Self::parse(path, &bytes, mode, strict)
+    }
+
     /// Checks the content of the file at `path`.
     pub(crate) fn parse(
         path: &Path,
@@ -237,7 +248,6 @@ fn check_family(name: &str, report: &mut Report) {
     match family(WORKER_FAMILIES, name).map(|family| family.fate) {
         Some(Fate::Read) => {}
         Some(Fate::Accepted(meaning)) => report.info(format!("{name}: {meaning}")),
-        Some(Fate::NotYet(what)) => report.refuse(name, Shown::Hidden, Reason::NotYet(what)),
         None => {
             let known = WORKER_PROPERTIES.iter().chain(DISTRIBUTED_PROPERTIES);
             let near = nearest(name, known.map(|property| property.name));

@@ -6,11 +6,12 @@
 use std::time::Duration;
 
 use millrace_core::memory::MemoryBudget;
-use millrace_core::mongo::session::{Item, ResumePosition, SessionError};
+use millrace_core::mongo::session::{Item, ResumePosition, SessionConfig, SessionError};
 use millrace_io::clock;
 use millrace_io::driver::{Driver, Runtime};
 
 use super::build::{encryption, session_config};
+use super::links::Encryption;
 use super::locate::locate;
 use super::stream::Stream;
 use crate::config::SourceConfig;
@@ -47,6 +48,18 @@ async fn look(source: &SourceConfig, driver: Driver) -> Option<String> {
     config.server_selection_timeout = TIMEOUT;
     let stream = Stream::new(config, ResumePosition::Now, (driver, encryption(source)));
     open(stream).await.err().as_ref().and_then(objection_of)
+}
+
+/// Opens a stream at `start` and leaves it, on a [`Runtime`] of [`Driver::Epoll`].
+///
+/// # Errors
+/// Those that would end a task.
+pub(crate) async fn open_at(
+    config: SessionConfig,
+    start: ResumePosition,
+    encryption: Encryption,
+) -> Result<(), SessionError> {
+    open(Stream::new(config, start, (Driver::Epoll, encryption))).await
 }
 
 async fn open(mut stream: Stream) -> Result<(), SessionError> {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -169,11 +169,23 @@ impl Setup {
 
     /// Writes the files and starts a node.
     pub(crate) fn start(&self) -> Result<NodeProcess> {
+        NodeProcess::start(self.command("standalone")?, Arc::clone(&self.folder))
+    }
+
+    /// Writes the files and asks the doctor. Returns the exit code and what is on standard output and error.
+    pub(crate) async fn doctor(&self) -> Result<(i32, String, String)> {
+        let mut command = self.command("doctor")?;
+        let output = tokio::task::spawn_blocking(move || command.output()).await??;
+        let [said, log] = [output.stdout, output.stderr].map(String::from_utf8);
+        Ok((output.status.code().context("the doctor was killed")?, said?, log?))
+    }
+
+    fn command(&self, subcommand: &str) -> Result<Command> {
         let worker_path = self.folder.path().join("worker.properties");
         let lines = self.worker.iter().map(|(name, value)| format!("{name}={value}\n"));
         fs::write(&worker_path, self.worker_file.clone().unwrap_or_else(|| lines.collect()))?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.env("NO_COLOR", "1").env_remove("RUST_LOG").arg("standalone").arg(worker_path);
+        command.env("NO_COLOR", "1").env_remove("RUST_LOG").arg(subcommand).arg(worker_path);
         for connector in &self.connectors {
             let path = self.folder.path().join(format!("{}.json", connector.name));
             fs::write(&path, connector.text())?;
@@ -182,7 +194,7 @@ impl Setup {
         command.args(&self.files);
         command.args(&self.arguments);
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
-        NodeProcess::start(command, Arc::clone(&self.folder))
+        Ok(command)
     }
 
     /// As [`Setup::start`], and waits until every connector of [`Setup::connector`] runs.

@@ -12,10 +12,10 @@ use super::harness::servers::{Shared, fresh};
 use super::harness::{Connector, EVENTS, Records, Setup};
 use super::servers;
 
-const PASSWORD: &str = "p@ss/wörd: 50%";
+pub(crate) const PASSWORD: &str = "p@ss/wörd: 50%";
 
 /// A replica set of one that refuses whoever it does not know.
-async fn guarded() -> Result<Arc<Testbed>> {
+pub(crate) async fn guarded() -> Result<Arc<Testbed>> {
     static SHARED: Shared = Shared::new();
     let plan = || Plan::only_mongodb(MongodbPlan::default().auth().cache_gb(0.25).oplog_mb(990));
     SHARED.get(Servers::Native, plan).await

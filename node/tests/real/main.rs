@@ -20,6 +20,7 @@
 //! | resume_policy   | what follows when the oplog has passed the position by                              |
 //! | large_record    | records that the broker does not take                                                |
 //! | dead_letters    | changes that cannot be written                                                       |
+//! | doctor          | what would fail is found before it fails, and named                                  |
 //! | compression     | batches of every codec                                                               |
 //! | rest            | a worker that is driven by its REST interface                                        |
 //! | rest_security   | https, passwords and headers of the REST interface                                   |
@@ -39,6 +40,7 @@ mod access;
 mod addresses;
 mod compression;
 mod dead_letters;
+mod doctor;
 mod drivers;
 mod encryption;
 mod events;

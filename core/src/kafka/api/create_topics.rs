@@ -28,6 +28,21 @@ pub struct NewTopic {
 
 /// Appends the body of a request for one topic.
 pub fn write_request(out: &mut Vec<u8>, name: &str, topic: &NewTopic, timeout_ms: i32) {
+    write_body(out, name, topic, timeout_ms, false);
+}
+
+/// The same for who only wants to know whether the topic could be made.
+pub fn write_question(out: &mut Vec<u8>, name: &str, topic: &NewTopic, timeout_ms: i32) {
+    write_body(out, name, topic, timeout_ms, true);
+}
+
+fn write_body(
+    out: &mut Vec<u8>,
+    name: &str,
+    topic: &NewTopic,
+    timeout_ms: i32,
+    only_validate: bool,
+) {
     put_compact_length(out, 1);
     put_compact_string(out, name);
     put_i32(out, topic.partitions);
@@ -41,7 +56,7 @@ pub fn write_request(out: &mut Vec<u8>, name: &str, topic: &NewTopic, timeout_ms
     }
     put_no_tags(out);
     put_i32(out, timeout_ms);
-    put_bool(out, false);
+    put_bool(out, only_validate);
     put_no_tags(out);
 }
 

@@ -7,27 +7,66 @@
 //!            synonyms [name, value, source i8, tags], type i8, documentation, tags
 //! ```
 
+use std::collections::BTreeMap;
+
 use crate::kafka::errors::ErrorCode;
 use crate::kafka::wire::{
     Reader, WireError, put_bool, put_compact_length, put_compact_string, put_i8, put_no_tags,
 };
 
 const RESOURCE_TOPIC: i8 = 2;
+const RESOURCE_BROKER: i8 = 4;
 const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
 const CLEANUP_POLICY: &str = "cleanup.policy";
 
 /// Appends the body of a request for one topic.
 pub fn write_request(out: &mut Vec<u8>, topic: &str) {
+    write_question(out, Resource::Topic(topic), &[MAX_MESSAGE_BYTES, CLEANUP_POLICY]);
+}
+
+/// What has settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource<'a> {
+    /// A topic.
+    Topic(&'a str),
+    /// A broker. Only it answers for itself.
+    Broker(i32),
+}
+
+/// Appends the body of a request for some settings of one resource.
+pub fn write_question(out: &mut Vec<u8>, resource: Resource<'_>, settings: &[&str]) {
     put_compact_length(out, 1);
-    put_i8(out, RESOURCE_TOPIC);
-    put_compact_string(out, topic);
-    put_compact_length(out, 2);
-    put_compact_string(out, MAX_MESSAGE_BYTES);
-    put_compact_string(out, CLEANUP_POLICY);
+    match resource {
+        Resource::Topic(topic) => {
+            put_i8(out, RESOURCE_TOPIC);
+            put_compact_string(out, topic);
+        }
+        Resource::Broker(id) => {
+            put_i8(out, RESOURCE_BROKER);
+            put_compact_string(out, &id.to_string());
+        }
+    }
+    put_compact_length(out, settings.len());
+    for setting in settings {
+        put_compact_string(out, setting);
+    }
     put_no_tags(out);
     put_bool(out, false);
     put_bool(out, false);
     put_no_tags(out);
+}
+
+/// Reads the answer for one resource: its settings by name, those without a value left out, or why there are none.
+pub fn read_values(
+    reader: &mut Reader<'_>,
+) -> Result<Result<BTreeMap<String, String>, ErrorCode>, WireError> {
+    let mut values = BTreeMap::new();
+    let error = read_answer(reader, |name, value| {
+        if let Some(value) = value {
+            values.insert(name.to_owned(), value.to_owned());
+        }
+    })?;
+    Ok(if error.is_none() { Ok(values) } else { Err(error) })
 }
 
 /// The settings of a topic that matter here.
@@ -44,18 +83,25 @@ pub struct TopicSettings {
 impl TopicSettings {
     /// Reads the answer for the one topic.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        let _throttle_ms = reader.i32()?;
-        let mut answer = None;
-        for _ in 0..reader.compact_array()? {
-            answer = Some(Self::read_topic(reader)?);
-        }
-        reader.skip_tags()?;
-        answer.ok_or(WireError::Incomplete)
+        let (mut max_message_bytes, mut cleanup_policy) = (None, None);
+        let error = read_answer(reader, |name, value| match name {
+            MAX_MESSAGE_BYTES => max_message_bytes = value.and_then(|value| value.parse().ok()),
+            CLEANUP_POLICY => cleanup_policy = value.map(str::to_owned),
+            _ => {}
+        })?;
+        Ok(Self { error, max_message_bytes, cleanup_policy })
     }
+}
 
-    fn read_topic(reader: &mut Reader<'_>) -> Result<Self, WireError> {
-        let error = ErrorCode(reader.i16()?);
-        let mut settings = Self { error, max_message_bytes: None, cleanup_policy: None };
+/// Hands every setting to `on_setting`; the error of the last resource, which is the only one.
+fn read_answer(
+    reader: &mut Reader<'_>,
+    mut on_setting: impl FnMut(&str, Option<&str>),
+) -> Result<ErrorCode, WireError> {
+    let _throttle_ms = reader.i32()?;
+    let mut answer = None;
+    for _ in 0..reader.compact_array()? {
+        answer = Some(ErrorCode(reader.i16()?));
         let _message = reader.compact_string()?;
         let _type = reader.i8()?;
         let _name = reader.compact_name()?;
@@ -72,17 +118,12 @@ impl TopicSettings {
             let _type = reader.i8()?;
             let _documentation = reader.compact_string()?;
             reader.skip_tags()?;
-            match name {
-                MAX_MESSAGE_BYTES => {
-                    settings.max_message_bytes = value.and_then(|value| value.parse().ok());
-                }
-                CLEANUP_POLICY => settings.cleanup_policy = value.map(str::to_owned),
-                _ => {}
-            }
+            on_setting(name, value);
         }
         reader.skip_tags()?;
-        Ok(settings)
     }
+    reader.skip_tags()?;
+    answer.ok_or(WireError::Incomplete)
 }
 
 #[cfg(test)]
@@ -132,6 +173,26 @@ pub(crate) mod tests {
             cut::at_every_byte(&write("t", ErrorCode::NONE, 1_048_588), TopicSettings::read);
         assert_eq!(settings.max_message_bytes, Some(1_048_588));
         assert_eq!(settings.cleanup_policy.as_deref(), Some("compact"));
+    }
+
+    #[test]
+    fn values_are_those_of_an_answer_or_its_error() {
+        let values = cut::at_every_byte(&write("t", ErrorCode::NONE, 7), read_values).unwrap();
+        let found: Vec<_> =
+            values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(found, [(CLEANUP_POLICY, "compact"), (MAX_MESSAGE_BYTES, "7")]);
+        let refused = write("t", ErrorCode::TOPIC_AUTHORIZATION_FAILED, 7);
+        assert_eq!(
+            cut::at_every_byte(&refused, read_values),
+            Err(ErrorCode::TOPIC_AUTHORIZATION_FAILED)
+        );
+    }
+
+    #[test]
+    fn a_broker_is_asked_for_by_its_id() {
+        let mut out = Vec::new();
+        write_question(&mut out, Resource::Broker(12), &["a"]);
+        assert_eq!(out, [2, 4, 3, b'1', b'2', 2, 2, b'a', 0, 0, 0, 0]);
     }
 
     #[test]

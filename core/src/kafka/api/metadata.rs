@@ -15,6 +15,9 @@ use crate::kafka::wire::{
 };
 use crate::link::Address;
 
+/// The operations where a broker says nothing of them.
+const NOT_SAID: i32 = i32::MIN;
+
 /// Appends the body of a request for `topics`; for none of them it asks for the brokers only.
 pub fn write_request<'a>(
     out: &mut Vec<u8>,
@@ -30,6 +33,15 @@ pub fn write_request<'a>(
     put_bool(out, false);
     put_bool(out, false);
     put_no_tags(out);
+}
+
+/// The same for who wants to know what he may do with `topics`; none is created.
+pub fn write_question<'a>(out: &mut Vec<u8>, topics: impl ExactSizeIterator<Item = &'a str>) {
+    write_request(out, topics, false);
+    // Before the tags at the end.
+    if let [.., topic_operations, _] = out.as_mut_slice() {
+        *topic_operations = 1;
+    }
 }
 
 /// The answer.
@@ -63,6 +75,24 @@ pub struct Topic {
     pub name: String,
     /// Its partitions, in any order.
     pub partitions: Vec<Partition>,
+    /// What we may do with it; `None`: the broker was not asked, or does not say.
+    pub operations: Option<Operations>,
+}
+
+/// What a client may do with a topic: a bit for each `AclOperation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operations(u32);
+
+impl Operations {
+    /// Whether records may be written.
+    pub fn may_write(self) -> bool {
+        self.0 & 1 << 4 != 0
+    }
+
+    /// Whether records may be read.
+    pub fn may_read(self) -> bool {
+        self.0 & 1 << 3 != 0
+    }
 }
 
 /// A partition of a topic.
@@ -72,6 +102,10 @@ pub struct Partition {
     pub index: i32,
     /// The broker that leads it; `None` while there is none.
     pub leader: Option<i32>,
+    /// How many copies there are to be.
+    pub replicas: usize,
+    /// How many of them have everything.
+    pub in_sync: usize,
 }
 
 impl Metadata {
@@ -111,16 +145,25 @@ impl Topic {
             let index = reader.i32()?;
             let leader = reader.i32()?;
             let _leader_epoch = reader.i32()?;
-            for _replicas_in_sync_offline in 0..3 {
-                reader.skip_compact_array(4)?;
-            }
+            let replicas = read_count(reader)?;
+            let in_sync = read_count(reader)?;
+            let _offline = read_count(reader)?;
             reader.skip_tags()?;
-            partitions.push(Partition { index, leader: (0 <= leader).then_some(leader) });
+            let leader = (0 <= leader).then_some(leader);
+            partitions.push(Partition { index, leader, replicas, in_sync });
         }
-        let _operations = reader.i32()?;
+        let operations = reader.i32()?;
         reader.skip_tags()?;
-        Ok(Self { error, name, partitions })
+        let operations = (operations != NOT_SAID).then_some(Operations(operations.cast_unsigned()));
+        Ok(Self { error, name, partitions, operations })
     }
+}
+
+/// How many broker ids follow; they themselves are passed over.
+fn read_count(reader: &mut Reader<'_>) -> Result<usize, WireError> {
+    let count = reader.compact_array()?;
+    reader.take(count.saturating_mul(4))?;
+    Ok(count)
 }
 
 #[cfg(test)]
@@ -163,10 +206,11 @@ pub(crate) mod tests {
                 }
                 put_no_tags(out);
             }
-            put_i32(out, i32::MIN);
+            let operations = topic.operations.map(|operations| operations.0.cast_signed());
+            put_i32(out, operations.unwrap_or(NOT_SAID));
             put_no_tags(out);
         }
-        put_i32(out, i32::MIN);
+        put_i32(out, NOT_SAID);
         put_no_tags(out);
         out.clone()
     }
@@ -185,14 +229,16 @@ pub(crate) mod tests {
                     error: ErrorCode::NONE,
                     name: "t".into(),
                     partitions: vec![
-                        Partition { index: 1, leader: Some(2) },
-                        Partition { index: 0, leader: None },
+                        Partition { index: 1, leader: Some(2), replicas: 2, in_sync: 1 },
+                        Partition { index: 0, leader: None, replicas: 2, in_sync: 1 },
                     ],
+                    operations: Some(Operations(1 << 4 | 1 << 8)),
                 },
                 Topic {
                     error: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
                     name: "gone".into(),
                     partitions: vec![],
+                    operations: None,
                 },
             ],
         };
@@ -204,5 +250,14 @@ pub(crate) mod tests {
         let mut out = Vec::new();
         write_request(&mut out, ["ab"].into_iter(), true);
         assert_eq!(out, [2, 3, b'a', b'b', 0, 1, 0, 0, 0]);
+        out.clear();
+        write_question(&mut out, ["ab"].into_iter());
+        assert_eq!(out, [2, 3, b'a', b'b', 0, 0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn operations_are_bits_of_their_numbers() {
+        assert!(Operations(1 << 4).may_write() && !Operations(1 << 4).may_read());
+        assert!(Operations(1 << 3).may_read() && !Operations(1 << 3).may_write());
     }
 }
