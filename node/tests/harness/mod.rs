@@ -9,6 +9,9 @@
 //! records   what a topic holds, by another Kafka client than the node's
 //! exposition  the figures of a worker, as Prometheus reads them
 //! promtool  Prometheus' own checker
+//! reference Connect's own worker, and Kafka's worker files
+//! answers   two answers of REST interfaces, held against each other
+//! definitions  what of answers about properties is not compared
 //! rest      requests to a REST interface, the node's or Connect's
 //! load      a steady load, and the judgement of what arrived of it
 //! window    what a topic may hold after kills
@@ -18,6 +21,8 @@
 //!
 //! The node is known by its command line, its log, its exit code and what it leaves behind. Nothing here uses its code.
 
+pub(crate) mod answers;
+pub(crate) mod definitions;
 pub(crate) mod dns;
 pub(crate) mod exposition;
 pub(crate) mod java;
@@ -26,6 +31,7 @@ pub(crate) mod node;
 pub(crate) mod offsets;
 pub(crate) mod promtool;
 pub(crate) mod records;
+pub(crate) mod reference;
 pub(crate) mod rest;
 pub(crate) mod servers;
 pub(crate) mod setup;
@@ -50,15 +56,24 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Asks `look` until it finds something, at most [`PATIENCE`]. `what` says what was waited for.
 pub(crate) async fn eventually<T>(
     what: &str,
+    look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    eventually_within(PATIENCE, what, look).await
+}
+
+/// As [`eventually`], at most for `patience`.
+pub(crate) async fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
     mut look: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look().await? {
             return Ok(found);
         }
         if deadline <= Instant::now() {
-            bail!("not within {} s: {what}", PATIENCE.as_secs());
+            bail!("not within {} s: {what}", patience.as_secs());
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }

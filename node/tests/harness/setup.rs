@@ -74,6 +74,7 @@ pub(crate) struct Setup {
     connectors: Vec<Connector>,
     files: Vec<PathBuf>,
     worker_file: Option<String>,
+    mode: &'static str,
     arguments: Vec<String>,
     env: Vec<(String, String)>,
 }
@@ -98,6 +99,7 @@ impl Setup {
             connectors: Vec::new(),
             files: Vec::new(),
             worker_file: None,
+            mode: "standalone",
             arguments: Vec::new(),
             env: Vec::new(),
         })
@@ -141,6 +143,12 @@ impl Setup {
         self
     }
 
+    /// A worker of a group, `millrace distributed`.
+    pub(crate) fn distributed(mut self) -> Self {
+        self.mode = "distributed";
+        self
+    }
+
     /// Starts the node with `--strict`.
     pub(crate) fn strict(self) -> Self {
         self.argument("--strict")
@@ -173,7 +181,7 @@ impl Setup {
         let lines = self.worker.iter().map(|(name, value)| format!("{name}={value}\n"));
         fs::write(&worker_path, self.worker_file.clone().unwrap_or_else(|| lines.collect()))?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_millrace"));
-        command.env("NO_COLOR", "1").env_remove("RUST_LOG").arg("standalone").arg(worker_path);
+        command.env("NO_COLOR", "1").env_remove("RUST_LOG").arg(self.mode).arg(worker_path);
         for connector in &self.connectors {
             let path = self.folder.path().join(format!("{}.json", connector.name));
             fs::write(&path, connector.text())?;
