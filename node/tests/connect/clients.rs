@@ -23,7 +23,49 @@ use crate::sequences::{Played, Side};
 use crate::stage;
 
 /// How often each status is asked for of each endpoint.
-const COUNTS: &[(&str, &[(u16, usize)])] = &[];
+const COUNTS: &[(&str, &[(u16, usize)])] = &[
+    ("DELETE /", &[(405, 1)]),
+    ("DELETE /connectors", &[(405, 1)]),
+    ("DELETE /connectors/{}", &[(204, 5), (404, 3), (409, 1)]),
+    ("DELETE /connectors/{}/offsets", &[(200, 5), (400, 3), (404, 2), (409, 1)]),
+    ("GET /", &[(200, 4)]),
+    ("GET /admin/loggers", &[(200, 2)]),
+    ("GET /admin/loggers/{}", &[(200, 4), (404, 3)]),
+    ("GET /connector-plugins", &[(200, 4)]),
+    ("GET /connector-plugins/{}/config", &[(200, 1), (404, 1)]),
+    ("GET /connectors", &[(200, 14), (406, 1)]),
+    ("GET /connectors/{}", &[(200, 4), (404, 3)]),
+    ("GET /connectors/{}/config", &[(200, 5), (404, 2)]),
+    ("GET /connectors/{}/fence", &[(405, 1)]),
+    ("GET /connectors/{}/offsets", &[(200, 5), (404, 1)]),
+    ("GET /connectors/{}/restart", &[(405, 1)]),
+    ("GET /connectors/{}/status", &[(200, 6), (404, 3)]),
+    ("GET /connectors/{}/tasks", &[(200, 4), (404, 1)]),
+    ("GET /connectors/{}/tasks-config", &[(404, 1)]),
+    ("GET /connectors/{}/tasks/{}/status", &[(200, 3), (404, 3)]),
+    ("GET /connectors/{}/topics", &[(200, 7), (403, 1)]),
+    ("GET /health", &[(200, 2)]),
+    ("GET /nope", &[(404, 1)]),
+    ("HEAD /connectors", &[(200, 1)]),
+    ("PATCH /connectors/{}/config", &[(200, 1), (400, 1), (404, 2), (409, 1)]),
+    ("PATCH /connectors/{}/offsets", &[(200, 3), (400, 2), (404, 1), (409, 1)]),
+    ("POST /connector-plugins/{}/config/validate", &[(405, 1)]),
+    ("POST /connectors", &[(201, 4), (400, 4), (409, 3), (415, 1), (500, 3)]),
+    ("POST /connectors/{}/pause", &[(405, 1)]),
+    ("POST /connectors/{}/restart", &[(202, 6), (204, 3), (404, 4), (409, 1)]),
+    ("POST /connectors/{}/tasks", &[(204, 1), (400, 8), (403, 1), (404, 1), (409, 1)]),
+    ("POST /connectors/{}/tasks/{}/restart", &[(204, 4), (404, 3)]),
+    ("PUT /admin/loggers/{}", &[(200, 2), (204, 3), (400, 1), (404, 2)]),
+    ("PUT /connector-plugins/{}/config/validate", &[(200, 3), (400, 1)]),
+    ("PUT /connectors/{}", &[(405, 1)]),
+    ("PUT /connectors/{}/config", &[(200, 5), (201, 1), (400, 4), (409, 1), (415, 1)]),
+    ("PUT /connectors/{}/fence", &[(204, 1), (400, 2), (403, 1), (404, 1), (409, 1)]),
+    ("PUT /connectors/{}/pause", &[(202, 4), (404, 1)]),
+    ("PUT /connectors/{}/resume", &[(202, 5), (404, 1)]),
+    ("PUT /connectors/{}/stop", &[(204, 4), (404, 2), (409, 1)]),
+    ("PUT /connectors/{}/topics/reset", &[(202, 2), (403, 2)]),
+    ("PUT /health", &[(405, 1)]),
+];
 
 #[test]
 fn the_corpus_asks_for_every_endpoint_and_status() -> Result<()> {
