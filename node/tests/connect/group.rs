@@ -22,6 +22,7 @@ use serde_json::Value;
 use crate::harness::reference::{reference_worker, worker_fixture, worker_plan};
 use crate::harness::rest::{Answer, Ask};
 use crate::harness::{FREE_PORT, NodeProcess, Records, Setup, Stage, eventually};
+use crate::plugin;
 
 const DISTRIBUTED: &str = "worker-distributed.properties";
 const HEAP_MB: u32 = 384;
@@ -111,6 +112,8 @@ impl Group {
 
     async fn start_java(&self) -> Result<Member> {
         let mut plan = worker_plan(&self.testbed, DISTRIBUTED)?.heap_mb(HEAP_MB).distributed();
+        plan = plan.property("plugin.path", &plugin::folder(&self.testbed)?);
+        plan = plan.property("plugin.discovery", "service_load");
         for (name, value) in &self.properties {
             plan = plan.property(name, value);
         }

@@ -8,6 +8,7 @@
 //! | module    | what it is                                                                                 |
 //! |-----------|--------------------------------------------------------------------------------------------|
 //! | group     | workers that share a group and its topics, each of Java or a node                          |
+//! | plugin    | the connector with a list of what it holds, so that workers of Java start sooner           |
 //! | posted    | the stock connector, posted with `curl` and read with `kafka-console-consumer`             |
 //! | corpus    | the file of call sequences: who asks what, and what status Java's worker answers           |
 //! | sequences | those calls to two groups at once                                                          |
@@ -29,6 +30,7 @@ mod corpus;
 mod figures;
 mod group;
 mod mixed;
+mod plugin;
 mod posted;
 mod pressure;
 mod replay;
