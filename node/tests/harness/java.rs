@@ -24,6 +24,32 @@ pub(crate) async fn kafka_tool(
     run(command, input).await
 }
 
+/// What `kafka-console-consumer` shows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shown {
+    /// All that is there, and not only what comes.
+    pub(crate) from_beginning: bool,
+    /// After how many records it ends.
+    pub(crate) max_messages: usize,
+    /// The key and a tab before each value.
+    pub(crate) print_key: bool,
+}
+
+/// What `kafka-console-consumer` prints of a topic. It ends with an error when nothing more comes for half a minute.
+pub(crate) async fn console_consumer(kafka: &Kafka, topic: &str, shown: Shown) -> Result<String> {
+    let (bootstrap, max_messages) = (kafka.bootstrap(), shown.max_messages.to_string());
+    let mut arguments = vec!["--bootstrap-server", &bootstrap, "--topic", topic];
+    arguments.extend(["--max-messages", &max_messages, "--timeout-ms", "30000"]);
+    if shown.from_beginning {
+        arguments.push("--from-beginning");
+    }
+    if shown.print_key {
+        arguments.extend(["--property", "print.key=true"]);
+    }
+    let class = "org.apache.kafka.tools.consumer.ConsoleConsumer";
+    kafka_tool(kafka, class, &arguments, String::new()).await
+}
+
 /// The settings of a topic as `kafka-configs --describe --all` prints them, `name=value ` each.
 pub(crate) async fn topic_settings(kafka: &Kafka, topic: &str) -> Result<String> {
     configs(kafka, topic, &["--describe", "--all"]).await

@@ -45,10 +45,20 @@ pub(crate) fn setup(stage: &Stage) -> Result<Setup> {
 impl Load {
     /// Begins to write `operations` into the database of `stage`.
     pub(crate) fn start(stage: &Stage, rate_per_s: f64, operations: u64) -> Self {
+        Self::start_into(stage, Collections::one(EVENTS), rate_per_s, operations)
+    }
+
+    /// As [`Load::start`], into these collections.
+    pub(crate) fn start_into(
+        stage: &Stage,
+        collections: Collections,
+        rate_per_s: f64,
+        operations: u64,
+    ) -> Self {
         let workload = Workload {
             seed: 9,
             database: stage.name.clone(),
-            collections: Collections::one(EVENTS),
+            collections,
             operations,
             writers: 4,
             mix: Mix::ALL,
@@ -75,11 +85,16 @@ impl Load {
         Ok(())
     }
 
+    /// Waits until all is written, and returns what it was.
+    pub(crate) async fn written(self) -> Result<Workload> {
+        let written = self.writing.await??.written;
+        eprintln!("load ended: {} operations, {} sent again", written.operations, written.retries);
+        Ok(Workload { operations: written.operations, ..self.workload })
+    }
+
     /// Waits until all is written and was taken by `node`, stops that, and judges the topic.
     pub(crate) async fn judge(self, stage: &Stage, mut node: NodeProcess) -> Result<Report> {
-        let written = self.writing.await??.written;
-        let workload = Workload { operations: written.operations, ..self.workload };
-        eprintln!("load ended: {} operations, {} sent again", written.operations, written.retries);
+        let workload = self.written().await?;
         goes_on(stage, &mut node, "fence").await?;
         node.stop().await?;
         let records = stage.records().await?;

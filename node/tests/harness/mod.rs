@@ -10,6 +10,9 @@
 //! exposition  the figures of a worker, as Prometheus reads them
 //! prometheus  Prometheus and its checker
 //! chromium  a browser without a screen
+//! reference Connect's own worker, and Kafka's worker files
+//! answers   two answers of REST interfaces, held against each other
+//! definitions  what of answers about properties is not compared
 //! rest      requests to a REST interface, the node's or Connect's
 //! load      a steady load, and the judgement of what arrived of it
 //! window    what a topic may hold after kills
@@ -19,7 +22,9 @@
 //!
 //! The node is known by its command line, its log, its exit code and what it leaves behind. Nothing here uses its code.
 
+pub(crate) mod answers;
 pub(crate) mod chromium;
+pub(crate) mod definitions;
 pub(crate) mod dns;
 pub(crate) mod exposition;
 pub(crate) mod java;
@@ -28,6 +33,7 @@ pub(crate) mod node;
 pub(crate) mod offsets;
 pub(crate) mod prometheus;
 pub(crate) mod records;
+pub(crate) mod reference;
 pub(crate) mod rest;
 pub(crate) mod servers;
 pub(crate) mod setup;
@@ -52,15 +58,24 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Asks `look` until it finds something, at most [`PATIENCE`]. `what` says what was waited for.
 pub(crate) async fn eventually<T>(
     what: &str,
+    look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    eventually_within(PATIENCE, what, look).await
+}
+
+/// As [`eventually`], at most for `patience`.
+pub(crate) async fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
     mut look: impl AsyncFnMut() -> Result<Option<T>>,
 ) -> Result<T> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(found) = look().await? {
             return Ok(found);
         }
         if deadline <= Instant::now() {
-            bail!("not within {} s: {what}", PATIENCE.as_secs());
+            bail!("not within {} s: {what}", patience.as_secs());
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }

@@ -13,9 +13,9 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(45);
 /// A request; without a body unless [`Ask::json`] or [`Ask::text`] gave one.
 #[derive(Clone, Debug)]
 pub(crate) struct Ask {
-    pub(crate) method: &'static str,
+    pub(crate) method: String,
     pub(crate) path: String,
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
@@ -23,21 +23,26 @@ pub(crate) struct Ask {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
 impl Ask {
-    pub(crate) fn new(method: &'static str, path: &str) -> Self {
-        Self { method, path: path.to_owned(), headers: Vec::new(), body: String::new() }
+    pub(crate) fn new(method: &str, path: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: String::new(),
+        }
     }
 
     pub(crate) fn get(path: &str) -> Self {
         Self::new("GET", path)
     }
 
-    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.headers.push((name, value.to_owned()));
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -60,6 +65,14 @@ impl Ask {
     fn exchange(&self, address: &str) -> Result<Answer> {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
+        stream.write_all(self.text_of("close").as_bytes())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Answer::parse(&String::from_utf8(answer)?)
+    }
+
+    /// What goes over the wire; `connection` says what becomes of it afterwards.
+    pub(crate) fn text_of(&self, connection: &str) -> String {
         let Self { method, path, headers, body } = self;
         let headers: String =
             headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -68,11 +81,9 @@ impl Ask {
         } else {
             format!("Content-Length: {}\r\n", body.len())
         };
-        let head = format!("{method} {path} HTTP/1.1\r\nHost: rest\r\nConnection: close\r\n");
-        stream.write_all(format!("{head}{headers}{length}\r\n{body}").as_bytes())?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        Answer::parse(&String::from_utf8(answer)?)
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: rest\r\nConnection: {connection}\r\n");
+        format!("{head}{headers}{length}\r\n{body}")
     }
 }
 

@@ -74,6 +74,7 @@ pub(crate) struct Setup {
     connectors: Vec<Connector>,
     files: Vec<PathBuf>,
     worker_file: Option<String>,
+    mode: &'static str,
     arguments: Vec<String>,
     env: Vec<(String, String)>,
 }
@@ -98,6 +99,7 @@ impl Setup {
             connectors: Vec::new(),
             files: Vec::new(),
             worker_file: None,
+            mode: "standalone",
             arguments: Vec::new(),
             env: Vec::new(),
         })
@@ -141,6 +143,12 @@ impl Setup {
         self
     }
 
+    /// A worker of a group, `millrace distributed`.
+    pub(crate) fn distributed(mut self) -> Self {
+        self.mode = "distributed";
+        self
+    }
+
     /// Starts the node with `--strict`.
     pub(crate) fn strict(self) -> Self {
         self.argument("--strict")
@@ -169,7 +177,7 @@ impl Setup {
 
     /// Writes the files and starts a node.
     pub(crate) fn start(&self) -> Result<NodeProcess> {
-        NodeProcess::start(self.command("standalone")?, Arc::clone(&self.folder))
+        NodeProcess::start(self.command(self.mode)?, Arc::clone(&self.folder))
     }
 
     /// Writes the files and asks the doctor. Returns the exit code and what is on standard output and error.

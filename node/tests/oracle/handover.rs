@@ -19,10 +19,10 @@ use millrace_testbed::{ConnectPlan, ConnectWorker};
 use crate::harness::load::Load;
 use crate::harness::offsets::token_of;
 use crate::harness::records::Record;
+use crate::harness::reference::{reference_worker, streams_open, worker_fixture, worker_plan};
 use crate::harness::window::{Kill, judge_windows};
 use crate::harness::{Connector, EVENTS, FREE_PORT, NodeProcess, Records, Stage, eventually};
 use crate::offset_topic::{DISTRIBUTED, config, one_key_in_one_partition};
-use crate::pair::{reference_worker, streams_open, worker_fixture, worker_plan};
 use crate::servers;
 
 const RATE_PER_S: f64 = 150.0;

@@ -13,8 +13,8 @@ use anyhow::{Context, Result, ensure};
 use millrace_testbed::ConnectWorker;
 
 use crate::harness::records::{Record, Records};
+use crate::harness::reference::{reference_worker, streams_open, worker_fixture, worker_plan};
 use crate::harness::{Connector, FREE_PORT, PATIENCE, Stage};
-use crate::pair::{reference_worker, streams_open, worker_fixture, worker_plan};
 use crate::servers;
 
 pub(crate) const DISTRIBUTED: &str = "worker-distributed.properties";

@@ -10,23 +10,11 @@ use anyhow::{Context, Result, ensure};
 use millrace_testbed::ConnectWorker;
 use serde_json::{Value, json};
 
-use crate::harness::rest::{Answer, Ask};
+use crate::harness::answers::{Difference, Of, differing};
+use crate::harness::reference::{reference_worker, worker_plan};
+use crate::harness::rest::Ask;
 use crate::harness::{NodeProcess, Stage, eventually};
-use crate::pair::{reference_worker, worker_plan};
 use crate::{servers, validate};
-
-/// What of an answer is not compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Difference {
-    /// Nothing: all of it is.
-    None,
-    /// The text of an error that Java's libraries word (Jackson, null pointers), or names Java's plug-ins in.
-    Message,
-    /// The reasons of what `config/validate` finds wrong, but for their number and what they are about.
-    Reasons,
-    /// The status, and the text: Java fails on the way, and the node says what is wrong with the request. Both refuse.
-    Refusal,
-}
 
 /// Both interfaces, and what they were seen to differ in.
 pub(crate) struct Both {
@@ -59,13 +47,10 @@ impl Both {
     pub(crate) async fn ask_but(&mut self, ask: Ask, difference: Difference) -> Result<()> {
         let java = ask.of(&self.java_address).await?;
         let node = ask.of(&self.node_address).await?;
-        let (left, right) = (
-            shown(&java, &self.java_address, difference),
-            shown(&node, &self.node_address, difference),
-        );
-        if left != right {
-            let mut places = Vec::new();
-            compare(&left, &right, "", &mut places);
+        let java = Of { answer: &java, addresses: &[&self.java_address] };
+        let node = Of { answer: &node, addresses: &[&self.node_address] };
+        let places = differing(java, node, difference);
+        if !places.is_empty() {
             self.differing.push(format!("{ask:?}\n{}", places.join("\n")));
         }
         Ok(())
@@ -103,74 +88,6 @@ impl Both {
             self.differing.len()
         );
         self.java.stop().await
-    }
-}
-
-/// What counts of an answer.
-fn shown(answer: &Answer, address: &str, difference: Difference) -> Value {
-    let mut body = answer.json().unwrap_or_else(|_| json!({ "no JSON": answer.body }));
-    normalize(&mut body, address);
-    validate::normalize(&mut body, difference);
-    if difference != Difference::None
-        && let Some(message) = body.get_mut("message")
-    {
-        *message = json!("not compared");
-    }
-    let content_type = answer.header("content-type");
-    if difference == Difference::Refusal {
-        return json!({ "failed": 400 <= answer.status, "type": content_type });
-    }
-    json!({
-        "status": answer.status,
-        "type": content_type,
-        "location": answer.header("location"),
-        "body": body,
-    })
-}
-
-/// Says where two answers differ; a long list is named by what it holds.
-fn compare(java: &Value, node: &Value, place: &str, places: &mut Vec<String>) {
-    match (java, node) {
-        (Value::Object(left), Value::Object(right)) if left.keys().eq(right.keys()) => {
-            for (name, left) in left {
-                compare(left, &node[name], &format!("{place}/{name}"), places);
-            }
-        }
-        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => {
-            for (index, (left, right)) in left.iter().zip(right).enumerate() {
-                let name = left.pointer("/value/name").or(left.get("name"));
-                let name = name.and_then(Value::as_str).unwrap_or_default();
-                compare(left, right, &format!("{place}/{index} {name}"), places);
-            }
-        }
-        _ if java != node => places.push(format!("  {place}\n    Java {java}\n    node {node}")),
-        _ => {}
-    }
-}
-
-/// Takes out what must differ: who answers, its version, and the words of a failure.
-fn normalize(value: &mut Value, address: &str) {
-    match value {
-        Value::Array(items) => {
-            items.iter_mut().for_each(|item| normalize(item, address));
-            // The order of Java's hash maps is nobody's law.
-            if items.iter().all(Value::is_string) {
-                items.sort_by_key(|item| item.as_str().map(str::to_owned));
-            }
-        }
-        Value::Object(map) => {
-            for (name, value) in map.iter_mut() {
-                match name.as_str() {
-                    "worker_id" if value == address => *value = json!("its own address"),
-                    "commit" | "trace" => *value = json!("not compared"),
-                    _ => normalize(value, address),
-                }
-            }
-            if map.contains_key("kafka_cluster_id") {
-                map.insert("version".to_owned(), json!("not compared"));
-            }
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
