@@ -339,9 +339,8 @@ fn what_providers_fill_in_runs_and_is_in_no_text() {
     let path = folder.path().join("a.properties");
     let of_file = |key: &str| format!("${{file:{}:{key}}}", path.display());
     let write = |database: &str| {
-        let text = format!(
-            "database={database}\nbroken=[{{canary\nuri=mongodb://canary:x/\nmap=canary"
-        );
+        let text =
+            format!("database={database}\nbroken=[{{canary\nuri=mongodb://canary:x/\nmap=canary");
         std::fs::write(&path, text).unwrap();
     };
     let text = "key.converter=String\nvalue.converter=String\noffset.storage.file.filename=/o\n\
