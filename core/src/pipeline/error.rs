@@ -177,8 +177,9 @@ mod tests {
             record_bytes: 2,
             bytes_max: None,
         };
-        for lasting in [refused.into(), too_large.into()] {
-            assert!(!PipelineError::may_pass(&lasting), "{lasting}");
+        let all: [PipelineError; 2] = [refused.into(), too_large.into()];
+        for lasting in all {
+            assert!(!lasting.may_pass(), "{lasting}");
         }
     }
 }
