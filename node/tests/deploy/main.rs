@@ -4,8 +4,8 @@
 //! ```text
 //! worker_files   the binary itself reads every worker and connector file
 //! docker         the last stage of the image is built around the binary and run    a Docker daemon
-//! systemd        systemd-analyze verifies the unit, its command line is run        systemd-analyze
-//! compose        services, files and folders that are named are there              docker compose, where it is installed
+//! systemd        systemd-analyze verifies the unit, its parts fit the image        systemd-analyze
+//! compose        services, files and folders that are named are there              docker compose
 //! kubernetes     the schemas of Kubernetes; alert rules are those of prometheus/
 //! python         what reads YAML and knows the schemas: packages from the Python index   python3 with pip
 //! ```
