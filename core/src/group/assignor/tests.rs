@@ -20,6 +20,8 @@ enum Change {
     Configured(u8, i32),
     Deleted(u8),
     Passes(u64),
+    /// One that remembers nothing.
+    NewLeader,
 }
 
 fn changes() -> impl Strategy<Value = Vec<Change>> {
@@ -32,6 +34,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
         (connector.clone(), 0..7).prop_map(|(name, tasks)| Change::Configured(name, tasks)),
         connector.prop_map(Change::Deleted),
         (0..400_000_u64).prop_map(Change::Passes),
+        Just(Change::NewLeader),
     ];
     proptest::collection::vec(change, 1..25)
 }
@@ -80,6 +83,7 @@ impl Cluster {
                 self.configured.remove(connector);
             }
             Change::Passes(ms) => self.now += Duration::from_millis(*ms),
+            Change::NewLeader => self.assignor = Assignor::new(DELAY_MAX),
         }
     }
 
