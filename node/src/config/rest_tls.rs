@@ -170,14 +170,15 @@ mod tests {
     use tempfile::{NamedTempFile, TempDir};
 
     use super::super::rest::{Admin, Protocol, RestConfig};
-    use super::super::worker::WorkerConfig;
+    use super::super::worker::{Mode, WorkerConfig};
 
     /// A worker's REST interface with these lines, or what is wrong with them.
     fn rest(lines: &str) -> Result<RestConfig, String> {
         let text = format!(
             "key.converter=JsonConverter\nvalue.converter=JsonConverter\noffset.storage.file.filename=/o\n{lines}"
         );
-        let worker = WorkerConfig::parse(Path::new("w.properties"), text.as_bytes(), true);
+        let worker =
+            WorkerConfig::parse(Path::new("w.properties"), text.as_bytes(), Mode::Standalone, true);
         worker.map(|(worker, _)| worker.rest).map_err(|error| error.to_string())
     }
 

@@ -347,6 +347,7 @@ fn converter_settings(
 mod tests {
     use super::super::producer_properties::PRODUCER_PROPERTIES;
     use super::super::source_check::tests::worker;
+    use super::super::worker::Mode;
     use super::*;
 
     fn validation(given: &[(&str, &str)], problems: &[(&str, &str)]) -> Validation {
@@ -439,7 +440,8 @@ mod tests {
     fn a_placeholder_is_shown_where_connect_shows_what_it_stands_for() {
         let text = "config.providers=env\nconfig.providers.env.class=EnvVarConfigProvider\n\
                     key.converter=String\nvalue.converter=String\noffset.storage.file.filename=/o";
-        let (worker, _) = WorkerConfig::parse("w".as_ref(), text.as_bytes(), true).unwrap();
+        let (worker, _) =
+            WorkerConfig::parse("w".as_ref(), text.as_bytes(), Mode::Standalone, true).unwrap();
         let given = [
             ("batch.size", "${env:PATH}", Some("${env:PATH}")),
             ("key.converter", "${env:PATH}", Some("${env:PATH}")),

@@ -162,27 +162,27 @@ mod tests {
     fn request_without_a_usable_signature_is_refused_as_java_refuses_it() {
         let permitted = permitted(&["HmacSHA256", "HmacSHA512"]);
         let refused = |headers: &HeaderMap, key: Option<&SessionKey>| {
-            let error = verify(headers, b"", &permitted, key).unwrap_err();
-            (error.status().as_u16(), error.to_string())
+            verify(headers, b"", &permitted, key).unwrap_err()
         };
         let key = key();
         for name in [SIGNATURE, ALGORITHM] {
             let mut headers = headers("", "HmacSHA256");
             headers.remove(name);
-            let missing = "Internal request missing required signature".to_owned();
-            assert_eq!(refused(&headers, Some(&key)), (400, missing));
+            assert_eq!(refused(&headers, Some(&key)), SignatureError::Missing);
         }
         let unknown = refused(&headers("", "FOO"), Some(&key));
-        assert_eq!(unknown, (400, "Algorithm FOO not available".to_owned()));
-        assert_eq!(refused(&headers("a-b=", "HmacSHA256"), Some(&key)).0, 400);
+        assert_eq!(unknown, SignatureError::Unknown { name: "FOO".to_owned() });
+        let encoding = refused(&headers("a-b=", "HmacSHA256"), Some(&key));
+        assert!(matches!(encoding, SignatureError::Encoding(_)), "{encoding}");
         for name in ["HmacSHA1", "hmacsha256"] {
-            let (status, text) = refused(&headers("", name), Some(&key));
-            assert_eq!(status, 400);
+            let error = refused(&headers("", name), Some(&key));
+            assert!(matches!(error, SignatureError::NotPermitted { .. }), "{error}");
+            let text = error.to_string();
             let begin = format!("This worker does not support the '{name}' key signing algorithm");
             assert!(text.starts_with(&begin), "{text}");
             assert!(text.contains("configured to use: [HmacSHA256, HmacSHA512]. Check"), "{text}");
         }
-        assert_eq!(refused(&headers("", "HmacSHA256"), None).0, 503);
+        assert_eq!(refused(&headers("", "HmacSHA256"), None), SignatureError::NoKey);
     }
 
     #[test]

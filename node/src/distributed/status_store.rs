@@ -189,6 +189,8 @@ mod tests {
     use millrace_core::kafka::ErrorCode;
     use millrace_core::kafka::api::Api;
 
+    use tokio::sync::mpsc::unbounded_channel;
+
     use super::*;
     use crate::herder::State;
     use crate::kafka::Role;
@@ -217,7 +219,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_said_is_known_once_it_was_written_and_read_back() {
         let broker = ScriptedBroker::start(TOPIC, 3).await;
-        let store = StatusStore::start(broker.cluster(), spec()).await.unwrap();
+        let store =
+            StatusStore::start(broker.cluster(), spec(), unbounded_channel().0).await.unwrap();
         store.flush().await;
         store.put(task(), status(State::Running));
         store.put(Subject::Connector("orders".to_owned()), status(State::Running));
@@ -229,7 +232,8 @@ mod tests {
         let topics = |store: &StatusStore| store.look(|cache| cache.topics("orders").count());
         assert_eq!(topics(&store), 1);
 
-        let other = StatusStore::start(broker.cluster(), spec()).await.unwrap();
+        let other =
+            StatusStore::start(broker.cluster(), spec(), unbounded_channel().0).await.unwrap();
         assert_eq!(state(&other), Some(State::Running));
         store.delete_topic("orders", "shop.orders");
         store.remove(task());
@@ -242,7 +246,8 @@ mod tests {
     #[tokio::test]
     async fn what_a_broker_refuses_is_said_again_until_it_is_written() {
         let broker = ScriptedBroker::start(TOPIC, 3).await;
-        let store = StatusStore::start(broker.cluster(), spec()).await.unwrap();
+        let store =
+            StatusStore::start(broker.cluster(), spec(), unbounded_channel().0).await.unwrap();
         let refused = Fault::Refused(ErrorCode::TOPIC_AUTHORIZATION_FAILED);
         broker.fail(Api::Produce, &[refused, refused]);
         store.put(task(), status(State::Unassigned));

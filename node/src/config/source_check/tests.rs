@@ -31,7 +31,7 @@ pub(crate) fn source(
 }
 
 fn with(lines: &str) -> SourceConfig {
-    source(lines, Mode::Standalone, true).unwrap().0
+    source(lines, true).unwrap().0
 }
 
 pub(crate) fn error(lines: &str) -> String {
@@ -346,7 +346,8 @@ fn what_providers_fill_in_runs_and_is_in_no_text() {
     };
     let text = "key.converter=String\nvalue.converter=String\noffset.storage.file.filename=/o\n\
                 config.providers=file\nconfig.providers.file.class=FileConfigProvider";
-    let (worker, _) = WorkerConfig::parse(Path::new("w"), text.as_bytes(), true).unwrap();
+    let (worker, _) =
+        WorkerConfig::parse(Path::new("w"), text.as_bytes(), Mode::Standalone, true).unwrap();
     let source = |lines: &str| {
         let file =
             ConnectorFile::parse(Path::new("c"), format!("{BASE}{lines}").as_bytes()).unwrap();
