@@ -55,7 +55,7 @@ const COUNTS: &[(&str, &[(u16, usize)])] = &[
     ("POST /connectors/{}/restart", &[(202, 6), (204, 3), (404, 4), (409, 1)]),
     ("POST /connectors/{}/tasks", &[(204, 1), (400, 8), (403, 1), (404, 1), (409, 1)]),
     ("POST /connectors/{}/tasks/{}/restart", &[(204, 4), (404, 3)]),
-    ("PUT /admin/loggers/{}", &[(200, 2), (204, 3), (400, 1), (404, 2)]),
+    ("PUT /admin/loggers/{}", &[(200, 3), (204, 3), (400, 1), (404, 2)]),
     ("PUT /connector-plugins/{}/config/validate", &[(200, 3), (400, 1)]),
     ("PUT /connectors/{}", &[(405, 1)]),
     ("PUT /connectors/{}/config", &[(200, 5), (201, 1), (400, 4), (409, 1), (415, 1)]),

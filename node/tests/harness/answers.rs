@@ -34,9 +34,9 @@ pub(crate) struct Of<'a> {
 /// Says where the answer of the node differs from Java's.
 pub(crate) fn differing(java: Of<'_>, node: Of<'_>, difference: Difference) -> Vec<String> {
     let mut left = shown(java, difference);
-    let right = shown(node, difference);
+    let mut right = shown(node, difference);
     if difference == Difference::Offered {
-        keep_shared(&mut left["body"], &right["body"]);
+        keep_shared(&mut left["body"], &mut right["body"]);
     }
     let mut places = Vec::new();
     compare(&left, &right, "", &mut places);
@@ -66,13 +66,16 @@ fn shown(of: Of<'_>, difference: Difference) -> Value {
     })
 }
 
-/// Drops of `java` what `node` does not have. Nothing is not shared: it then differs.
-fn keep_shared(java: &mut Value, node: &Value) {
+/// Drops of `java` what `node` does not have, and of maps what only one has. Nothing is not shared: it then differs.
+fn keep_shared(java: &mut Value, node: &mut Value) {
     if let (Some(items), Some(others)) = (java.as_array_mut(), node.as_array()) {
         items.retain(|item| others.is_empty() || others.contains(item));
     }
-    if let (Some(fields), Some(others)) = (java.as_object_mut(), node.as_object()) {
-        fields.retain(|name, _| others.is_empty() || others.contains_key(name));
+    if let (Some(fields), Some(others)) = (java.as_object_mut(), node.as_object_mut())
+        && fields.keys().any(|name| others.contains_key(name))
+    {
+        fields.retain(|name, _| others.contains_key(name));
+        others.retain(|name, _| fields.contains_key(name));
     }
 }
 
