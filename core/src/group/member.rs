@@ -16,7 +16,7 @@
 //! * The session is over when no request that was sent within the last session timeout has been answered. The
 //!   coordinator gives up the member no sooner than that, so what the worker runs can be stopped before it is given to
 //!   others. While a join or a sync is open the coordinator waits too, and nothing is over: its answer begins the
-//!   session anew.
+//!   session anew. Only if the coordinator is cut off just then is the bound the patience of the question.
 //! * A member that is kicked out keeps its work and says so when it joins again, as in Java; work that was given to
 //!   another since is then revoked from both.
 
@@ -158,10 +158,14 @@ impl Member {
         self.unhandled = self.unhandled.saturating_sub(1);
     }
 
-    /// Out of the group, until the worker is ready for the events that it was told.
+    /// Out of the group, until the worker is ready for the events that it was told. It has stopped everything, and comes
+    /// back as one that runs nothing.
     pub fn step_out(&mut self) {
         if self.leaving == Leaving::Not {
             self.leaving = Leaving::ForNow;
+            self.held = None;
+            self.owners = None;
+            self.join_at = None;
         }
     }
 

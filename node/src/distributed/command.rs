@@ -1,7 +1,7 @@
 //! `millrace distributed`: a worker of a group, from its file to the exit code.
 //!
 //! ```text
-//! sockets are bound ─► REST answers (health: starting) ─► topics are read ─► the group is joined ─► work
+//! sockets are bound ─► topics are read ─► REST answers (health: starting) ─► the group is joined ─► work
 //! SIGTERM, SIGINT: tasks end, the group is left, 0 if everything settled, else 1
 //! ```
 

@@ -19,7 +19,6 @@ use super::config_record::RestartRequest;
 use super::config_state::ClusterConfig;
 use super::config_store::ConfigStore;
 use super::local::Local;
-use super::rounds::HEALTH_TIMEOUT;
 use super::session_key::KeyGenerator;
 use super::status_record::Status;
 use super::status_store::StatusStore;
@@ -27,8 +26,8 @@ use super::worker_client::WorkerClient;
 use crate::config::{DistributedConfig, TargetState};
 use crate::group::{self, ClusterWork, Membership, Owners, Protocol, TaskId, Work};
 use crate::herder::{
-    ConnectorInfo, ConnectorStateInfo, Created, GroupFigures, Health, Herder, HerderError, Restart,
-    StateInfo, TaskInfo, TaskStateInfo, WorkerFigures, kind, patched,
+    ConnectorInfo, ConnectorStateInfo, Created, GroupFigures, HEALTH_TIMEOUT, Health, Herder,
+    HerderError, Restart, StateInfo, TaskInfo, TaskStateInfo, WorkerFigures, kind, patched,
 };
 use crate::kafka::Cluster;
 use crate::logging::Loggers;
@@ -94,14 +93,20 @@ impl Distributed {
 
     /// Whether requests between workers are signed.
     pub(super) fn is_sessioned(&self) -> bool {
-        self.membership.view().borrow().member.protocol == Some(Protocol::Sessioned)
+        let protocol = self.membership.view().borrow().member.protocol;
+        // Before the first assignment nothing less than what the worker's file says.
+        protocol.map_or(self.settings.is_sessioned, |protocol| protocol == Protocol::Sessioned)
     }
 
     /// Where whoever runs something takes requests: only the leader knows; who does not, sends to it.
     fn owner(&self, of: impl Fn(&Owners) -> Option<&str>) -> HerderError {
-        let owner =
-            self.membership.view().borrow().member.owners.as_ref().and_then(of).map(str::to_owned);
-        HerderError::Elsewhere { url: owner.or_else(|| self.leader_url()) }
+        if !self.is_leader() {
+            return self.with_the_leader();
+        }
+        let view = self.membership.view();
+        let view = view.borrow();
+        let owner = view.member.owners.as_ref().and_then(of).filter(|url| !url.is_empty());
+        HerderError::Elsewhere { url: owner.map(str::to_owned) }
     }
 
     /// Waits until this worker is in the group, and takes a turn.
@@ -346,7 +351,7 @@ impl Herder for Distributed {
             return Err(HerderError::NotFound(format!("Unknown connector: {name}")));
         }
         if self.local.has_connector(name) {
-            self.start_connector(name).await;
+            self.start_connector(name, &self.config.snapshot());
             return Ok(());
         }
         Err(self.owner(|owners| owners.of_connector(name)))
@@ -384,7 +389,7 @@ impl Herder for Distributed {
             return Err(HerderError::NotFound(format!("Unknown task: {id}")));
         }
         if self.local.has_task(&id) {
-            self.begin_again(&id).await;
+            self.begin_again(vec![id], &config).await;
             return Ok(());
         }
         Err(self.owner(|owners| owners.of_task(&id)))

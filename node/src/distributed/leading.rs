@@ -12,9 +12,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Method};
+use millrace_io::clock;
 
 use super::config_record::Config;
-use super::herder::{Distributed, Round};
+use super::herder::Distributed;
 use super::session_key::MacAlgorithm;
 use super::signature::{self, SignatureError};
 use super::status_record::Subject;
@@ -28,6 +29,13 @@ use crate::rest::path_segment;
 const RECONFIGURE_PAUSE: Duration = Duration::from_millis(250);
 const RECONFIGURE_PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// What stands in the config topic about the tasks of a connector.
+enum Written {
+    AsItShouldBe,
+    /// Something else stood there before.
+    Anew,
+}
+
 /// What is signed of a request between workers.
 pub(crate) struct Signed<'a> {
     pub(crate) headers: &'a HeaderMap,
@@ -37,30 +45,53 @@ pub(crate) struct Signed<'a> {
 impl Distributed {
     /// Sees to it that the tasks of a connector of this worker are as its configuration says, however long that takes.
     pub(super) fn reconfigure(self: &Arc<Self>, name: &str) {
+        // One does it for each connector: of two, the older could have the last word.
+        if !self.local.begin_reconfiguring(name) {
+            return;
+        }
         let (herder, name) = (Arc::clone(self), name.to_owned());
         tokio::spawn(async move {
             let mut pause = RECONFIGURE_PAUSE;
-            while let Err(error) = herder.try_reconfigure(&name).await {
-                tracing::warn!(
-                    "the tasks of connector {name} could not be written: {error}; tried again in {} ms",
-                    pause.as_millis()
-                );
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RECONFIGURE_PAUSE_MAX);
+            loop {
+                match herder.try_reconfigure(&name).await {
+                    Ok(Written::AsItShouldBe) => break,
+                    // What has been asked for meanwhile may differ.
+                    Ok(Written::Anew) => pause = RECONFIGURE_PAUSE,
+                    Err(error) => {
+                        let ms = pause.as_millis();
+                        tracing::warn!(
+                            "the tasks of connector {name} could not be written: {error}; tried again in {ms} ms"
+                        );
+                        tokio::time::sleep(pause).await;
+                        pause = (pause * 2).min(RECONFIGURE_PAUSE_MAX);
+                    }
+                }
             }
         });
     }
 
-    async fn try_reconfigure(&self, name: &str) -> Result<(), HerderError> {
+    async fn try_reconfigure(&self, name: &str) -> Result<Written, HerderError> {
         let round = self.round.lock().await;
-        let Some(tasks) = self.tasks_to_write(name) else { return Ok(()) };
+        let Some(tasks) = self.tasks_to_write(name) else {
+            // Under the lock: whoever changes the connector next begins anew.
+            self.local.end_reconfiguring(name);
+            return Ok(Written::AsItShouldBe);
+        };
         if self.is_leader() {
-            return self.write_tasks(name, tasks).await;
+            self.write_tasks(name, tasks).await?;
+            return Ok(Written::Anew);
         }
         drop(round);
+        self.hand_tasks_in(name, &tasks).await?;
+        self.refresh().await?;
+        Ok(Written::Anew)
+    }
+
+    /// Has the leader write tasks.
+    async fn hand_tasks_in(&self, name: &str, tasks: &[Config]) -> Result<(), HerderError> {
         let url = self.leader_url().ok_or(HerderError::Elsewhere { url: None })?;
         let body =
-            serde_json::to_vec(&tasks).map_err(|error| HerderError::Failed(error.to_string()))?;
+            serde_json::to_vec(tasks).map_err(|error| HerderError::Failed(error.to_string()))?;
         let url = format!("{url}connectors/{}/tasks", path_segment(name));
         let config = self.config.snapshot();
         let key = config.session_key().filter(|_| self.is_sessioned());
@@ -171,25 +202,36 @@ impl Distributed {
         })
     }
 
-    /// As the leader: a session key if there is none that can be used. Says how long it can be.
-    pub(super) async fn renew_session_key(&self, _round: &Round) -> Option<Duration> {
+    /// As long as this worker leads: a session key that can be used. Never ends by itself.
+    pub(super) async fn keep_session_key(self: Arc<Self>) {
+        let mut view = self.membership.view();
+        loop {
+            let next = self.renew_session_key().await;
+            tokio::select! {
+                () = clock::wait_until(next.map(|left| clock::now() + left)) => {}
+                changed = view.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Says after how long it should be looked at again.
+    async fn renew_session_key(&self) -> Option<Duration> {
         if !self.is_leader() || !self.is_sessioned() {
             return None;
         }
-        let now_ms = unix_ms();
-        let lifetime = self.settings.key.lifetime;
+        let (now_ms, lifetime) = (unix_ms(), self.settings.key.lifetime);
         let left = |created_ms: i64| {
             let age_ms = u64::try_from(now_ms - created_ms).unwrap_or(0);
             lifetime.checked_sub(Duration::from_millis(age_ms)).filter(|left| !left.is_zero())
         };
-        match self.config.snapshot().session_key() {
-            Some(key) if lifetime.is_zero() && self.keys.makes(key) => return None,
-            Some(key) => {
-                if let (Some(left), true) = (left(key.created_ms()), self.keys.makes(key)) {
-                    return Some(left);
-                }
+        let config = self.config.snapshot();
+        if let Some(key) = config.session_key().filter(|key| self.keys.makes(key)) {
+            if lifetime.is_zero() {
+                return None;
             }
-            None => {}
+            if let Some(left) = left(key.created_ms()) {
+                return Some(left);
+            }
         }
         match self.config.put_session_key(self.keys.generate(now_ms)).await {
             Ok(()) => tracing::info!("a new session key signs the requests between workers"),

@@ -11,17 +11,18 @@
 //! A connector has no code of its own here, so all it can fail at is its class. Statuses that may come late (FAILED,
 //! UNASSIGNED) never overwrite those of another worker that has it by now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use millrace_core::group::work::{TaskId, Work};
 
+use super::config_state::ClusterConfig;
 use super::herder::Distributed;
 use super::leading::unix_ms;
 use super::status_record::{Status, Subject, TopicStatus};
 use crate::config::{CONNECTOR_VERSION, SourceConfig, TargetState};
-use crate::herder::{ConnectorFigures, State, TaskFigures, unknown_class};
+use crate::herder::{ConnectorFigures, Herder, State, TaskFigures, unknown_class};
 use crate::offsets::StoredOffsets;
 use crate::task::{self, ActiveTopics, Listener, TaskState};
 use crate::worker::Task;
@@ -30,6 +31,8 @@ use crate::worker::Task;
 #[derive(Default)]
 pub(super) struct Local {
     running: Mutex<Running>,
+    /// Connectors whose tasks somebody is just working out.
+    reconfiguring: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Default)]
@@ -68,6 +71,26 @@ impl LocalTask {
         }
     }
 
+    /// Orders it to end. `true`: it had ended before.
+    fn order_stop(&self) -> bool {
+        let LocalState::Begun { task, .. } = &self.state else { return true };
+        let had_ended = task.state().is_final();
+        task.order_stop();
+        had_ended
+    }
+
+    /// Waits until it has ended. `true`: in order, or it had not begun.
+    async fn ended(&self) -> bool {
+        match &self.state {
+            LocalState::Paused => true,
+            LocalState::Failed => false,
+            LocalState::Begun { task, .. } => {
+                task.ended().await;
+                task.state() == TaskState::Stopped
+            }
+        }
+    }
+
     fn figures(&self) -> TaskFigures {
         let (client_id, figures) = match &self.state {
             LocalState::Begun { task, client_id } => (client_id.clone(), task.figures()),
@@ -78,6 +101,19 @@ impl LocalTask {
 }
 
 impl Local {
+    /// `false`: somebody does it already.
+    pub(super) fn begin_reconfiguring(&self, connector: &str) -> bool {
+        self.reconfiguring().insert(connector.to_owned())
+    }
+
+    pub(super) fn end_reconfiguring(&self, connector: &str) {
+        self.reconfiguring().remove(connector);
+    }
+
+    fn reconfiguring(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.reconfiguring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Running> {
         // Whoever panicked did not leave half a change behind: each is one insertion or removal.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
@@ -104,6 +140,11 @@ impl Local {
         self.lock().tasks.contains_key(id)
     }
 
+    fn is_paused(&self, id: &TaskId) -> bool {
+        let running = self.lock();
+        running.tasks.get(id).is_some_and(|local| matches!(local.state, LocalState::Paused))
+    }
+
     /// How it stands with the connectors of which something runs here, in the order of their names.
     pub(super) fn figures(&self) -> Vec<ConnectorFigures> {
         let running = self.lock();
@@ -122,6 +163,14 @@ impl Local {
         figures.into_values().collect()
     }
 
+    /// Orders every task to end, and does not wait for it.
+    pub(super) fn order_stop(&self) {
+        let running = self.lock();
+        for task in running.tasks.values() {
+            task.order_stop();
+        }
+    }
+
     /// Has the topics of a connector named anew with its next records.
     pub(super) fn forget_topics(&self, connector: &str) {
         let running = self.lock();
@@ -131,17 +180,18 @@ impl Local {
 }
 
 impl Distributed {
-    /// Starts what is in `work`, all after the same look at the stored positions.
-    pub(super) async fn start_all(self: &Arc<Self>, work: &Work) {
+    /// Starts what is in `work` as `config` has it, all after the same look at the stored positions.
+    pub(super) async fn start_all(self: &Arc<Self>, work: &Work, config: &Arc<ClusterConfig>) {
         for connector in &work.connectors {
-            self.start_connector(connector).await;
+            self.start_connector(connector, config);
         }
         if work.tasks.is_empty() {
             return;
         }
         // Each reads by itself if this fails, and says why it cannot.
         let stored = self.worker.stored_positions().await.ok();
-        join_all(work.tasks.iter().map(|id| self.start_task(id, stored.clone()))).await;
+        let started = work.tasks.iter().map(|id| self.start_task(id, config, stored.clone()));
+        join_all(started).await;
     }
 
     /// Ends what is in `work` at the same time, and says so. `true`: every task has settled.
@@ -155,31 +205,23 @@ impl Distributed {
             let mut running = self.local.lock();
             work.tasks.iter().filter_map(|id| running.tasks.remove_entry(id)).collect()
         };
-        for (_, task) in &tasks {
-            if let LocalState::Begun { task, .. } = &task.state {
-                task.order_stop();
-            }
-        }
-        let ended = tasks.into_iter().map(|(id, task)| async move {
-            let settled = match &task.state {
-                LocalState::Begun { task, .. } => {
-                    task.ended().await;
-                    task.state() == TaskState::Stopped
+        // All at the same time; what had ended before is not this end's fault.
+        let ended = tasks.into_iter().map(|(id, task)| {
+            let had_ended = task.order_stop();
+            async move {
+                let settled = task.ended().await;
+                if settled {
+                    self.say_safely(subject(&id), State::Unassigned, None);
                 }
-                LocalState::Paused => true,
-                LocalState::Failed => false,
-            };
-            if settled {
-                self.say_safely(subject(&id), State::Unassigned, None);
+                settled || had_ended
             }
-            settled || matches!(task.state, LocalState::Failed)
         });
+        let ended: Vec<_> = ended.collect();
         join_all(ended).await.into_iter().all(|settled| settled)
     }
 
     /// Takes on a connector: says how it stands, and sees to it that its tasks are written.
-    pub(super) async fn start_connector(self: &Arc<Self>, name: &str) {
-        let config = self.config.snapshot();
+    pub(super) fn start_connector(self: &Arc<Self>, name: &str, config: &ClusterConfig) {
         let Some(properties) = config.connector_config(name) else { return };
         let class = properties.get("connector.class").map(String::as_str).unwrap_or_default();
         let of = Subject::Connector(name.to_owned());
@@ -207,9 +249,9 @@ impl Distributed {
     pub(super) async fn start_task(
         self: &Arc<Self>,
         id: &TaskId,
+        config: &ClusterConfig,
         stored: Option<Arc<StoredOffsets>>,
     ) {
-        let config = self.config.snapshot();
         let target = config.target_state(&id.connector).unwrap_or_default();
         let topics = ActiveTopics::default();
         let of = subject(id);
@@ -272,21 +314,23 @@ impl Distributed {
     }
 
     /// Brings what runs here of a connector to what it is meant to do.
-    pub(super) async fn apply_target(self: &Arc<Self>, name: &str) {
-        let config = self.config.snapshot();
+    pub(super) async fn apply_target(self: &Arc<Self>, name: &str, config: &Arc<ClusterConfig>) {
         if !config.contains(name) {
             return;
         }
-        let target = config.target_state(name).unwrap_or_default();
-        for id in self.local.tasks_of(name) {
-            match target {
-                TargetState::Started => self.resume_task(&id).await,
-                // The tasks of a connector that is stopped are taken back by the group.
-                TargetState::Paused | TargetState::Stopped => self.pause_task(&id).await,
+        let tasks = self.local.tasks_of(name);
+        match config.target_state(name).unwrap_or_default() {
+            TargetState::Started => {
+                let tasks = tasks.into_iter().filter(|id| self.local.is_paused(id)).collect();
+                self.start_all(&Work { connectors: Vec::new(), tasks }, config).await;
+            }
+            // The tasks of a connector that is stopped are taken back by the group.
+            TargetState::Paused | TargetState::Stopped => {
+                join_all(tasks.iter().map(|id| self.pause_task(id))).await;
             }
         }
         if self.local.has_connector(name) {
-            self.start_connector(name).await;
+            self.start_connector(name, config);
         }
     }
 
@@ -294,22 +338,10 @@ impl Distributed {
         let Some(local) = self.local.lock().tasks.get(id).cloned() else { return };
         let LocalState::Begun { task, .. } = local.state else { return };
         task.stop().await;
-        // A task that has failed stays failed until it is restarted.
-        if task.state() == TaskState::Stopped {
+        // A task that has failed for good stays failed until it is restarted.
+        if task.has_left_off() {
             self.keep(id, LocalState::Paused, local.topics);
             self.say(subject(id), State::Paused);
-        }
-    }
-
-    async fn resume_task(self: &Arc<Self>, id: &TaskId) {
-        let is_paused = self
-            .local
-            .lock()
-            .tasks
-            .get(id)
-            .is_some_and(|local| matches!(local.state, LocalState::Paused));
-        if is_paused {
-            self.start_task(id, None).await;
         }
     }
 
@@ -334,7 +366,9 @@ impl Distributed {
         let (herder, id) = (Arc::downgrade(self), id.clone());
         Box::new(move |topic| {
             let Some(herder) = herder.upgrade() else { return };
-            if herder.worker.config().rest.topic_tracking {
+            let is_known =
+                || herder.active_topics(&id.connector).iter().any(|known| known == topic);
+            if herder.worker.config().rest.topic_tracking && !is_known() {
                 let status = TopicStatus { task: id.task, discovered_ms: unix_ms() };
                 herder.statuses.put_topic(&id.connector, topic, status);
             }

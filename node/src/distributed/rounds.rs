@@ -1,12 +1,12 @@
-//! One thing after the other: what the group gives and takes, what the config topic says, what is due by the clock.
+//! One thing after the other: what the group gives and takes, what the config topic says, what users ask for.
 //!
 //! ```text
 //!   the group ────┐                   ┌─► stop what was taken back, start what is new
 //!   config topic ─┼─► a round at a time ─► begin a connector again, pause, restart; ask the group for a new share-out
-//!   the clock ────┘                   └─► as the leader: a new session key
+//!   requests ─────┘                   └─► answer
 //! ```
 //!
-//! Requests that change something take the same turn ([`super::herder`]). The rules are those of Connect's
+//! Requests that change something take the same turns ([`super::herder`]). The rules are those of Connect's
 //! `DistributedHerder`: nothing is started before the config topic has been read as far as the leader had when it
 //! shared out, and nothing at all if it was read further: then it is shared out anew.
 
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::config_record::RestartRequest;
-use super::config_state::ConfigChange;
+use super::config_state::{ClusterConfig, ConfigChange};
 use super::herder::{Distributed, Round};
 use super::status_record::Subject;
 use crate::group::{Assigned, GroupEvent, TaskId, Work};
@@ -43,19 +43,32 @@ struct Changes {
 }
 
 impl Distributed {
-    /// Takes one turn after the other until it is told to stop, then gives everything back. `true`: every task has
-    /// settled.
+    /// Takes one turn after the other until it is told to stop or cannot go on, then gives everything back, whatever
+    /// has ended it: what runs on here while the group gives it to others runs twice. `true`: every task has settled.
     pub(super) async fn work(
+        self: &Arc<Self>,
+        group: mpsc::UnboundedReceiver<GroupEvent>,
+        changes: mpsc::UnboundedReceiver<ConfigChange>,
+        forgotten: mpsc::UnboundedReceiver<String>,
+        stopped: watch::Receiver<bool>,
+    ) -> anyhow::Result<bool> {
+        let keys = tokio::spawn(Arc::clone(self).keep_session_key());
+        let ended = self.take_turns(group, changes, forgotten, stopped).await;
+        keys.abort();
+        let settled = self.give_back().await;
+        ended.map(|()| settled)
+    }
+
+    async fn take_turns(
         self: &Arc<Self>,
         mut group: mpsc::UnboundedReceiver<GroupEvent>,
         mut changes: mpsc::UnboundedReceiver<ConfigChange>,
         mut forgotten: mpsc::UnboundedReceiver<String>,
         mut stopped: watch::Receiver<bool>,
-    ) -> anyhow::Result<bool> {
-        let mut key_ends: Option<Instant> = None;
+    ) -> anyhow::Result<()> {
         loop {
             tokio::select! {
-                _ = stopped.wait_for(|stopped| *stopped) => break,
+                _ = stopped.wait_for(|stopped| *stopped) => return Ok(()),
                 event = group.recv() => match event {
                     Some(event) => self.on_group(event).await?,
                     None => anyhow::bail!("the worker is no longer in its group; the log says why"),
@@ -65,12 +78,8 @@ impl Distributed {
                     None => anyhow::bail!("the config topic is no longer read; the log says why"),
                 },
                 Some(connector) = forgotten.recv() => self.local.forget_topics(&connector),
-                () = until(key_ends) => {}
             }
-            let round = self.round.lock().await;
-            key_ends = self.renew_session_key(&round).await.map(|left| Instant::now() + left);
         }
-        Ok(self.give_back().await)
     }
 
     async fn give_back(&self) -> bool {
@@ -87,9 +96,9 @@ impl Distributed {
 
     /// What is held as `handled` keeps the worker from joining again before it has stopped what it must.
     async fn on_group(self: &Arc<Self>, event: GroupEvent) -> anyhow::Result<()> {
-        let mut round = self.round.lock().await;
         match event {
             GroupEvent::Assigned { assigned, handled } => {
+                let mut round = self.round.lock().await;
                 self.on_assigned(&mut round, *assigned).await;
                 drop(handled);
             }
@@ -97,7 +106,10 @@ impl Distributed {
                 tracing::warn!(
                     "the session with the group is over: all work here stops until it is back in it"
                 );
+                // Whoever has the turn may wait for Kafka; tasks must not wait for that.
                 self.joined.send_replace(false);
+                self.local.order_stop();
+                let _round = self.round.lock().await;
                 self.stop_all(&self.local.work()).await;
                 drop(handled);
             }
@@ -107,13 +119,17 @@ impl Distributed {
     }
 
     async fn on_assigned(self: &Arc<Self>, round: &mut Round, assigned: Assigned) {
-        self.stop_all(&assigned.revoked).await;
+        self.stop_revoked(&assigned.revoked).await;
         let is_behind = self.config.snapshot().offset() < assigned.config_offset;
         if (is_behind || assigned.is_config_mismatch)
             && let Err(error) = self.refresh().await
         {
-            // Whoever does not know what is to run must not hold the others up.
-            tracing::warn!("{error}; out of the group for a moment");
+            // Whoever does not know what is to run must not hold the others up, nor run what they are given.
+            tracing::warn!(
+                "{error}; all work here stops, and the group goes on without this worker"
+            );
+            self.joined.send_replace(false);
+            self.stop_all(&self.local.work()).await;
             self.membership.step_out();
             return sleep(UNSYNC_PAUSE).await;
         }
@@ -126,14 +142,35 @@ impl Distributed {
             );
             return self.membership.rejoin();
         }
-        round.config = config;
+        if self.membership.view().borrow().member.leader_id.is_empty() {
+            // The session was lost since; the event that says so comes next.
+            return;
+        }
+        round.config = Arc::clone(&config);
         let running = self.local.work();
         self.stop_all(&running.without(&assigned.total)).await;
-        self.start_all(&assigned.total.without(&running)).await;
+        self.start_all(&assigned.total.without(&running), &config).await;
         if self.is_leader() {
             self.tidy_statuses();
         }
         self.joined.send_replace(true);
+    }
+
+    /// Ends what was taken back. That it has is written before others are given it, or this word would come after
+    /// theirs.
+    async fn stop_revoked(&self, revoked: &Work) {
+        if revoked.is_empty() {
+            return;
+        }
+        self.stop_all(revoked).await;
+        let config = self.config.snapshot();
+        let tasks = revoked.tasks.iter().map(|task| &task.connector);
+        let gone: BTreeSet<&String> =
+            revoked.connectors.iter().chain(tasks).filter(|name| !config.contains(name)).collect();
+        gone.into_iter().for_each(|name| self.reset_active_topics(name));
+        if timeout(FLUSH_TIMEOUT, self.statuses.flush()).await.is_err() {
+            tracing::warn!("Kafka was not told what has stopped here: it does not answer");
+        }
     }
 
     /// Takes in a change and all that are there already.
@@ -154,20 +191,20 @@ impl Distributed {
         }
         for name in changes.connectors.iter().filter(|name| self.local.has_connector(name)) {
             if round.config.contains(name) {
-                self.start_connector(name).await;
+                self.start_connector(name, &round.config);
             } else {
                 self.stop_all(&Work { connectors: vec![name.clone()], tasks: Vec::new() }).await;
             }
         }
         for name in &changes.targets {
-            self.apply_target(name).await;
+            self.apply_target(name, &round.config).await;
         }
         // They begin again with what they are to be, wherever the group wants them.
         let tasks: Vec<TaskId> =
             changes.tasks.iter().flat_map(|name| self.local.tasks_of(name)).collect();
         self.stop_all(&Work { connectors: Vec::new(), tasks }).await;
         for request in &changes.restarts {
-            self.restart_here(request).await;
+            self.restart_here(request, &round.config).await;
         }
         for (namespace, level) in &changes.loggers {
             self.set_level(namespace, level);
@@ -178,19 +215,17 @@ impl Distributed {
     async fn restart_here(
         self: &Arc<Self>,
         RestartRequest { connector, restart }: &RestartRequest,
+        config: &Arc<ClusterConfig>,
     ) {
         let Ok(mut plan) = self.status(connector) else { return };
         let (itself, tasks) = plan.mark(*restart);
         if itself && self.local.has_connector(connector) {
             self.say(Subject::Connector(connector.clone()), State::Restarting);
-            self.start_connector(connector).await;
+            self.start_connector(connector, config);
         }
-        for task in tasks {
-            let id = TaskId::new(connector.clone(), task);
-            if self.local.has_task(&id) {
-                self.begin_again(&id).await;
-            }
-        }
+        let ids = tasks.into_iter().map(|task| TaskId::new(connector.clone(), task));
+        let ids: Vec<TaskId> = ids.filter(|id| self.local.has_task(id)).collect();
+        self.begin_again(ids, config).await;
     }
 
     /// What somebody has asked of every worker of the group.
@@ -201,11 +236,18 @@ impl Distributed {
         }
     }
 
-    /// Ends a task that runs here, and starts it again.
-    pub(super) async fn begin_again(self: &Arc<Self>, id: &TaskId) {
-        self.stop_all(&Work { connectors: Vec::new(), tasks: vec![id.clone()] }).await;
-        self.say(Subject::Task(id.connector.clone(), id.task), State::Restarting);
-        self.start_task(id, None).await;
+    /// Ends tasks that run here, and starts them again.
+    pub(super) async fn begin_again(
+        self: &Arc<Self>,
+        tasks: Vec<TaskId>,
+        config: &Arc<ClusterConfig>,
+    ) {
+        let work = Work { connectors: Vec::new(), tasks };
+        self.stop_all(&work).await;
+        for id in &work.tasks {
+            self.say(Subject::Task(id.connector.clone(), id.task), State::Restarting);
+        }
+        self.start_all(&work, config).await;
     }
 }
 
@@ -232,13 +274,3 @@ impl Changes {
         }
     }
 }
-
-async fn until(end: Option<Instant>) {
-    match end {
-        Some(end) => sleep_until(end).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The longest a round may take before the worker counts as unhealthy, as in Connect.
-pub(super) const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);

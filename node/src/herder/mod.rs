@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -49,6 +50,9 @@ pub(crate) struct Restart {
     pub(crate) include_tasks: bool,
     pub(crate) only_failed: bool,
 }
+
+/// How long a change may be under way before the worker counts as unhealthy, as in Connect.
+pub(crate) const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whether a worker is well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

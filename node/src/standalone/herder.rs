@@ -15,22 +15,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::connector::Connector;
 use crate::config::TargetState;
 use crate::herder::{
-    ConnectorInfo, ConnectorStateInfo, Created, Health, Herder, HerderError, Restart, TaskInfo,
-    TaskStateInfo, WorkerFigures, patched,
+    ConnectorInfo, ConnectorStateInfo, Created, HEALTH_TIMEOUT, Health, Herder, HerderError,
+    Restart, TaskInfo, TaskStateInfo, WorkerFigures, patched,
 };
 use crate::offsets::NamedOffset;
 use crate::task::TaskState;
 use crate::worker::{Message, Posted, Task, Worker};
-
-/// How long a change may be under way before the worker counts as unhealthy, as in Connect.
-const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// See the module.
 pub(crate) struct Standalone {
@@ -236,8 +232,8 @@ impl Herder for Standalone {
             None => self.begin_if_started(name, false),
             Some(task) if task.is_ordered_to_stop() => {
                 task.ended().await;
-                // A task that has failed waits to be restarted.
-                if task.state() == TaskState::Stopped {
+                // A task that has failed for good waits to be restarted.
+                if task.has_left_off() {
                     self.begin_if_started(name, true);
                 }
             }

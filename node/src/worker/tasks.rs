@@ -9,7 +9,7 @@ use super::Worker;
 use super::attempts::Shared;
 use crate::config::SourceConfig;
 use crate::offsets::StoredOffsets;
-use crate::task::{ActiveTopics, Figures, FiguresCell, StateCell, TaskState};
+use crate::task::{ActiveTopics, FailureClass, Figures, FiguresCell, StateCell, TaskState};
 
 /// The task of a connector, from its beginning to its last state.
 #[derive(Clone)]
@@ -44,6 +44,15 @@ impl Task {
     /// Whether it was ordered to end.
     pub(crate) fn is_ordered_to_stop(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// Whether it has ended by order, or for a reason that passes by itself: then it would go on.
+    pub(crate) fn has_left_off(&self) -> bool {
+        match self.state() {
+            TaskState::Stopped => true,
+            TaskState::Failed(failure) => failure.class == FailureClass::Passing,
+            TaskState::Unassigned | TaskState::Running => false,
+        }
     }
 
     /// Waits until it has ended for good.
