@@ -10,7 +10,7 @@ use bson::rawdoc;
 use serde_json::Value;
 
 use crate::case::{Case, EVENTS, Place, Write};
-use crate::pair::fixture;
+use crate::harness::reference::fixture;
 use crate::trial::trial;
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
