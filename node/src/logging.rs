@@ -138,7 +138,8 @@ impl Loggers {
         self.levels().get(name).copied()
     }
 
-    /// Sets a logger and those whose names begin with its name; `root` means all. Returns the names of those set.
+    /// Sets a logger and those whose names begin with its name; `root` means all. Returns the names of those that had
+    /// another level.
     ///
     /// # Errors
     /// When the name cannot be one of a logger.
@@ -153,10 +154,11 @@ impl Loggers {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let last_modified = u64::try_from(now.as_millis()).ok();
         let name = if is_root { ROOT } else { name };
-        new.entry(name.to_owned()).or_insert(LoggerLevel { level, last_modified });
+        let effective = effective(&levels, name);
+        new.entry(name.to_owned()).or_insert(LoggerLevel { level: effective, last_modified: None });
         let mut changed = Vec::new();
         for (other, set) in &mut new {
-            if is_root || other.starts_with(name) {
+            if (is_root || other.starts_with(name)) && set.level != level {
                 *set = LoggerLevel { level, last_modified };
                 changed.push(other.clone());
             }
@@ -186,6 +188,18 @@ impl Loggers {
     fn levels(&self) -> MutexGuard<'_, BTreeMap<String, LoggerLevel>> {
         self.levels.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The level of the nearest logger above a name.
+fn effective(levels: &BTreeMap<String, LoggerLevel>, name: &str) -> Level {
+    let mut above = name;
+    while let Some((package, _)) = above.rsplit_once('.') {
+        if let Some(logger) = levels.get(package) {
+            return logger.level;
+        }
+        above = package;
+    }
+    levels.get(ROOT).map_or(Level::Error, |root| root.level)
 }
 
 #[cfg(test)]
@@ -227,10 +241,22 @@ mod tests {
         let package = "com.mongodb.kafka.connect";
         assert_eq!(loggers.set(package, Level::Debug), Ok(vec![package.to_owned()]));
         assert!(applied.lock().unwrap().contains("millrace=debug"));
-        assert_eq!(loggers.set("com.mongodb", Level::Info).unwrap().len(), 2);
+        assert_eq!(loggers.set("com.mongodb", Level::Warn).unwrap().len(), 2);
         assert_eq!(loggers.set("Root", Level::Off).unwrap().len(), loggers.all().len());
         assert!(is_level(&loggers, package, Level::Off));
         assert!(loggers.level("root").unwrap().last_modified.is_some());
+    }
+
+    #[test]
+    fn a_logger_that_has_the_level_already_is_not_changed() {
+        let (loggers, _) = loggers("info");
+        assert_eq!(loggers.set("com.example", Level::Info), Ok(vec![]));
+        let same = LoggerLevel { level: Level::Info, last_modified: None };
+        assert_eq!(loggers.level("com.example"), Some(same));
+        assert_eq!(loggers.set("com.example", Level::Warn).unwrap(), ["com.example"]);
+        assert_eq!(loggers.set("com.example", Level::Warn), Ok(vec![]));
+        assert_eq!(loggers.set("com.example.one", Level::Warn), Ok(vec![]));
+        assert_eq!(loggers.set("root", Level::Warn).unwrap(), ["root"]);
     }
 
     #[test]

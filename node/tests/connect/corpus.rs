@@ -77,6 +77,7 @@ pub(crate) enum Differs {
     Nothing,
     Message,
     Offered,
+    Version,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -133,6 +134,7 @@ impl Request {
             Differs::Nothing => Difference::None,
             Differs::Message => Difference::Message,
             Differs::Offered => Difference::Offered,
+            Differs::Version => Difference::Version,
         }
     }
 

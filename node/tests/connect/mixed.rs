@@ -9,8 +9,8 @@
 //! Java e                                         ██████████████████████
 //! ```
 //!
-//! Nothing may be lost, and the first occurrences of each key must be in order. What comes again must begin right behind
-//! the position that was stored then ([`replay`]). How long it takes from the SIGKILL to the first record of who took
+//! Nothing may be lost, and the first occurrences of each key must be in order. What comes again must begin right
+//! behind the position that was stored then ([`replay`]). How long it takes from the SIGKILL to the first record of who took
 //! over is printed, and bounded where nodes lead with their own delay.
 
 use std::collections::BTreeMap;
@@ -98,8 +98,8 @@ async fn wander(stage: &Stage, kind: Kind) -> Result<Duration> {
 
     let takeover = scene.takeover(&of_c, killed_at_ms).await?;
     println!(
-        "{kind:?}: {:?} from SIGKILL to the first records of the successor, session {SESSION_TIMEOUT:?}, delay of Java's \
-         workers {REBALANCE_DELAY:?}",
+        "{kind:?}: {:?} from SIGKILL to the first records of the successor, session {SESSION_TIMEOUT:?}, delay of \
+         Java's workers {REBALANCE_DELAY:?}",
         takeover
     );
     scene.judge(e).await?;

@@ -22,6 +22,8 @@ pub(crate) enum Difference {
     Refusal,
     /// What Java has beside it: each of the node's plug-ins is one of Java's, and so is each logger that both have.
     Offered,
+    /// Versions in states: a worker of Java that is about to start a connector may not know its version yet.
+    Version,
 }
 
 /// An answer, and the addresses (`host:port`) of the workers of the side that gave it.
@@ -54,6 +56,9 @@ fn shown(of: Of<'_>, difference: Difference) -> Value {
     {
         *message = json!("not compared");
     }
+    if difference == Difference::Version {
+        drop_versions(&mut body);
+    }
     let content_type = answer.header("content-type");
     if difference == Difference::Refusal {
         return json!({ "failed": 400 <= answer.status, "type": content_type });
@@ -64,6 +69,18 @@ fn shown(of: Of<'_>, difference: Difference) -> Value {
         "location": answer.header("location"),
         "body": body,
     })
+}
+
+fn drop_versions(status: &mut Value) {
+    let (connector, tasks) = (status.get("connector").cloned(), status.get("tasks").cloned());
+    let without = |mut state: Value| {
+        state.as_object_mut().and_then(|state| state.remove("version"));
+        state
+    };
+    if let (Some(connector), Some(Value::Array(tasks))) = (connector, tasks) {
+        status["connector"] = without(connector);
+        status["tasks"] = tasks.into_iter().map(without).collect();
+    }
 }
 
 /// Drops of `java` what `node` does not have, and of maps what only one has. Nothing is not shared: it then differs.
