@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Nobody has to say when which worker took over: records and positions carry the time at which they were sent (ms
-//! since 1970). Two workers that run the same connector at once betray themselves: their runs do not begin behind a position.
-//! Tokens rise in the order of the stream, and their hexadecimal texts compare as they do.
+//! since 1970). Two workers that run the same connector at once betray themselves: their runs do not begin behind a
+//! position. Tokens rise in the order of the stream, and their hexadecimal texts compare as they do.
 
 use anyhow::{Context, Result, ensure};
 use millrace_bench::consumer::Topic;
