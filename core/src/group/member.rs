@@ -158,8 +158,8 @@ impl Member {
         self.unhandled = self.unhandled.saturating_sub(1);
     }
 
-    /// Out of the group, until the worker is ready for the events that it was told. It has stopped everything, and comes
-    /// back as one that runs nothing.
+    /// Out of the group, until the worker is ready for the events that it was told. It has stopped everything, and
+    /// comes back as one that runs nothing.
     pub fn step_out(&mut self) {
         if self.leaving == Leaving::Not {
             self.leaving = Leaving::ForNow;

@@ -94,8 +94,8 @@ async fn clients_of_connect_are_answered_by_nodes_as_by_java_and_no_altered_answ
 }
 
 /// What differs between two groups of Java is no difference of ours.
+#[cfg(feature = "long")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a minute of Java alone: `.ci/run long`"]
 async fn two_groups_of_java_answer_alike() -> Result<()> {
     let (stage, _turn) = stage("java_clients").await?;
     no_altered_answer_passes(&play(&stage, Kind::Java, &of_all()?).await?)

@@ -43,8 +43,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TAKEOVER_MARGIN: Duration = Duration::from_secs(1);
 
 /// The judge judges right: Java alone passes.
+#[cfg(feature = "long")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "two minutes of Java alone: `.ci/run long`"]
 async fn connectors_wander_through_a_group_of_java_under_load() -> Result<()> {
     let (stage, _turn) = stage("java_group").await?;
     wander(&stage, Kind::Java).await.map(drop)
