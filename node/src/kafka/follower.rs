@@ -204,8 +204,8 @@ impl<F: FnMut(LogRecord<'_>)> Follower<F> {
                 wanted.entry(leader.clone()).or_default().push((*partition, *place));
             }
         }
-        let is_led = |partition| leaders.get(partition).is_some_and(Option::is_some);
-        let orphan = self.idle.iter().copied().find(|partition| !is_led(partition));
+        let is_orphan = |partition: &i32| leaders.get(partition).is_none_or(Option::is_none);
+        let orphan = self.idle.iter().copied().find(is_orphan);
         if orphan.is_some() {
             self.client.forget();
         }
