@@ -1,6 +1,7 @@
 //! A broker for tests: one topic in memory, served over a socket, with faults where a test wants them.
 //!
-//! It leads every partition, unless told otherwise, takes any batch, and answers a fetch without records after a short wait.
+//! It leads every partition, unless told otherwise, takes any batch, and answers a fetch without records after a
+//! short wait.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
