@@ -71,8 +71,12 @@ async fn serve(
 ) -> anyhow::Result<Outcome> {
     let sockets = Sockets::bind(&config.rest).await?.context("listeners must not be empty")?;
     let (id, url) = (sockets.worker_id(&config.rest), sockets.advertised_url(&config.rest));
+    sockets.warn_of_unreachable(&config.rest);
     let rest = config.rest.clone();
-    let worker = Worker::new(config.clone(), id, OffsetStore::open(&config)?, driver, strict);
+    let offsets = OffsetStore::open(&config)?;
+    // No task begins before the group was joined, and that comes after the topics.
+    offsets.expect_topic();
+    let worker = Worker::new(config.clone(), id, offsets, driver, strict);
     let starting = start(Arc::clone(&worker), settings, url, &config, Arc::clone(&loggers));
     let (herder, group, changes, forgotten) = tokio::select! {
         started = starting => started?,

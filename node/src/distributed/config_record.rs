@@ -268,9 +268,14 @@ fn count(fields: &Map<String, Value>, field: &'static str) -> Result<u32, Why> {
 fn read_config(fields: &Map<String, Value>) -> Result<Config, Why> {
     let properties = fields.get("properties").and_then(Value::as_object);
     let properties = properties.ok_or_else(|| wrong(fields, "properties", "an object"))?;
+    Ok(read_properties(properties))
+}
+
+/// The properties that have a value; what is no text becomes its text.
+pub(crate) fn read_properties(properties: &Map<String, Value>) -> Config {
     let given =
         properties.iter().filter_map(|(name, value)| Some((name.clone(), property(value)?)));
-    Ok(given.collect())
+    given.collect()
 }
 
 fn property(value: &Value) -> Option<String> {

@@ -30,6 +30,7 @@ mod status_store;
 mod worker_client;
 
 pub(crate) use command::run;
+pub(crate) use config_record::{Config, read_properties};
 pub(crate) use herder::Distributed;
 pub(crate) use leading::Signed;
 pub(crate) use worker_client::{ForwardError, WorkerAnswer};

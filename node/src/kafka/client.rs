@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const PAUSE_FIRST: Duration = Duration::from_millis(100);
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// Between the two looks for a topic that does not seem to be there.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
+
 /// By partition of a topic, who leads it; `None`: nobody at the moment.
 pub(super) type Leaders = BTreeMap<i32, Option<Address>>;
 
@@ -120,8 +123,8 @@ impl Client {
         }
     }
 
-    /// The numbers of the partitions of `topic`, in order; none if it is not there. `may_create`: the broker may then
-    /// create it, if it creates topics by itself.
+    /// The numbers of the partitions of `topic`, in order; none if the broker that is asked does not know it, which
+    /// another may. `may_create`: the broker may then create it, if it creates topics by itself.
     ///
     /// # Errors
     /// As [`Client::ask`].
@@ -137,6 +140,66 @@ impl Client {
                 Err(error) => patience.pause(error).await?,
             }
         }
+    }
+
+    /// The same of a topic that was there before: that a broker does not know it may pass.
+    ///
+    /// # Errors
+    /// As [`Client::ask`], and [`KafkaError::Vanished`].
+    pub(crate) async fn partitions_there(&mut self, topic: &str) -> Result<Vec<i32>, KafkaError> {
+        let mut patience = Patience::new();
+        loop {
+            let error = match self.look_everywhere(topic).await {
+                Ok(partitions) if !partitions.is_empty() => return Ok(partitions),
+                Ok(_) => KafkaError::Vanished { topic: topic.to_owned() },
+                Err(error) => error,
+            };
+            patience.pause(error).await?;
+        }
+    }
+
+    /// The same of a topic that may not be there: none if no broker of the cluster knows it, asked twice. One
+    /// broker is not believed: it may not have heard of the topic yet, or the topic is just being made anew.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub(crate) async fn partitions_anywhere(
+        &mut self,
+        topic: &str,
+    ) -> Result<Vec<i32>, KafkaError> {
+        let mut patience = Patience::new();
+        let mut is_second = false;
+        loop {
+            match self.look_everywhere(topic).await {
+                Ok(partitions) if is_second || !partitions.is_empty() => return Ok(partitions),
+                Ok(_) => {
+                    is_second = true;
+                    clock::wait(LOOK_PAUSE).await;
+                }
+                Err(error) => patience.pause(error).await?,
+            }
+        }
+    }
+
+    /// Asks broker after broker, until one knows `topic`. If none does, each must have said so.
+    async fn look_everywhere(&mut self, topic: &str) -> Result<Vec<i32>, KafkaError> {
+        let mut connection = self.any().await?;
+        let brokers = ask_metadata(&mut connection, None, false).await?.brokers;
+        self.keep(connection);
+        let mut absence = Ok(Vec::new());
+        for broker in brokers {
+            match self.look_at(&broker.address, topic).await {
+                Ok(leaders) if leaders.is_empty() => {}
+                Ok(leaders) => return Ok(leaders.into_keys().collect()),
+                Err(error) => absence = Err(error),
+            }
+        }
+        absence
+    }
+
+    async fn look_at(&mut self, broker: &Address, topic: &str) -> Result<Leaders, KafkaError> {
+        let connection = self.connect(broker).await?;
+        self.learn_from(connection, topic, false).await
     }
 
     /// Who leads the partitions of `topic`, as it was known last; asks once where nothing is known.
@@ -239,7 +302,16 @@ impl Client {
     }
 
     async fn learn(&mut self, topic: &str, may_create: bool) -> Result<Leaders, KafkaError> {
-        let mut connection = self.any().await?;
+        let connection = self.any().await?;
+        self.learn_from(connection, topic, may_create).await
+    }
+
+    async fn learn_from(
+        &mut self,
+        mut connection: Connection,
+        topic: &str,
+        may_create: bool,
+    ) -> Result<Leaders, KafkaError> {
         let metadata = ask_metadata(&mut connection, Some(topic), may_create).await?;
         self.keep(connection);
         self.note(&metadata);
@@ -276,7 +348,12 @@ async fn ask_metadata(
         let topics: Vec<_> = topic.into_iter().collect();
         metadata::write_request(out, topics.into_iter(), may_create);
     };
-    connection.request(Api::Metadata, write, Metadata::read, ANSWER_TIMEOUT).await
+    let metadata = connection.request(Api::Metadata, write, Metadata::read, ANSWER_TIMEOUT).await?;
+    if metadata.brokers.is_empty() {
+        // What it says of topics is worth as little.
+        return Err(KafkaError::Ignorant { broker: connection.broker().clone() });
+    }
+    Ok(metadata)
 }
 
 /// How often and how long something is tried.
@@ -299,5 +376,58 @@ impl Patience {
         tracing::debug!("Kafka is asked again: {error}");
         clock::wait_until(Some(next)).await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::scripted_broker::ScriptedBroker;
+
+    const TOPIC: &str = "connect-offsets";
+
+    #[tokio::test]
+    async fn topic_is_there_though_the_first_broker_has_not_heard_of_it() {
+        let (first, second) =
+            (ScriptedBroker::start(TOPIC, 3).await, ScriptedBroker::start(TOPIC, 3).await);
+        first.state().brokers = vec![first.port(), second.port()];
+        second.state().brokers = vec![second.port(), first.port()];
+        second.state().exists = true;
+        // Port 1: a broker that has died.
+        first.state().brokers.insert(1, 1);
+        let mut client = Client::new(first.cluster());
+        assert_eq!(client.partitions_anywhere(TOPIC).await.unwrap(), [0, 1, 2]);
+        let mut client = Client::new(first.cluster());
+        assert_eq!(client.partitions_there(TOPIC).await.unwrap(), [0, 1, 2]);
+    }
+
+    #[tokio::test]
+    async fn topic_is_absent_only_if_it_is_twice() {
+        let broker = ScriptedBroker::start(TOPIC, 3).await;
+        let mut client = Client::new(broker.cluster());
+        assert_eq!(client.partitions_anywhere(TOPIC).await.unwrap(), Vec::<i32>::new());
+        let made_anew = async {
+            clock::wait(LOOK_PAUSE / 2).await;
+            broker.state().exists = true;
+        };
+        let (partitions, ()) = tokio::join!(client.partitions_anywhere(TOPIC), made_anew);
+        assert_eq!(partitions.unwrap(), [0, 1, 2]);
+    }
+
+    #[tokio::test]
+    async fn broker_that_knows_no_brokers_is_asked_again() {
+        let broker = ScriptedBroker::start(TOPIC, 3).await;
+        broker.state().brokers.clear();
+        let mut client = Client::new(broker.cluster());
+        let error = client.learn(TOPIC, false).await.unwrap_err();
+        assert!(error.may_pass(), "{error}");
+        let heard = async {
+            clock::wait(LOOK_PAUSE * 3).await;
+            let mut state = broker.state();
+            state.exists = true;
+            state.brokers.push(broker.port());
+        };
+        let (partitions, ()) = tokio::join!(client.partitions_anywhere(TOPIC), heard);
+        assert_eq!(partitions.unwrap(), [0, 1, 2]);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!  TCP ──► TLS ──► ApiVersions, SASL ──► request, answer, request, answer …
-//!                                          │ an error, a request given up, the end of the session
+//!                                          │ an error, a request given up, a minute without one,
+//!                                          │ the end of the session
 //!                                          ▼
 //!                                        not usable: open another
 //! ```
@@ -20,6 +21,7 @@ use millrace_core::kafka::wire::{FRAME_BYTES_MAX, Reader, WireError};
 use millrace_core::link::Address;
 use millrace_io::clock;
 use millrace_io::tls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -30,6 +32,14 @@ use crate::config::KafkaSecurity;
 
 /// From the first packet to a connection that can be used.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection may lie idle. Brokers, and what is between, forget one without a word.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+/// When the kernel asks whether the other side is still there.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// How long bytes may go without a sign that they have come: then the connection is dead, however slow the broker.
+/// Within the three seconds of `worker.sync.timeout.ms` another can be opened.
+const UNCONFIRMED_MAX: Duration = Duration::from_millis(1500);
 
 /// Memory for an answer before its first byte is there.
 const ANSWER_BYTES_FIRST: usize = 16 * 1024;
@@ -57,6 +67,8 @@ pub(crate) struct Connection {
     correlation: i32,
     /// Whether every request so far was answered.
     is_settled: bool,
+    /// When it was last heard of.
+    used: Instant,
     session_ends: Option<Instant>,
 }
 
@@ -85,7 +97,10 @@ impl Connection {
 
     /// Whether another request can be asked.
     pub(crate) fn is_usable(&self) -> bool {
-        self.is_settled && self.session_ends.is_none_or(|end| clock::now() < end)
+        let now = clock::now();
+        self.is_settled
+            && now.saturating_duration_since(self.used) < IDLE_MAX
+            && self.session_ends.is_none_or(|end| now < end)
     }
 
     /// Asks one request and awaits its answer. `write` appends the body of the request, `read` reads that of the
@@ -116,6 +131,7 @@ impl Connection {
         let read = read.map_err(malformed)?;
         self.correlation = self.correlation.wrapping_add(1);
         self.is_settled = true;
+        self.used = clock::now();
         Ok(read)
     }
 }
@@ -123,6 +139,9 @@ impl Connection {
 async fn connect(broker: &Address, security: &KafkaSecurity) -> io::Result<Box<dyn Stream>> {
     let stream = TcpStream::connect((broker.host.as_str(), broker.port)).await?;
     stream.set_nodelay(true)?;
+    let socket = SockRef::from(&stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE))?;
+    socket.set_tcp_user_timeout(Some(UNCONFIRMED_MAX))?;
     let Some(tls) = &security.tls else { return Ok(Box::new(stream)) };
     let name = ServerName::try_from(broker.host.clone()).map_err(io::Error::other)?;
     Ok(Box::new(TlsConnector::from(tls.config()).connect(name, stream).await?))
@@ -146,13 +165,13 @@ async fn log_in(
             Ok(Next::Send(next)) => frame = next,
             Ok(Next::Open { session_lifetime, correlation }) => {
                 let session_ends = sasl::renewal(session_lifetime, began);
-                let is_settled = true;
                 return Ok(Connection {
                     broker,
                     client_id,
                     stream,
                     correlation,
-                    is_settled,
+                    is_settled: true,
+                    used: clock::now(),
                     session_ends,
                 });
             }
@@ -174,4 +193,27 @@ async fn exchange(stream: &mut Box<dyn Stream>, frame: &[u8]) -> io::Result<Vec<
     let mut answer = Vec::with_capacity(size.min(ANSWER_BYTES_FIRST));
     let received = stream.take(size as u64).read_to_end(&mut answer).await?;
     if received < size { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(answer) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::client::Client;
+    use crate::kafka::scripted_broker::ScriptedBroker;
+
+    #[tokio::test]
+    async fn connection_that_was_idle_for_a_minute_is_replaced() {
+        let broker = ScriptedBroker::start("t", 1).await;
+        broker.state().exists = true;
+        let cluster = broker.cluster();
+        for (idle, connections) in [(IDLE_MAX / 2, 1), (IDLE_MAX, 2)] {
+            broker.state().connections = 0;
+            let mut connection = Connection::open(&cluster, &cluster.bootstrap[0]).await.unwrap();
+            connection.used = clock::now().checked_sub(idle).unwrap();
+            let mut client = Client::new(cluster.clone());
+            client.keep(connection);
+            assert_eq!(client.partitions("t", false).await.unwrap(), [0]);
+            assert_eq!(broker.state().connections, connections, "idle for {idle:?}");
+        }
+    }
 }

@@ -34,6 +34,15 @@ pub(crate) enum KafkaError {
     Unreachable { attempts: Vec<Self> },
     #[error("a {request} request for {about} was answered with {error:?}{}{}", said(.message), remedy(*.error))]
     Refused { request: &'static str, about: String, error: ErrorCode, message: Option<String> },
+    #[error(
+        "broker {broker} knows no brokers, not even itself: it has yet to hear from its controller"
+    )]
+    Ignorant { broker: Address },
+    #[error(
+        "topic {topic} was there before, and now a broker says that it is not; if it was deleted, what was stored in \
+         it is lost: restart the worker to go on without"
+    )]
+    Vanished { topic: String },
     #[error("partition {partition} of topic {topic} cannot be read: {error}")]
     Unreadable { topic: String, partition: i32, error: BatchError },
     #[error("topic {topic} is not read any more, and was not read to its end")]
@@ -74,6 +83,8 @@ impl KafkaError {
             | Self::Silent { .. }
             | Self::Malformed { .. }
             | Self::Unreachable { .. }
+            | Self::Ignorant { .. }
+            | Self::Vanished { .. }
             | Self::Unreadable { .. }
             | Self::Trouble { .. } => true,
             Self::Unusable { error, .. } => match error {

@@ -8,7 +8,8 @@
 //!
 //! Records of a partition are handed out in order; those of transactions that were aborted are not. Where the log does
 //! not reach back to what is asked for, or not yet to it, because the topic was made anew, records were deleted or a
-//! leader has lost some, reading begins again at its first record.
+//! leader has lost some, reading begins again at its first record. A partition that cannot be read, or that nobody
+//! leads, holds up none of the others: its error comes after what the others had.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
@@ -75,6 +76,13 @@ pub(super) fn has_reached(places: &Places, ends: &Places) -> bool {
     ends.iter().all(|(partition, end)| places.get(partition).is_some_and(|place| end <= place))
 }
 
+/// How many offsets before `ends` are behind `places`. It can only grow so far, whatever is appended meanwhile.
+fn progress(places: &Places, ends: &Places) -> i64 {
+    let of =
+        |(partition, end): (&i32, &i64)| places.get(partition).map_or(0, |place| *place.min(end));
+    ends.iter().map(of).fold(0, i64::saturating_add)
+}
+
 /// Hands every record of `topic` that was there when this was called to `on_record`.
 ///
 /// # Errors
@@ -87,11 +95,17 @@ pub(crate) async fn read_whole(
 ) -> Result<(), KafkaError> {
     let mut follower = Follower::new(client, topic, partitions, on_record);
     let ends = ends(&mut follower.client, topic, partitions).await?;
-    let mut patience = Patience::new();
+    // Since the first error after which nothing was read; waiting without an error has no limit here.
+    let mut patience = None;
+    let mut best = 0;
     while !has_reached(&follower.places, &ends) {
-        match follower.step().await {
-            Ok(()) => patience = Patience::new(),
-            Err(error) => patience.pause(error).await?,
+        let stepped = follower.step().await;
+        let now = progress(&follower.places, &ends);
+        if best < now {
+            (best, patience) = (now, None);
+        }
+        if let Err(error) = stepped {
+            patience.get_or_insert_with(Patience::new).pause(error).await?;
         }
     }
     Ok(())
@@ -152,10 +166,12 @@ impl<F: FnMut(LogRecord<'_>)> Follower<F> {
     /// Asks who is to be asked, waits for one answer and hands out what is in it.
     ///
     /// # Errors
-    /// What is in the way; calling again goes on from the same place.
+    /// What is in the way, the first of it; calling again goes on from the same places.
     pub(super) async fn step(&mut self) -> Result<(), KafkaError> {
-        self.ask_leaders().await?;
-        let Some(landing) = self.flights.next().await else { return Err(self.leaderless()) };
+        let orphan = self.ask_leaders().await?;
+        let Some(landing) = self.flights.next().await else {
+            return Err(self.leaderless(orphan.unwrap_or_default()));
+        };
         self.asked.remove(&landing.leader);
         self.idle.extend(landing.partitions);
         let (connection, pages) = match landing.answer {
@@ -163,16 +179,20 @@ impl<F: FnMut(LogRecord<'_>)> Follower<F> {
             Err(error) => return Err(self.failed(error)),
         };
         self.client.keep(connection);
+        let mut first = Ok(());
         for page in pages {
-            self.take(&page).await?;
+            let taken = self.take(&page).await;
+            first = first.and(taken);
         }
-        Ok(())
+        first?;
+        orphan.map_or(Ok(()), |partition| Err(self.leaderless(partition)))
     }
 
-    /// Asks each leader for which there is something to ask, and that has answered before.
-    async fn ask_leaders(&mut self) -> Result<(), KafkaError> {
+    /// Asks each leader for which there is something to ask, and that has answered before. Names a partition that
+    /// nobody leads.
+    async fn ask_leaders(&mut self) -> Result<Option<i32>, KafkaError> {
         if self.idle.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let leaders = self.client.leaders(&self.topic).await?;
         let mut wanted: BTreeMap<Address, Vec<(i32, i64)>> = BTreeMap::new();
@@ -184,7 +204,9 @@ impl<F: FnMut(LogRecord<'_>)> Follower<F> {
                 wanted.entry(leader.clone()).or_default().push((*partition, *place));
             }
         }
-        if self.idle.iter().any(|partition| leaders.get(partition).is_none_or(Option::is_none)) {
+        let is_orphan = |partition: &i32| leaders.get(partition).is_none_or(Option::is_none);
+        let orphan = self.idle.iter().copied().find(is_orphan);
+        if orphan.is_some() {
             self.client.forget();
         }
         for (leader, places) in wanted {
@@ -196,7 +218,7 @@ impl<F: FnMut(LogRecord<'_>)> Follower<F> {
             let (cluster, topic) = (Arc::clone(&self.cluster), Arc::clone(&self.topic));
             self.flights.push(Box::pin(fly(cluster, connection, leader, topic, places)));
         }
-        Ok(())
+        Ok(orphan)
     }
 
     async fn take(&mut self, page: &Page) -> Result<(), KafkaError> {
@@ -244,9 +266,8 @@ impl<F: FnMut(LogRecord<'_>)> Follower<F> {
             .refused(error.into())
     }
 
-    /// Nobody could be asked.
-    fn leaderless(&mut self) -> KafkaError {
-        let partition = self.idle.first().copied().unwrap_or_default();
+    /// Nobody could be asked about `partition`.
+    fn leaderless(&mut self, partition: i32) -> KafkaError {
         let error = self.refused(partition, ErrorCode::LEADER_NOT_AVAILABLE);
         self.failed(error)
     }
@@ -295,4 +316,81 @@ fn read_pages(reader: &mut Reader<'_>) -> Result<Vec<Page>, WireError> {
         }
     }
     Ok(pages)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use millrace_io::clock;
+
+    use super::*;
+    use crate::kafka::append::append;
+    use crate::kafka::scripted_broker::ScriptedBroker;
+
+    const TOPIC: &str = "connect-offsets";
+    const PARTITIONS: [i32; 3] = [0, 1, 2];
+
+    /// A broker with a record in each of three partitions.
+    async fn broker() -> ScriptedBroker {
+        let broker = ScriptedBroker::start(TOPIC, 3).await;
+        broker.state().exists = true;
+        let pairs = (0..50).map(|key: i32| (key.to_string().into_bytes(), None)).collect();
+        append(&mut Client::new(broker.cluster()), TOPIC, &PARTITIONS, pairs).await.unwrap();
+        assert!(broker.state().logs.iter().all(|log| 0 < log.end));
+        broker
+    }
+
+    #[tokio::test]
+    async fn partition_that_cannot_be_read_holds_up_no_other() {
+        let broker = broker().await;
+        broker.state().logs[0].refusal = Some(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        let client = Client::new(broker.cluster());
+        let mut follower = Follower::new(client, TOPIC, &PARTITIONS, |_| {});
+        let error = follower.step().await.unwrap_err().to_string();
+        assert!(error.contains("partition 0") && error.contains("NOT_LEADER"), "{error}");
+        let ends = broker.state().logs.iter().map(|log| log.end).collect::<Vec<_>>();
+        assert_eq!(follower.places(), &Places::from([(0, 0), (1, ends[1]), (2, ends[2])]));
+        broker.state().logs[0].refusal = None;
+        follower.step().await.unwrap();
+        assert_eq!(follower.places()[&0], ends[0]);
+    }
+
+    #[tokio::test]
+    async fn partition_that_nobody_leads_is_an_error_while_others_are_read() {
+        let broker = broker().await;
+        broker.state().logs[1].is_leaderless = true;
+        let client = Client::new(broker.cluster());
+        let mut follower = Follower::new(client, TOPIC, &PARTITIONS, |_| {});
+        for _ in 0..2 {
+            let error = follower.step().await.unwrap_err().to_string();
+            assert!(error.contains("partition 1") && error.contains("LEADER_NOT"), "{error}");
+        }
+        let ends = broker.state().logs.iter().map(|log| log.end).collect::<Vec<_>>();
+        assert_eq!(follower.places(), &Places::from([(0, ends[0]), (1, 0), (2, ends[2])]));
+    }
+
+    #[tokio::test]
+    async fn whole_topic_is_read_once_what_was_in_the_way_has_passed() {
+        let broker = broker().await;
+        broker.state().logs[2].refusal = Some(ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        let mut read = 0;
+        let passes = async {
+            clock::wait(Duration::from_millis(300)).await;
+            broker.state().logs[2].refusal = None;
+        };
+        let client = Client::new(broker.cluster());
+        let (whole, ()) =
+            tokio::join!(read_whole(client, TOPIC, &PARTITIONS, |_| read += 1), passes);
+        whole.unwrap();
+        assert_eq!(read, 50);
+    }
+
+    #[test]
+    fn progress_ends_where_the_topic_ended() {
+        let ends = Places::from([(0, 10), (1, 5)]);
+        assert_eq!(progress(&Places::from([(0, 3), (1, 0)]), &ends), 3);
+        assert_eq!(progress(&Places::from([(0, 3), (1, 5)]), &ends), 8);
+        assert_eq!(progress(&Places::from([(0, 3), (1, 500)]), &ends), 8);
+    }
 }

@@ -1,6 +1,7 @@
 //! A broker for tests: one topic in memory, served over a socket, with faults where a test wants them.
 //!
-//! It leads every partition, takes any batch, and answers a fetch without records after a short wait.
+//! It leads every partition, unless told otherwise, takes any batch, and answers a fetch without records after a
+//! short wait.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -36,12 +37,19 @@ pub(crate) struct Log {
     pub(crate) batches: Vec<Vec<u8>>,
     pub(crate) first: i64,
     pub(crate) end: i64,
+    /// What every fetch of it is answered with.
+    pub(crate) refusal: Option<ErrorCode>,
+    pub(crate) is_leaderless: bool,
 }
 
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) topic: String,
     pub(crate) exists: bool,
+    /// Ports of the brokers that it knows; the first leads.
+    pub(crate) brokers: Vec<u16>,
+    /// How many connections there were.
+    pub(crate) connections: usize,
     pub(crate) policy: String,
     pub(crate) logs: Vec<Log>,
     /// By kind, what happens to the next requests of it.
@@ -66,6 +74,8 @@ impl ScriptedBroker {
         let state = Arc::new(Mutex::new(State {
             topic: topic.to_owned(),
             exists: false,
+            brokers: vec![address.port],
+            connections: 0,
             policy: "compact".to_owned(),
             logs: (0..partitions).map(|_| Log::default()).collect(),
             faults: BTreeMap::new(),
@@ -75,6 +85,7 @@ impl ScriptedBroker {
         let (served, port) = (Arc::clone(&state), address.port);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
+                served.lock().unwrap().connections += 1;
                 tokio::spawn(serve(stream, port, Arc::clone(&served)));
             }
         });
@@ -84,6 +95,10 @@ impl ScriptedBroker {
     pub(crate) fn cluster(&self) -> Cluster {
         let (bootstrap, security) = (vec![self.address.clone()], KafkaSecurity::default());
         Cluster { bootstrap, security, client_id: "test".to_owned() }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -144,7 +159,7 @@ impl State {
         };
         match api {
             Api::ApiVersions => versions(out),
-            Api::Metadata => self.metadata(port, reader, out),
+            Api::Metadata => self.metadata(reader, out),
             Api::CreateTopics => self.create(error, out),
             Api::DescribeConfigs => self.describe(error, out),
             Api::ListOffsets => self.list(error, reader, out),
@@ -162,15 +177,17 @@ impl State {
         put_no_tags(out);
     }
 
-    fn metadata(&self, port: u16, reader: &mut Reader<'_>, out: &mut Vec<u8>) {
+    fn metadata(&self, reader: &mut Reader<'_>, out: &mut Vec<u8>) {
         let asked = reader.compact_array().unwrap();
         put_i32(out, 0);
-        put_compact_length(out, 1);
-        put_i32(out, 1);
-        put_compact_string(out, "127.0.0.1");
-        put_i32(out, i32::from(port));
-        put_compact_null(out);
-        put_no_tags(out);
+        put_compact_length(out, self.brokers.len());
+        for (id, port) in (1..).zip(&self.brokers) {
+            put_i32(out, id);
+            put_compact_string(out, "127.0.0.1");
+            put_i32(out, i32::from(*port));
+            put_compact_null(out);
+            put_no_tags(out);
+        }
         put_compact_string(out, "scripted");
         put_i32(out, 1);
         put_compact_length(out, asked);
@@ -186,7 +203,7 @@ impl State {
             for index in 0..partitions {
                 put_i16(out, 0);
                 put_i32(out, index as i32);
-                put_i32(out, 1);
+                put_i32(out, if self.logs[index].is_leaderless { -1 } else { 1 });
                 put_i32(out, 0);
                 for _replicas in 0..3 {
                     put_compact_length(out, 0);
@@ -276,6 +293,7 @@ impl State {
             reader.skip_tags().unwrap();
             let log = &self.logs[index as usize];
             let is_inside = log.first <= from && from <= log.end;
+            let error = log.refusal.unwrap_or(error);
             let error = if is_inside { error } else { ErrorCode::OFFSET_OUT_OF_RANGE };
             let is_wanted = |batch: &&Vec<u8>| {
                 from < RecordBatches::new(batch).next().unwrap().unwrap().next_offset()

@@ -91,6 +91,19 @@ enum Creation {
     NotAllowed,
 }
 
+impl Creation {
+    /// What became of the topic, after its name.
+    const fn in_words(self) -> &'static str {
+        match self {
+            Self::Created => "was created",
+            Self::WasThere => "is there already",
+            Self::NotAllowed => {
+                "may not be created by the worker's user; it is used if it is there"
+            }
+        }
+    }
+}
+
 async fn create(client: &mut Client, spec: &TopicSpec) -> Result<Creation, KafkaError> {
     let about = &format!("topic {}", spec.name);
     let question = Question { api: Api::CreateTopics, to: To::Controller, about };
@@ -119,7 +132,7 @@ async fn create(client: &mut Client, spec: &TopicSpec) -> Result<Creation, Kafka
     let topic = spec.name.clone();
     match answer.await {
         Ok(creation) => {
-            tracing::info!("internal topic {topic}: {creation:?}");
+            tracing::info!("internal topic {topic} {}", creation.in_words());
             Ok(creation)
         }
         Err(KafkaError::Refused { error: ErrorCode::INVALID_CONFIG, message, .. }) => {

@@ -5,6 +5,7 @@
 //! at start   java_file ◄─ file_store ─┐
 //!            topic_reader ────────────┴─► StoredOffsets ─► position
 //! later      writer ─► file_store ─► java_file   (a topic is written by the pipeline itself)
+//!            topic: whether it is there for certain
 //! by hand    named: what a connector has stored, as REST shows it ─► store ─► writer, topic_writer
 //! ```
 //!
@@ -17,6 +18,7 @@ mod named;
 mod position;
 mod store;
 mod stored;
+mod topic;
 mod topic_reader;
 mod topic_writer;
 mod writer;

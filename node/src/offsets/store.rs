@@ -8,6 +8,7 @@ use crate::kafka::{Cluster, Pair};
 
 use super::file_store::FileStore;
 use super::stored::StoredOffsets;
+use super::topic::OffsetTopic;
 use super::topic_reader::{self, OffsetTopicError};
 use super::topic_writer;
 use super::writer::{self, OffsetWriter, Orders};
@@ -17,7 +18,7 @@ pub(crate) enum OffsetStore {
     /// Connect's file.
     File(FileOrders),
     /// Connect's compacted topic.
-    Topic { cluster: Cluster, name: String },
+    Topic(OffsetTopic),
 }
 
 /// Whether another try may go better than one that has failed with `error`: Kafka was away, or slow.
@@ -42,9 +43,18 @@ impl OffsetStore {
                 let (bootstrap, security) = (worker.bootstrap.clone(), worker.security.clone());
                 let client_id = "millrace-offsets".to_owned();
                 let cluster = Cluster { bootstrap, security, client_id };
-                Self::Topic { cluster, name: name.clone() }
+                Self::Topic(OffsetTopic::new(cluster, name.clone()))
             }
         })
+    }
+
+    /// Whoever calls this has made sure of the topic, or written to it. That it is not there means from now on that a
+    /// broker has not heard of it, not that nothing is stored.
+    pub(crate) fn expect_topic(&self) {
+        match self {
+            Self::File(_) => {}
+            Self::Topic(topic) => topic.expect(),
+        }
     }
 
     /// All that is stored now.
@@ -54,7 +64,7 @@ impl OffsetStore {
     pub(crate) async fn read(&self) -> anyhow::Result<StoredOffsets> {
         match self {
             Self::File(FileOrders(orders)) => orders.read().await.map_err(anyhow::Error::msg),
-            Self::Topic { cluster, name } => Ok(topic_reader::read(cluster, name).await?),
+            Self::Topic(topic) => Ok(topic_reader::read(topic).await?),
         }
     }
 
@@ -62,7 +72,7 @@ impl OffsetStore {
     pub(crate) fn writer(&self, key: Vec<u8>) -> Option<OffsetWriter> {
         match self {
             Self::File(FileOrders(orders)) => Some(orders.writer(key)),
-            Self::Topic { .. } => None,
+            Self::Topic(_) => None,
         }
     }
 
@@ -73,7 +83,7 @@ impl OffsetStore {
     pub(crate) async fn write(&self, pairs: Vec<Pair>) -> anyhow::Result<()> {
         match self {
             Self::File(FileOrders(orders)) => orders.write(pairs).await.map_err(anyhow::Error::msg),
-            Self::Topic { cluster, name } => Ok(topic_writer::write(cluster, name, pairs).await?),
+            Self::Topic(topic) => Ok(topic_writer::write(topic, pairs).await?),
         }
     }
 }

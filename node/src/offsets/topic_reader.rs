@@ -1,7 +1,8 @@
 //! Reads the compacted offset topic of Kafka Connect, from the beginning to where it ended when
 //! reading began.
 //!
-//! A topic that is not there holds no positions; the pipeline creates it with its first position.
+//! A topic that is not there for certain ([`super::topic`]) holds no positions; the pipeline creates it with its
+//! first position.
 //! Of a key the newest record counts; a record without a value resets it. Keys are spread over
 //! partitions by their hash, so all are read. What a Connect cluster with exactly-once support has
 //! written in transactions counts if they were committed.
@@ -14,7 +15,8 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use super::stored::StoredOffsets;
-use crate::kafka::{Client, Cluster, KafkaError, LogRecord, read_whole};
+use super::topic::OffsetTopic;
+use crate::kafka::{Client, KafkaError, LogRecord, read_whole};
 
 /// How long reading may take in all.
 const READ_TIMEOUT: Duration = Duration::from_secs(300);
@@ -42,8 +44,8 @@ pub(crate) enum OffsetTopicError {
 }
 
 impl OffsetTopicError {
-    pub(super) fn new(cluster: &Cluster, topic: &str, error: KafkaError) -> Self {
-        let topic = topic.to_owned();
+    pub(super) fn new(topic: &OffsetTopic, error: KafkaError) -> Self {
+        let (cluster, topic) = (topic.cluster(), topic.name().to_owned());
         if let KafkaError::Login { broker, error } = error {
             return Self::Login { topic, broker, error };
         }
@@ -62,23 +64,20 @@ impl OffsetTopicError {
 }
 
 /// Reads `topic` whole.
-pub(super) async fn read(
-    cluster: &Cluster,
-    topic: &str,
-) -> Result<StoredOffsets, OffsetTopicError> {
+pub(super) async fn read(topic: &OffsetTopic) -> Result<StoredOffsets, OffsetTopicError> {
     let reading = async {
-        let mut client = Client::new(cluster.clone());
-        let partitions = client.partitions(topic, false).await?;
+        let mut client = Client::new(topic.cluster().clone());
+        let partitions = topic.partitions(&mut client).await?;
         let mut stored = StoredOffsets::default();
         let insert = |LogRecord { key, value, .. }: LogRecord<'_>| {
             if let Some(key) = key {
                 stored.insert(key.to_owned(), value.map(<[u8]>::to_owned));
             }
         };
-        read_whole(client, topic, &partitions, insert).await?;
+        read_whole(client, topic.name(), &partitions, insert).await?;
         Ok(stored)
     };
-    let slow = || OffsetTopicError::Slow { topic: topic.to_owned(), after: READ_TIMEOUT };
+    let slow = || OffsetTopicError::Slow { topic: topic.name().to_owned(), after: READ_TIMEOUT };
     let read = timeout(READ_TIMEOUT, reading).await.map_err(|_| slow())?;
-    read.map_err(|error| OffsetTopicError::new(cluster, topic, error))
+    read.map_err(|error| OffsetTopicError::new(topic, error))
 }

@@ -46,11 +46,18 @@ pub(super) fn ok(body: &impl Serialize) -> Response {
 pub(super) async fn complete<T: Send + 'static>(
     work: impl Future<Output = Result<T, HerderError>> + Send + 'static,
 ) -> Result<T, RestError> {
-    match tokio::time::timeout(REQUEST_TIMEOUT, tokio::spawn(work)).await {
-        Ok(Ok(result)) => result.map_err(RestError::from),
-        Ok(Err(_)) => Err(RestError::internal("the request has panicked; the log says where")),
+    match tokio::time::timeout(REQUEST_TIMEOUT, outlive(work)).await {
+        Ok(done) => done?.map_err(RestError::from),
         Err(_) => Err(RestError::internal("Request timed out")),
     }
+}
+
+/// Awaits `work`, which goes on if nobody awaits it any more.
+pub(super) async fn outlive<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, RestError> {
+    let panicked = |_| RestError::internal("the request has panicked; the log says where");
+    tokio::spawn(work).await.map_err(panicked)
 }
 
 /// Refuses a body that says it is not JSON, and a client that takes no JSON.
@@ -126,12 +133,30 @@ pub(super) fn text(name: &str, value: Value) -> Result<Option<String>, RestError
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
 
     fn read(value: Value) -> Result<Posted, RestError> {
         texts(object(&Bytes::from(value.to_string()))?)
+    }
+
+    #[tokio::test]
+    async fn work_goes_on_if_the_client_leaves() {
+        let (go, may_go) = tokio::sync::oneshot::channel::<()>();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let work = outlive(async move {
+            may_go.await.unwrap();
+            done.send(()).unwrap();
+        });
+        // Asked once, then given up.
+        assert!(tokio::time::timeout(Duration::from_millis(1), work).await.is_err());
+        go.send(()).unwrap();
+        is_done.await.unwrap();
+        let panicking: Result<(), _> = outlive(async { panic!("on purpose") }).await;
+        assert_eq!(panicking.unwrap_err().status, StatusCode::INTERNAL_SERVER_ERROR);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::body::json_response;
+use super::body::{json_response, outlive};
 use super::connectors::set_location;
 use super::{BODY_BYTES_MAX, RestError, Shared, query};
 use crate::distributed::{Distributed, ForwardError, WorkerAnswer};
@@ -49,10 +49,12 @@ pub(super) async fn carry(State(shared): State<Shared>, request: Request, next: 
         None => response,
         // The answer says that nobody knows where.
         Some(Elsewhere(None)) => response,
-        Some(Elsewhere(Some(url))) => match copy.carry_to(url, &group).await {
-            Ok(answer) => answer,
-            Err(error) => error.into_response(),
-        },
+        Some(Elsewhere(Some(url))) => {
+            let url = url.clone();
+            // It arrives though the client leaves.
+            let carried = outlive(async move { copy.carry_to(&url, &group).await });
+            carried.await.flatten().unwrap_or_else(IntoResponse::into_response)
+        }
     }
 }
 

@@ -78,6 +78,17 @@ impl Sockets {
         format!("{}://{}/", config.advertised_protocol, self.worker_id(config))
     }
 
+    /// Warns where other machines cannot take this worker at its word.
+    pub(crate) fn warn_of_unreachable(&self, config: &RestConfig) {
+        let id = self.worker_id(config);
+        if let Some(trouble) = trouble_with(&id) {
+            tracing::warn!(
+                "{id} is what other workers are told to reach this one at, and {trouble}; name one that they reach \
+                 in rest.advertised.host.name"
+            );
+        }
+    }
+
     /// The first listener of the protocol that is advertised.
     fn advertised(&self, config: &RestConfig) -> Option<&Bound> {
         let protocol = config.advertised_protocol;
@@ -98,6 +109,20 @@ impl Sockets {
             };
         }
         while servers.join_next().await.is_some() {}
+    }
+}
+
+/// Why a worker on another machine cannot reach this `host:port`, if that can be told.
+fn trouble_with(id: &str) -> Option<&'static str> {
+    let host = id.rsplit_once(':').map_or(id, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match host.parse::<IpAddr>() {
+        Ok(address) if address.is_unspecified() => Some("that is the address of no machine"),
+        Ok(address) if address.is_loopback() => Some("that means this machine on every machine"),
+        Err(_) if host.eq_ignore_ascii_case("localhost") => {
+            Some("that means this machine on every machine")
+        }
+        Ok(_) | Err(_) => None,
     }
 }
 
@@ -175,6 +200,25 @@ where
         }
         () = async { overdue.await; tokio::time::sleep(STOP_TIMEOUT).await } => {
             tracing::warn!("requests were under way when the worker stopped");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_that_other_machines_cannot_use_is_in_trouble() {
+        for id in ["0.0.0.0:8083", "[::]:8083"] {
+            assert_eq!(trouble_with(id), Some("that is the address of no machine"), "{id}");
+        }
+        for id in ["127.0.0.1:8083", "127.0.1.1:8083", "[::1]:8083", "Localhost:8083"] {
+            let trouble = trouble_with(id);
+            assert_eq!(trouble, Some("that means this machine on every machine"), "{id}");
+        }
+        for id in ["10.0.0.7:8083", "[fd00::7]:8083", "worker-1:8083"] {
+            assert_eq!(trouble_with(id), None, "{id}");
         }
     }
 }

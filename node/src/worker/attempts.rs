@@ -60,6 +60,10 @@ impl Worker {
             // In a box: what beginning takes is given back while the task runs.
             Box::pin(self.attempt(&given, &mut shared, stored.take())).await;
             shared.state.begun().await;
+            if shared.state.read() == TaskState::Running {
+                // Its first position is stored before it runs.
+                self.offsets.expect_topic();
+            }
             let begun = clock::now();
             shared.state.ended().await;
             let TaskState::Failed(failure) = shared.state.read() else { break };
