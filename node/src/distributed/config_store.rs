@@ -190,8 +190,8 @@ impl ConfigStore {
     }
 }
 
-/// The tasks, and what makes them count. They are appended together: one batch that a broker stores twice is harmless, a
-/// commit that it stores twice would make the connector inconsistent.
+/// The tasks, and what makes them count. They are appended together: one batch that a broker stores twice is harmless,
+/// a commit that it stores twice would make the connector inconsistent.
 fn task_records(connector: &str, configs: Vec<Config>) -> Vec<ConfigRecord> {
     let numbered = (0..).zip(configs);
     let mut records: Vec<_> = numbered

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Topics, records and requests are those of Kafka Connect 4.1: its workers and ours can be of one group. There is no
-//! engine of our own behind it: Kafka's group coordinator and its compacted topics are the engine. [`command`] starts it
-//! all.
+//! engine of our own behind it: Kafka's group coordinator and its compacted topics are the engine. [`command`] starts
+//! it all.
 
 mod command;
 mod config_record;

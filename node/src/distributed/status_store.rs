@@ -42,8 +42,8 @@ struct Shared {
 }
 
 impl StatusStore {
-    /// Reads the topic, which is made if it is not there, and follows it. Connectors that somebody has forgotten a topic
-    /// of are sent to `forgotten`.
+    /// Reads the topic, which is made if it is not there, and follows it. Connectors that somebody has forgotten a
+    /// topic of are sent to `forgotten`.
     ///
     /// # Errors
     /// When the topic is not fit, or brokers refuse or stay away.

@@ -99,7 +99,8 @@ impl<D: Delegate> Actor<D> {
         }
     }
 
-    /// `None` if the worker goes: that ends the wait for an answer, since a join may take as long as the slowest member.
+    /// `None` if the worker goes: that ends the wait for an answer, since a join may take as long as the slowest
+    /// member.
     async fn ask(
         &mut self,
         question: &Question,

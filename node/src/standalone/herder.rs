@@ -7,8 +7,8 @@
 //!  a task:   UNASSIGNED ─► RUNNING ─► FAILED (with the reason) ── restart ─► UNASSIGNED
 //! ```
 //!
-//! The names are those of Connect's `StandaloneHerder`. One change is made at a time. A connector lives in memory alone:
-//! the next worker has those of its command line. A task that fails leaves the others alone.
+//! The names are those of Connect's `StandaloneHerder`. One change is made at a time. A connector lives in memory
+//! alone: the next worker has those of its command line. A task that fails leaves the others alone.
 //!
 //! Connect's rules: a configuration that is replaced by the same leaves a running task alone; a restart of a connector
 //! alone touches no task; what is resumed after a failure stays failed until it is restarted.
