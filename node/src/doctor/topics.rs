@@ -257,7 +257,11 @@ fn judge_sizes(
 
 #[cfg(test)]
 mod tests {
-    use millrace_core::kafka::api::metadata::Partition;
+    use millrace_core::kafka::api::metadata::{Metadata, Partition};
+    use millrace_core::kafka::wire::{
+        Reader, put_bool, put_compact_length, put_compact_null, put_compact_string, put_i16,
+        put_i32, put_no_tags,
+    };
 
     use super::super::finding::Outcome;
     use super::*;
@@ -317,6 +321,39 @@ mod tests {
             assert_eq!(is_ok(&finding), fine, "{policy}");
             assert_eq!(finding.is_failure(), !fine, "{policy}");
         }
+    }
+
+    /// A topic of which a broker says that we may do what `operations` has a bit for.
+    fn topic_with(operations: i32) -> Topic {
+        let mut out = Vec::new();
+        put_i32(&mut out, 0);
+        put_compact_length(&mut out, 0);
+        put_compact_null(&mut out);
+        put_i32(&mut out, 1);
+        put_compact_length(&mut out, 1);
+        put_i16(&mut out, 0);
+        put_compact_string(&mut out, "t");
+        put_bool(&mut out, false);
+        put_compact_length(&mut out, 0);
+        put_i32(&mut out, operations);
+        put_no_tags(&mut out);
+        put_i32(&mut out, i32::MIN);
+        put_no_tags(&mut out);
+        let mut said = Metadata::read(&mut Reader::new(&out)).unwrap().topics.remove(0);
+        said.partitions = topic().partitions;
+        said
+    }
+
+    #[test]
+    fn a_topic_of_the_worker_must_be_readable_too() {
+        let compacted = settings(&[(CLEANUP_POLICY, "compact")]);
+        let (read, write) = (1 << 3, 1 << 4);
+        assert!(is_ok(&internal().judge(&topic_with(read | write), &compacted)));
+        let finding = internal().judge(&topic_with(write), &compacted);
+        let Outcome::Failure { seen, remedy } = finding.outcome else { panic!() };
+        assert!(seen.contains("may not be read"), "{seen}");
+        assert!(remedy.contains("--operation Read"), "{remedy}");
+        assert!(is_ok(&records().judge(&topic_with(write), &settings(&[]))));
     }
 
     #[test]
