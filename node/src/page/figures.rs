@@ -157,13 +157,8 @@ impl Connector {
             })
             .collect();
         let of_tasks = tasks.iter().map(|task| task.standing.state);
-        let state =
-            of_tasks.fold(
-                own.state,
-                |worst, state| {
-                    if urgency(state) < urgency(worst) { state } else { worst }
-                },
-            );
+        let worse = |a, b| if urgency(b) < urgency(a) { b } else { a };
+        let state = of_tasks.fold(own.state, worse);
         Self { name, state, own, tasks }
     }
 

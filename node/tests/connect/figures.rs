@@ -6,8 +6,8 @@
 //! | 1,000 requests a second, right and wrong, for 20 s          | no 5xx, resident memory stays         |
 //! | cold start of a worker until its connector's first record   | 300 ms                                |
 //!
-//! The bounds on times hold for a release build on an idle machine. A debug build, which shares its cores with the tests'
-//! own servers, gets [`RELAXED`] times as much.
+//! The bounds on times hold for a release build on an idle machine. A debug build, which shares its cores with the
+//! tests' own servers, gets [`RELAXED`] times as much.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -160,8 +160,8 @@ fn resident_kib(node: &NodeProcess) -> Result<u64> {
     Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
 }
 
-/// Requests of all clients about the connector of `stage`, drawn; a part of them is spoilt. Those that a worker sends to
-/// another, and what makes other connectors, are left out.
+/// Requests of all clients about the connector of `stage`, drawn; a part of them is spoilt. Those that a worker sends
+/// to another, and what makes other connectors, are left out.
 fn requests(stage: &Stage) -> Result<Vec<Ask>> {
     let words = vec![("$name", stage.name.clone()), ("$topic", stage.topic())];
     let mut config = Map::new();

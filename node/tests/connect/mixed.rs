@@ -9,9 +9,9 @@
 //! Java e                                         ██████████████████████
 //! ```
 //!
-//! Nothing may be lost, and the first occurrences of each key must be in order. What comes again must begin right behind
-//! the position that was stored then ([`replay`]). How long it takes from the SIGKILL to the first record of who took
-//! over is printed, and bounded where nodes lead with their own delay.
+//! Nothing may be lost, and the first occurrences of each key must be in order. What comes again must begin right
+//! behind the position that was stored then ([`replay`]). How long it takes from the SIGKILL to the first record of who
+//! took over is printed, and bounded where nodes lead with their own delay.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

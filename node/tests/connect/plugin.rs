@@ -5,8 +5,8 @@
 //!                    services.jar   META-INF/services/org.apache.kafka.connect.{source.Source,sink.Sink}Connector
 //! ```
 //!
-//! Connect's own `connect-plugin-path sync-manifests` makes the same of a plug-in without them. Half a dozen workers of a
-//! test start in a third of the time with it.
+//! Connect's own `connect-plugin-path sync-manifests` makes the same of a plug-in without them. Half a dozen workers of
+//! a test start in a third of the time with it.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,5 +1,5 @@
-//! Requests at a rate, over connections that stay open. Open loop: an answer counts from the moment at which its request
-//! was due, whenever it could be sent.
+//! Requests at a rate, over connections that stay open. Open loop: an answer counts from the moment at which its
+//! request was due, whenever it could be sent.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;

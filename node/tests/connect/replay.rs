@@ -1,14 +1,14 @@
-//! What a topic of one partition holds after its connector went from worker to worker: runs of rising tokens, each begun
-//! right behind the position that was stored then.
+//! What a topic of one partition holds after its connector went from worker to worker: runs of rising tokens, each
+//! begun right behind the position that was stored then.
 //!
 //! ```text
 //! token    1 2 3 4 5 6 7 │ 5 6 7 8 9 │ 10 11        7 → 5 is explained: 4 was the newest stored position
 //! stored         4 at ───┘           └── 9          9 → 10 needs no explanation: nothing comes again
 //! ```
 //!
-//! Nobody has to say when which worker took over: records and positions carry the time at which they were sent (ms since
-//! 1970). Two workers that run the same connector at once betray themselves: their runs do not begin behind a position.
-//! Tokens rise in the order of the stream, and their hexadecimal texts compare as they do.
+//! Nobody has to say when which worker took over: records and positions carry the time at which they were sent (ms
+//! since 1970). Two workers that run the same connector at once betray themselves: their runs do not begin behind a
+//! position. Tokens rise in the order of the stream, and their hexadecimal texts compare as they do.
 
 use anyhow::{Context, Result, ensure};
 use millrace_bench::consumer::Topic;

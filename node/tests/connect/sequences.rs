@@ -5,8 +5,8 @@
 //!      └─► the other    ──► answer ─┴─► compared, kept
 //! ```
 //!
-//! A request that a rebalance is in the way of is sent again, as all these clients do. What a GET shows may take a moment
-//! to get around in a group: it is asked again for a while until both show the same.
+//! A request that a rebalance is in the way of is sent again, as all these clients do. What a GET shows may take a
+//! moment to get around in a group: it is asked again for a while until both show the same.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

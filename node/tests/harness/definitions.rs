@@ -1,7 +1,7 @@
 //! What of an answer about properties is not compared: of `config/validate`, and of a plug-in's `config`.
 //!
-//! What a property is for (our own words), our own properties, which converters and versions of them are offered, blanks
-//! in the default schemas, and what is said of the `null` of a setting that is missing.
+//! What a property is for (our own words), our own properties, which converters and versions of them are offered,
+//! blanks in the default schemas, and what is said of the `null` of a setting that is missing.
 
 use serde_json::{Value, json};
 

@@ -1,9 +1,9 @@
 //! `/connector-plugins/{p}/config` and `…/config/validate`: every property with its definition, its value and what is
 //! wrong with it, as a real worker answers.
 //!
-//! What is not compared, since it is meant, stands in `harness/definitions.rs`; beside that the reason of an error where
-//! Java's libraries word it. Not asked: what we refuse and Java takes, and `null` where Java fails on it or takes it for
-//! a value.
+//! What is not compared, since it is meant, stands in `harness/definitions.rs`; beside that the reason of an error
+//! where Java's libraries word it. Not asked: what we refuse and Java takes, and `null` where Java fails on it or takes
+//! it for a value.
 
 use std::collections::BTreeMap;
 
