@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::distributed_properties::TOPIC_PREFIXES;
+use super::distributed_properties::{CONFIG_STORAGE, OFFSET_STORAGE, STATUS_STORAGE};
 use super::error::{Reason, Shown};
 use super::property::Values;
 use super::report::Report;
@@ -82,13 +82,15 @@ impl DistributedConfig {
         check_heartbeat(values, report);
         let is_sessioned = !values.text("connect.protocol").eq_ignore_ascii_case("compatible");
         if values.text("connect.protocol").eq_ignore_ascii_case("eager") {
-            let why = "workers that rebalance eagerly stop all work at each change of the group; use sessioned or compatible";
+            let why = "workers that rebalance eagerly stop all work at each change of the group; use \
+                       sessioned or compatible";
             report.refuse("connect.protocol", Shown::Text("eager".to_owned()), Reason::NotYet(why));
         }
         let group_id = required("group.id", values, report);
-        let config_topic = StorageTopic::read(TOPIC_PREFIXES[0], given, values, report);
-        let offset_topic = StorageTopic::read(TOPIC_PREFIXES[1], given, values, report);
-        let status_topic = StorageTopic::read(TOPIC_PREFIXES[2], given, values, report);
+        let mut topic = |prefix, name| StorageTopic::read(prefix, name, given, values, report);
+        let config_topic = topic(CONFIG_STORAGE, "config.storage.topic");
+        let offset_topic = topic(OFFSET_STORAGE, "offset.storage.topic");
+        let status_topic = topic(STATUS_STORAGE, "status.storage.topic");
         Some(Self {
             group_id: group_id?,
             client_id: values.text("client.id").to_owned(),
@@ -131,17 +133,15 @@ fn required(name: &'static str, values: &Values, report: &mut Report) -> Option<
 }
 
 impl StorageTopic {
+    /// `named_by`: the property with its name; all others begin with `prefix`.
     fn read(
         prefix: &str,
+        named_by: &'static str,
         given: &BTreeMap<String, String>,
         values: &Values,
         report: &mut Report,
     ) -> Option<Self> {
-        let name = match prefix {
-            "config.storage." => required("config.storage.topic", values, report),
-            "offset.storage." => required("offset.storage.topic", values, report),
-            _ => required("status.storage.topic", values, report),
-        };
+        let name = required(named_by, values, report);
         let partitions_name = format!("{prefix}partitions");
         let replicas_name = format!("{prefix}replication.factor");
         // The config topic has one partition, always.
@@ -155,9 +155,12 @@ impl StorageTopic {
             (!OF_THE_WORKER.contains(&setting)).then(|| (setting.to_owned(), value.clone()))
         });
         let mut settings: BTreeMap<String, String> = settings.collect();
-        if settings.remove("cleanup.policy").is_some_and(|policy| policy.trim() != "compact") {
-            let why = "what is kept there is compacted; leave the property out";
-            report.refuse(&format!("{prefix}cleanup.policy"), Shown::Hidden, Reason::NotYet(why));
+        if let Some(policy) = settings.remove("cleanup.policy")
+            && policy.trim() != "compact"
+        {
+            report.warn(format!(
+                "Ignoring '{prefix}cleanup.policy={policy}' setting, since compaction is always used"
+            ));
         }
         Some(Self {
             name: name?,
@@ -204,7 +207,8 @@ impl SessionKeyConfig {
 mod tests {
     use std::path::Path;
 
-    use super::super::worker::{Mode, WorkerConfig};
+    use super::super::report::Severity;
+    use super::super::worker::{Mode, OffsetStorage, WorkerConfig};
     use super::*;
 
     const FILE: &str = "bootstrap.servers=b:9092\ngroup.id=g\nkey.converter=StringConverter\n\
@@ -247,6 +251,33 @@ mod tests {
     }
 
     #[test]
+    fn what_connect_passes_over_is_said_and_not_refused() {
+        let text = format!(
+            "{FILE}offset.storage.cleanup.policy=delete\nstatus.storage.cleanup.policy=compact\n\
+             offset.storage.file.filename=/tmp/connect.offsets\n"
+        );
+        let (worker, notices) =
+            WorkerConfig::parse(Path::new("w"), text.as_bytes(), Mode::Distributed, true).unwrap();
+        let offsets = &worker.distributed.as_ref().unwrap().offset_topic;
+        assert!(offsets.settings.is_empty(), "{offsets:?}");
+        assert!(matches!(&worker.offsets, OffsetStorage::Topic { name, .. } if name == "o"));
+        let said = |severity| {
+            let of = notices.iter().filter(move |notice| notice.severity == severity);
+            of.map(|notice| notice.text.as_str()).collect::<Vec<_>>()
+        };
+        let ignored = "Ignoring 'offset.storage.cleanup.policy=delete' setting, since compaction is always used";
+        assert_eq!(said(Severity::Warning), [ignored]);
+        let [of_file] = said(Severity::Info)[..] else { panic!("{notices:?}") };
+        assert!(of_file.starts_with("offset.storage.file.filename: "), "{of_file}");
+    }
+
+    #[test]
+    fn a_topic_that_is_not_named_is_missed_once() {
+        let error = read("offset.storage.topic=").unwrap_err();
+        assert!(error.contains("contains the following 1 error(s)"), "{error}");
+    }
+
+    #[test]
     fn what_a_group_cannot_be_run_with_is_named() {
         for (line, text) in [
             ("group.id=", "Missing required configuration \"group.id\""),
@@ -254,7 +285,6 @@ mod tests {
             ("connect.protocol=x", "connect.protocol"),
             ("heartbeat.interval.ms=10000", "Heartbeat must be set lower than the session timeout"),
             ("status.storage.partitions=0", "must be positive, or -1"),
-            ("offset.storage.cleanup.policy=delete", "offset.storage.cleanup.policy"),
             ("inter.worker.signature.algorithm=HmacMD5", "HmacMD5"),
             ("inter.worker.signature.algorithm=HmacSHA1", "must be present in"),
             ("config.storage.topic=", "Missing required configuration \"config.storage.topic\""),

@@ -43,5 +43,7 @@ pub(super) const DISTRIBUTED_PROPERTIES: &[Property] = &[
 ];
 
 /// The topics of a worker in a group; what stands behind a prefix is a setting of the topic if it has to be made.
-pub(super) const TOPIC_PREFIXES: [&str; 3] =
-    ["config.storage.", "offset.storage.", "status.storage."];
+pub(super) const TOPIC_PREFIXES: [&str; 3] = [CONFIG_STORAGE, OFFSET_STORAGE, STATUS_STORAGE];
+pub(super) const CONFIG_STORAGE: &str = "config.storage.";
+pub(super) const OFFSET_STORAGE: &str = "offset.storage.";
+pub(super) const STATUS_STORAGE: &str = "status.storage.";

@@ -2,8 +2,8 @@
 //!
 //! A standalone run takes both of Connect's stock files: the standalone one, which keeps offsets in a file, and the
 //! distributed one, which names an offset topic. Exactly one of the two must be there. Properties of distributed mode
-//! are taken with a note; what a worker in a group makes of them is in [`super::distributed`]. Exactly-once is refused by name, never passed over. The REST
-//! interface has a file of its own, [`super::rest`].
+//! are taken with a note; what a worker in a group makes of them is in [`super::distributed`]. Exactly-once is refused
+//! by name, never passed over. The REST interface has a file of its own, [`super::rest`].
 //!
 //! The producer's settings (`producer.*`) are checked here and joined with a connector's own in
 //! [`super::producer`].
@@ -38,6 +38,7 @@ const RESTART_BACKOFF: &str = "task.restart.backoff.ms";
 const RESTART_BACKOFF_MAX: &str = "task.restart.backoff.max.ms";
 const FILE: &str = "offset.storage.file.filename";
 const TOPIC: &str = "offset.storage.topic";
+const NOT_IN_A_GROUP: &str = "not used in a group, which keeps positions in its offset topic";
 const DISTRIBUTED: &str = "belongs to distributed mode and is not used in a standalone run";
 
 /// A worker, checked.
@@ -195,7 +196,7 @@ impl WorkerConfig {
         check_names(&producer, "producer.", report);
         let key_converter = converter("key.converter", given, report);
         let value_converter = converter("value.converter", given, report);
-        let offsets = offset_storage(&values, report);
+        let offsets = offset_storage(mode, &values, report);
         let bootstrap = bootstrap(&values, report);
         let security = encryption::of_worker(given, &values, report);
         let distributed = match mode {
@@ -268,29 +269,41 @@ fn converter(
     parse_converter(role, given, report)
 }
 
-fn offset_storage(values: &Values, report: &mut Report) -> Option<OffsetStorage> {
-    match (values.text(FILE), values.text(TOPIC)) {
-        ("", "") => {
+fn offset_storage(mode: Mode, values: &Values, report: &mut Report) -> Option<OffsetStorage> {
+    match (mode, values.text(FILE), values.text(TOPIC)) {
+        (Mode::Standalone, "", "") => {
             report.missing(&format!("{FILE} (or {TOPIC})"));
             None
         }
-        (file, "") => Some(OffsetStorage::File(PathBuf::from(file))),
-        ("", topic) => Some(OffsetStorage::Topic {
-            name: topic.to_owned(),
-            partitions: count("offset.storage.partitions", "Number of partitions", values, report)?,
-            replication_factor: count(
-                "offset.storage.replication.factor",
-                "Replication factor",
-                values,
-                report,
-            )?,
-        }),
-        (file, _) => {
+        // A group misses it with its other topics.
+        (Mode::Distributed, _, "") => None,
+        (Mode::Standalone, file, "") => Some(OffsetStorage::File(PathBuf::from(file))),
+        (Mode::Standalone, "", topic) => offset_topic(topic, values, report),
+        (Mode::Distributed, file, topic) => {
+            if !file.is_empty() {
+                report.info(format!("{FILE}: {NOT_IN_A_GROUP}"));
+            }
+            offset_topic(topic, values, report)
+        }
+        (Mode::Standalone, file, _) => {
             let text = format!("positions are kept in one place; remove {FILE} or {TOPIC}");
             report.refuse(FILE, Shown::Text(file.to_owned()), Reason::Conflict(text));
             None
         }
     }
+}
+
+fn offset_topic(name: &str, values: &Values, report: &mut Report) -> Option<OffsetStorage> {
+    Some(OffsetStorage::Topic {
+        name: name.to_owned(),
+        partitions: count("offset.storage.partitions", "Number of partitions", values, report)?,
+        replication_factor: count(
+            "offset.storage.replication.factor",
+            "Replication factor",
+            values,
+            report,
+        )?,
+    })
 }
 
 /// A number that is positive or -1; the table has checked its type.

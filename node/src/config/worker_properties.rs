@@ -14,8 +14,8 @@ const SOCKETS: &str = "sockets are tuned by the node itself";
 const OWN_POLICIES: &str = "All, None and Principal are built in, Java classes cannot be loaded";
 const METRICS: &str = "metrics have their own settings here";
 
-/// In the order of Java's declarations: common ones, standalone, distributed (where it is of use alone as well); then the
-/// node's own.
+/// In the order of Java's declarations: common ones, standalone, distributed (where it is of use alone as well); then
+/// the node's own.
 pub(super) const WORKER_PROPERTIES: &[Property] = &[
     Property::list("bootstrap.servers", "localhost:9092"),
     Property::text("client.dns.lookup", "use_all_dns_ips").accepted(SOCKETS),

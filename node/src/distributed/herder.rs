@@ -257,7 +257,6 @@ impl Herder for Distributed {
             completed_rebalances: rebalances.completed,
             epoch: u64::try_from(member.generation).unwrap_or(0),
             leader_url: Some(member.leader_url).filter(|url| !url.is_empty()),
-            ..GroupFigures::default()
         };
         WorkerFigures::new(&self.worker, self.local.figures(), Some(group))
     }

@@ -152,12 +152,12 @@ impl Local {
         let connector =
             |name: &str, state| ConnectorFigures { name: name.to_owned(), state, task: None };
         for (name, state) in &running.connectors {
-            figures.insert(name, connector(name, *state));
+            figures.insert(name, connector(name, Some(*state)));
         }
         for (id, task) in &running.tasks {
             let entry = figures.entry(&id.connector);
             // The connector itself may be on another worker.
-            let entry = entry.or_insert_with(|| connector(&id.connector, task.state()));
+            let entry = entry.or_insert_with(|| connector(&id.connector, None));
             entry.task = Some(task.figures());
         }
         figures.into_values().collect()
@@ -378,4 +378,24 @@ impl Distributed {
 
 fn subject(id: &TaskId) -> Subject {
     Subject::Task(id.connector.clone(), id.task)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connector_that_has_only_its_task_here_has_no_state_here() {
+        let local = Local::default();
+        local.lock().connectors.insert("both".to_owned(), State::Running);
+        for connector in ["both", "task alone"] {
+            let id = TaskId { connector: connector.to_owned(), task: 0 };
+            let task = LocalTask { state: LocalState::Paused, topics: ActiveTopics::default() };
+            local.lock().tasks.insert(id, task);
+        }
+        let figures = local.figures();
+        let states: Vec<_> = figures.iter().map(|of| (of.name.as_str(), of.state)).collect();
+        assert_eq!(states, [("both", Some(State::Running)), ("task alone", None)]);
+        assert!(figures.iter().all(|of| of.task.is_some()));
+    }
 }

@@ -88,7 +88,8 @@ pub(super) fn judge(answer: &Document, want: Want, scope: &Scope) -> Finding {
         Scope::Database(database) | Scope::Collection { database, .. } => database,
     };
     let remedy = format!(
-        "in database '{database}': db.runCommand({{ collMod: \"{first}\", changeStreamPreAndPostImages: {{ enabled: true }} }})"
+        "in database '{database}': db.runCommand({{ collMod: \"{first}\", changeStreamPreAndPostImages: \
+         {{ enabled: true }} }})"
     );
     match want {
         Want::Required => Finding::failure(

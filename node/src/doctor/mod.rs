@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! files ─► configuration ─┬─► machine     io_uring, limits, memory
-//!                         ├─► worker      its brokers, its offsets
+//!                         ├─► worker      its brokers, its group and topics, its offsets
 //!                         └─► connectors  MongoDB, topics          all at once, each within the time limit
 //! facts, asked for by I/O ─► judge: a pure function ─► Finding: ok, warning, failure, not checked ─► table or JSON
 //! ```
@@ -12,6 +12,7 @@
 
 mod deployment;
 mod finding;
+mod group;
 mod images;
 mod kafka;
 mod limits;

@@ -83,7 +83,8 @@ impl Oplog {
             Some(_) | None => Finding::warning(
                 CHECK,
                 format!("{seen}: a worker that is down for longer loses its position"),
-                "raise it to a day or more: db.adminCommand({ replSetResizeOplog: 1, size: <MB>, minRetentionHours: 24 })",
+                "raise it to a day or more: db.adminCommand({ replSetResizeOplog: 1, size: <MB>, \
+                 minRetentionHours: 24 })",
             ),
         }
     }

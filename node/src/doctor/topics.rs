@@ -11,7 +11,8 @@ use millrace_core::kafka::ErrorCode;
 use millrace_core::kafka::api::metadata::Topic;
 
 use super::finding::Finding;
-use crate::config::{Acks, TopicCreation};
+use crate::config::{Acks, StorageTopic, TopicCreation};
+use crate::kafka::{self, KafkaError};
 
 pub(super) const CLEANUP_POLICY: &str = "cleanup.policy";
 pub(super) const MAX_MESSAGE_BYTES: &str = "max.message.bytes";
@@ -27,8 +28,13 @@ const DOCUMENT_BYTES_MAX: u64 = 16 << 20;
 /// What a topic is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// The worker's own state, found again by its key.
-    Internal { property: &'static str, partitions: i32, replication_factor: i16 },
+    /// The worker's own state, found again by its key. Numbers and settings are for one that has to be made.
+    Internal {
+        keeps: kafka::Role,
+        partitions: i32,
+        replication_factor: i16,
+        settings: BTreeMap<String, String>,
+    },
     /// What a connector writes.
     Records(Producing),
 }
@@ -53,6 +59,12 @@ pub(super) struct Wanted {
 pub(super) type Settings = Result<BTreeMap<String, String>, ErrorCode>;
 
 impl Wanted {
+    /// A topic of a group of workers.
+    pub(super) fn of_group(keeps: kafka::Role, topic: &StorageTopic) -> Self {
+        let StorageTopic { name, partitions, replication_factor, settings } = topic.clone();
+        Self { name, role: Role::Internal { keeps, partitions, replication_factor, settings } }
+    }
+
     pub(super) fn check(&self) -> String {
         format!("topic {}", self.name)
     }
@@ -74,6 +86,13 @@ impl Wanted {
         if topic.operations.is_some_and(|may| !may.may_write()) {
             return self.refused("may not be written", ErrorCode::TOPIC_AUTHORIZATION_FAILED, None);
         }
+        let is_read = matches!(self.role, Role::Internal { .. });
+        if is_read && topic.operations.is_some_and(|may| !may.may_read()) {
+            return self.refused("may not be read", ErrorCode::TOPIC_AUTHORIZATION_FAILED, None);
+        }
+        if let Some(finding) = self.judge_single(topic) {
+            return finding;
+        }
         match settings {
             Err(error) => Finding::not_checked(
                 check,
@@ -82,6 +101,22 @@ impl Wanted {
                 ),
             ),
             Ok(settings) => self.judge_settings(topic, settings),
+        }
+    }
+
+    /// Changes of configurations have one order: the config topic has one partition.
+    fn judge_single(&self, topic: &Topic) -> Option<Finding> {
+        let (name, found) = (self.name.clone(), topic.partitions.len());
+        match self.role {
+            Role::Internal { keeps: keeps @ kafka::Role::Configs, .. } if found != 1 => {
+                let (property, purpose) = (keeps.property(), keeps.purpose());
+                let error = KafkaError::NotSingle { topic: name, property, purpose, found };
+                let remedy = format!(
+                    "name another topic in {property}; a topic that is not there is made with one partition"
+                );
+                Some(Finding::failure(self.check(), error.to_string(), remedy))
+            }
+            Role::Internal { .. } | Role::Records(_) => None,
         }
     }
 
@@ -108,22 +143,19 @@ impl Wanted {
             );
         }
         match &self.role {
-            Role::Internal { property, .. } => {
+            Role::Internal { keeps, .. } => {
                 let policy = settings.get(CLEANUP_POLICY).map_or("", String::as_str);
                 if policy == "compact" {
                     return Finding::ok(check, format!("{seen}, compacted"));
                 }
-                Finding::failure(
-                    check,
-                    format!(
-                        "Topic '{name}' supplied via the '{property}' property is required to have \
-                         'cleanup.policy=compact' to guarantee consistency and durability of source connector \
-                         offsets, but found the topic currently has 'cleanup.policy={policy}'"
-                    ),
-                    format!(
-                        "kafka-configs --alter --entity-type topics --entity-name {name} --add-config cleanup.policy=compact"
-                    ),
-                )
+                let (topic, found) = (name.clone(), policy.to_owned());
+                let (property, purpose) = (keeps.property(), keeps.purpose());
+                let error = KafkaError::NotCompacted { topic, property, purpose, found };
+                let remedy = format!(
+                    "kafka-configs --alter --entity-type topics --entity-name {name} \
+                     --add-config cleanup.policy=compact"
+                );
+                Finding::failure(check, error.to_string(), remedy)
             }
             Role::Records(producing) => judge_sizes(
                 check,
@@ -173,9 +205,13 @@ impl Wanted {
         let seen = format!("{what}: {error}{said}");
         let remedy = match error {
             ErrorCode::TOPIC_AUTHORIZATION_FAILED | ErrorCode::CLUSTER_AUTHORIZATION_FAILED => {
+                let (read, also) = match self.role {
+                    Role::Internal { .. } => ("Read, ", "--operation Read "),
+                    Role::Records(_) => ("", ""),
+                };
                 format!(
-                    "give the user Describe, Write and Create on it: kafka-acls --add --allow-principal User:… \
-                 --operation Write --operation Create --operation Describe --topic {name}"
+                    "give the user {read}Describe, Write and Create on it: kafka-acls --add --allow-principal User:… \
+                     {also}--operation Write --operation Create --operation Describe --topic {name}"
                 )
             }
             ErrorCode::INVALID_REPLICATION_FACTOR => {
@@ -208,7 +244,8 @@ fn judge_sizes(
             check,
             format!("{seen}: a record between the two stops the task"),
             format!(
-                "kafka-configs --alter --entity-type topics --entity-name {name} --add-config {MAX_MESSAGE_BYTES}={sends}"
+                "kafka-configs --alter --entity-type topics --entity-name {name} \
+                 --add-config {MAX_MESSAGE_BYTES}={sends}"
             ),
         )
     } else if least < DOCUMENT_BYTES_MAX {
@@ -220,7 +257,11 @@ fn judge_sizes(
 
 #[cfg(test)]
 mod tests {
-    use millrace_core::kafka::api::metadata::Partition;
+    use millrace_core::kafka::api::metadata::{Metadata, Partition};
+    use millrace_core::kafka::wire::{
+        Reader, put_bool, put_compact_length, put_compact_null, put_compact_string, put_i16,
+        put_i32, put_no_tags,
+    };
 
     use super::super::finding::Outcome;
     use super::*;
@@ -232,8 +273,12 @@ mod tests {
     }
 
     fn internal() -> Wanted {
-        let property = "offset.storage.topic";
-        let role = Role::Internal { property, partitions: 25, replication_factor: 3 };
+        keeping(kafka::Role::Offsets)
+    }
+
+    fn keeping(keeps: kafka::Role) -> Wanted {
+        let settings = BTreeMap::new();
+        let role = Role::Internal { keeps, partitions: 25, replication_factor: 3, settings };
         Wanted { name: "o".to_owned(), role }
     }
 
@@ -275,6 +320,66 @@ mod tests {
             let finding = internal().judge(&topic(), &settings(&[(CLEANUP_POLICY, policy)]));
             assert_eq!(is_ok(&finding), fine, "{policy}");
             assert_eq!(finding.is_failure(), !fine, "{policy}");
+        }
+    }
+
+    /// A topic of which a broker says that we may do what `operations` has a bit for.
+    fn topic_with(operations: i32) -> Topic {
+        let mut out = Vec::new();
+        put_i32(&mut out, 0);
+        put_compact_length(&mut out, 0);
+        put_compact_null(&mut out);
+        put_i32(&mut out, 1);
+        put_compact_length(&mut out, 1);
+        put_i16(&mut out, 0);
+        put_compact_string(&mut out, "t");
+        put_bool(&mut out, false);
+        put_compact_length(&mut out, 0);
+        put_i32(&mut out, operations);
+        put_no_tags(&mut out);
+        put_i32(&mut out, i32::MIN);
+        put_no_tags(&mut out);
+        let mut said = Metadata::read(&mut Reader::new(&out)).unwrap().topics.remove(0);
+        said.partitions = topic().partitions;
+        said
+    }
+
+    #[test]
+    fn a_topic_of_the_worker_must_be_readable_too() {
+        let compacted = settings(&[(CLEANUP_POLICY, "compact")]);
+        let (read, write) = (1 << 3, 1 << 4);
+        assert!(is_ok(&internal().judge(&topic_with(read | write), &compacted)));
+        let finding = internal().judge(&topic_with(write), &compacted);
+        let Outcome::Failure { seen, remedy } = finding.outcome else { panic!() };
+        assert!(seen.contains("may not be read"), "{seen}");
+        assert!(remedy.contains("--operation Read"), "{remedy}");
+        assert!(is_ok(&records().judge(&topic_with(write), &settings(&[]))));
+    }
+
+    #[test]
+    fn topic_of_a_group_is_judged_by_what_it_keeps() {
+        let judged = |keeps, partitions, policy| {
+            let mut topic = topic();
+            topic.partitions = vec![topic.partitions[0]; partitions];
+            keeping(keeps).judge(&topic, &settings(&[(CLEANUP_POLICY, policy)]))
+        };
+        let seen = |finding: Finding| match finding.outcome {
+            Outcome::Failure { seen, .. } => seen,
+            Outcome::Ok { .. } | Outcome::Warning { .. } | Outcome::NotChecked { .. } => {
+                String::new()
+            }
+        };
+        assert!(is_ok(&judged(kafka::Role::Configs, 1, "compact")));
+        assert!(is_ok(&judged(kafka::Role::Statuses, 5, "compact")));
+        let split = seen(judged(kafka::Role::Configs, 2, "compact"));
+        assert!(split.contains("a single partition") && split.contains("2 partitions"), "{split}");
+        for (keeps, property, purpose) in [
+            (kafka::Role::Configs, "config.storage.topic", "connector configurations"),
+            (kafka::Role::Statuses, "status.storage.topic", "connector and task statuses"),
+        ] {
+            let deleted = seen(judged(keeps, 1, "delete"));
+            assert!(deleted.contains(property) && deleted.contains(purpose), "{deleted}");
+            assert!(!deleted.contains("offsets"), "{deleted}");
         }
     }
 

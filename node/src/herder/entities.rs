@@ -145,6 +145,18 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// As Connect's REST interface writes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Unassigned => "UNASSIGNED",
+            Self::Running => "RUNNING",
+            Self::Paused => "PAUSED",
+            Self::Stopped => "STOPPED",
+            Self::Failed => "FAILED",
+            Self::Restarting => "RESTARTING",
+        }
+    }
+
     /// As Connect's metrics write it.
     pub(crate) fn metric(self) -> &'static str {
         match self {

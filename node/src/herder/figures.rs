@@ -17,10 +17,6 @@ pub(crate) struct GroupFigures {
     pub(crate) epoch: u64,
     /// Where the worker listens that decides for the others; `None`: there is none.
     pub(crate) leader_url: Option<String>,
-    /// Of the readers of the worker's own topics, and of what makes topics.
-    pub(crate) reader_connections: u64,
-    pub(crate) reader_received_bytes: u64,
-    pub(crate) admin_connections: u64,
 }
 
 impl GroupFigures {
@@ -52,11 +48,12 @@ pub(crate) struct WorkerFigures {
     pub(crate) memory_lent_bytes: u64,
 }
 
-/// What is seen of a connector.
+/// What is seen of a connector of which something runs here.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectorFigures {
     pub(crate) name: String,
-    pub(crate) state: State,
+    /// `None`: only its task is here, the connector itself is another worker's.
+    pub(crate) state: Option<State>,
     pub(crate) task: Option<TaskFigures>,
 }
 

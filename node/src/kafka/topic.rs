@@ -36,7 +36,7 @@ pub(crate) enum Role {
 
 impl Role {
     /// The property of the worker that names the topic.
-    const fn property(self) -> &'static str {
+    pub(crate) const fn property(self) -> &'static str {
         match self {
             Self::Configs => "config.storage.topic",
             Self::Offsets => "offset.storage.topic",
@@ -45,7 +45,7 @@ impl Role {
     }
 
     /// What lies in it, in Connect's words.
-    const fn purpose(self) -> &'static str {
+    pub(crate) const fn purpose(self) -> &'static str {
         match self {
             Self::Configs => "connector configurations",
             Self::Offsets => "source connector offsets",

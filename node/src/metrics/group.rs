@@ -1,4 +1,4 @@
-//! The worker as one of a group: what it was given, and the clients that read and make the worker's own topics.
+//! The worker as one of a group: what it was given, and names of clients that dashboards ask for.
 //!
 //! Names are those of `connect-coordinator-metrics` and `connect-worker-rebalance-metrics`. A standalone worker has no
 //! group: it was given all that it has, and nothing is ever handed out anew.
@@ -49,32 +49,30 @@ pub(super) fn write(group: &GroupFigures, page: &mut Page) {
         page.family("kafka_connect_worker_rebalance_leader_name", Kind::Gauge, help)
             .series(&[("leader_name", leader)], 1.0);
     }
-    write_clients(group, page);
+    write_clients(page);
 }
 
-fn write_clients(group: &GroupFigures, page: &mut Page) {
-    for (name, kind, help, value) in [
+/// Dashboards ask for these; the worker's own connections are not counted.
+fn write_clients(page: &mut Page) {
+    for (name, kind, help) in [
         (
             "kafka_consumer_connection_count",
             Kind::Gauge,
-            "Connections of what reads the worker's own topics; 0 in a standalone worker. Connectors read no topics.",
-            group.reader_connections,
+            "Always 0: connections that read the worker's own topics are not counted, and connectors read no topics.",
         ),
         (
             "kafka_consumer_incoming_byte_total",
             Kind::Counter,
-            "Bytes that came over them; 0 in a standalone worker.",
-            group.reader_received_bytes,
+            "Always 0: what comes over connections that read the worker's own topics is not counted.",
         ),
         (
             "kafka_admin_client_connection_count",
             Kind::Gauge,
-            "Connections of what makes the worker's own topics; 0 in a standalone worker. Topics of connectors are \
+            "Always 0: connections that make the worker's own topics are not counted, and topics of connectors are \
              made over their producers' connections.",
-            group.admin_connections,
         ),
     ] {
-        page.family(name, kind, help).series(&[("clientid", CLIENT)], value as f64);
+        page.family(name, kind, help).series(&[("clientid", CLIENT)], 0.0);
     }
 }
 
@@ -89,7 +87,6 @@ mod tests {
             is_rebalancing: true,
             completed_rebalances: 7,
             leader_url: Some("http://a:8083/".to_owned()),
-            reader_received_bytes: 9,
             ..GroupFigures::default()
         };
         let mut page = Page::default();
@@ -100,7 +97,7 @@ mod tests {
             "kafka_connect_worker_rebalance_rebalancing 1",
             "kafka_connect_worker_rebalance_completed_rebalances_total 7",
             r#"kafka_connect_worker_rebalance_leader_name{leader_name="http://a:8083/"} 1"#,
-            r#"kafka_consumer_incoming_byte_total{clientid="worker"} 9"#,
+            r#"kafka_consumer_incoming_byte_total{clientid="worker"} 0"#,
         ] {
             assert!(page.lines().any(|other| other == line), "{line}\n{page}");
         }

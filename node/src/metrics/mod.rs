@@ -44,7 +44,8 @@ pub(crate) fn text(figures: &WorkerFigures) -> String {
     worker::write(figures, &mut page);
     group::write(&figures.group, &mut page);
     task::write(figures, &mut page);
-    process::write(&mut page);
-    jvm::write(figures.memory_lent_bytes, of_process(), &mut page);
+    let status = process::status();
+    process::write(&status, &mut page);
+    jvm::write(figures.memory_lent_bytes, process::figures_of(&status), &mut page);
     page.into_text()
 }

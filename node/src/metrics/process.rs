@@ -16,13 +16,21 @@ pub(crate) struct ProcessFigures {
 
 /// `None`: the kernel does not say.
 pub(crate) fn figures() -> Option<ProcessFigures> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let resident_bytes = field_of(&status, "VmRSS:")? * 1_024.0;
-    Some(ProcessFigures { resident_bytes, threads: field_of(&status, "Threads:")? })
+    figures_of(&status())
 }
 
-/// What there is no file for is left out.
-pub(super) fn write(page: &mut Page) {
+/// `/proc/self/status`; empty: the kernel does not say.
+pub(super) fn status() -> String {
+    fs::read_to_string("/proc/self/status").unwrap_or_default()
+}
+
+pub(super) fn figures_of(status: &str) -> Option<ProcessFigures> {
+    let resident_bytes = field_of(status, "VmRSS:")? * 1_024.0;
+    Some(ProcessFigures { resident_bytes, threads: field_of(status, "Threads:")? })
+}
+
+/// What there is no file for is left out. `status`: as it was just read.
+pub(super) fn write(status: &str, page: &mut Page) {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     if let Some(seconds) = cpu_seconds(&stat) {
         let help = "User and system CPU time of the process, in seconds.";
@@ -33,17 +41,16 @@ pub(super) fn write(page: &mut Page) {
         let help = "When the process began, in seconds since the Unix epoch.";
         page.single("process_start_time_seconds", Kind::Gauge, help, seconds);
     }
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     for (field, name, help) in [
         ("VmRSS:", "process_resident_memory_bytes", "Resident memory of the process, in bytes."),
         ("VmHWM:", "process_resident_memory_max_bytes", "The most that it ever was, in bytes."),
         ("VmSize:", "process_virtual_memory_bytes", "Virtual memory of the process, in bytes."),
     ] {
-        if let Some(kib) = field_of(&status, field) {
+        if let Some(kib) = field_of(status, field) {
             page.single(name, Kind::Gauge, help, kib * 1_024.0);
         }
     }
-    if let Some(threads) = field_of(&status, "Threads:") {
+    if let Some(threads) = field_of(status, "Threads:") {
         page.single("process_threads", Kind::Gauge, "Threads of the process.", threads);
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
@@ -89,7 +96,7 @@ mod tests {
     #[test]
     fn this_process_is_described() {
         let mut page = Page::default();
-        write(&mut page);
+        write(&status(), &mut page);
         let text = page.into_text();
         let series: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(series.len(), 7, "{text}");

@@ -325,7 +325,7 @@ mod tests {
         let figures = Figures { pipeline, topics, ..Figures::default() };
         let client_id = format!("producer of {name}");
         let task = TaskFigures { state: State::Running, client_id, figures };
-        ConnectorFigures { name: name.to_owned(), state: State::Running, task: Some(task) }
+        ConnectorFigures { name: name.to_owned(), state: Some(State::Running), task: Some(task) }
     }
 
     #[test]

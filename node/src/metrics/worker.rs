@@ -27,7 +27,8 @@ pub(super) fn write(worker: &WorkerFigures, page: &mut Page) {
 }
 
 fn write_worker(worker: &WorkerFigures, page: &mut Page) {
-    let connectors = worker.connectors.len() as f64;
+    let connectors =
+        worker.connectors.iter().filter(|connector| connector.state.is_some()).count() as f64;
     let tasks =
         worker.connectors.iter().filter(|connector| connector.task.is_some()).count() as f64;
     for (name, help, value) in [
@@ -80,9 +81,11 @@ fn write_task_counts(connectors: &[ConnectorFigures], page: &mut Page) {
 }
 
 fn write_connectors(connectors: &[ConnectorFigures], page: &mut Page) {
+    // In a group each connector is one worker's, so that it is counted once.
+    let own = || connectors.iter().filter_map(|one| Some((one.name.as_str(), one.state?)));
     let help = "State of the connector; its task has one of its own.";
     let mut family = page.family("kafka_connect_connector_status", Kind::Gauge, help);
-    for ConnectorFigures { name, state, .. } in connectors {
+    for (name, state) in own() {
         family.series(&[("connector", name), ("status", state.metric())], 1.0);
     }
     for (name, help, label, value) in [
@@ -106,8 +109,8 @@ fn write_connectors(connectors: &[ConnectorFigures], page: &mut Page) {
         ),
     ] {
         let mut family = page.family(name, Kind::Gauge, help);
-        for connector in connectors {
-            family.series(&[("connector", &connector.name), (label, value)], 1.0);
+        for (connector, _) in own() {
+            family.series(&[("connector", connector), (label, value)], 1.0);
         }
     }
     let help = "State of the task.";
@@ -132,4 +135,37 @@ fn write_own(worker: &WorkerFigures, page: &mut Page) {
     page.single(name, Kind::Gauge, help, worker.memory_bytes_max as f64);
     let (name, help) = ("millrace_memory_lent_bytes", "What the buffers of all tasks have of it.");
     page.single(name, Kind::Gauge, help, worker.memory_lent_bytes as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::herder::TaskFigures;
+    use crate::task::Figures;
+
+    #[test]
+    fn a_connector_is_counted_where_it_is_and_its_task_where_that_is() {
+        let task = |state| {
+            Some(TaskFigures { state, client_id: String::new(), figures: Figures::default() })
+        };
+        let connector =
+            |name: &str, state, task| ConnectorFigures { name: name.to_owned(), state, task };
+        let connectors = vec![
+            connector("own", Some(State::Running), None),
+            connector("elsewhere", None, task(State::Failed)),
+        ];
+        let mut page = Page::default();
+        write(&WorkerFigures { connectors, ..WorkerFigures::default() }, &mut page);
+        let text = page.into_text();
+        for line in [
+            "kafka_connect_worker_connector_count 1",
+            "kafka_connect_worker_task_count 1",
+            r#"kafka_connect_connector_status{connector="own",status="running"} 1"#,
+            r#"kafka_connect_worker_connector_failed_task_count{connector="elsewhere"} 1"#,
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+        assert!(!text.contains(r#"connector_status{connector="elsewhere""#), "{text}");
+        assert!(!text.contains(r#"connector_class{connector="elsewhere""#), "{text}");
+    }
 }

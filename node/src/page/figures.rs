@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::herder::{Herder, TaskFigures, WorkerFigures};
+use crate::herder::{
+    ConnectorStateInfo, Herder, State, StateInfo, TaskFigures, TaskStateInfo, WorkerFigures,
+};
 use crate::metrics;
 
 /// See the module.
@@ -34,21 +36,29 @@ pub(super) struct Worker {
 #[derive(Debug, Serialize)]
 pub(super) struct Connector {
     pub(super) name: String,
-    /// That of its tasks which needs somebody most; its own if there is none.
-    pub(super) state: String,
+    /// Of its own and those of its tasks the one that needs somebody most.
+    pub(super) state: State,
+    pub(super) own: Standing,
     pub(super) tasks: Vec<Task>,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Task {
     pub(super) id: i32,
-    pub(super) state: String,
-    pub(super) worker_id: String,
+    #[serde(flatten)]
+    pub(super) standing: Standing,
     /// Whether it runs in this worker.
     pub(super) is_here: bool,
+    pub(super) counts: Option<Counts>,
+}
+
+/// How it stands with a connector itself, or with a task.
+#[derive(Debug, Serialize)]
+pub(super) struct Standing {
+    pub(super) state: State,
+    pub(super) worker_id: String,
     /// Why it has failed.
     pub(super) trace: Option<String>,
-    pub(super) counts: Option<Counts>,
 }
 
 /// What a task has counted.
@@ -65,38 +75,21 @@ pub(super) struct Counts {
     pub(super) latency_count: u64,
 }
 
-/// What the page takes of the answer to `GET /connectors/{c}/status`.
-#[derive(Debug, Deserialize)]
-struct Status {
-    connector: Standing,
-    tasks: Vec<Standing>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Standing {
-    #[serde(default)]
-    id: i32,
-    state: String,
-    worker_id: String,
-    #[serde(default)]
-    trace: Option<String>,
-}
-
 impl Seen {
     /// What is seen now.
     pub(crate) fn of(herder: &dyn Herder) -> Self {
         let figures = herder.figures();
         // One that was deleted since it was named is left out.
         let statuses = herder.names().into_iter().filter_map(|name| {
-            let status = serde_json::to_value(herder.status(&name).ok()?).ok()?;
-            Some((name, serde_json::from_value(status).ok()?))
+            let status = herder.status(&name).ok()?;
+            Some((name, status))
         });
         Self::new(&figures, statuses, herder.worker().cluster_id())
     }
 
     fn new(
         figures: &WorkerFigures,
-        statuses: impl Iterator<Item = (String, Status)>,
+        statuses: impl Iterator<Item = (String, ConnectorStateInfo)>,
         cluster_id: Option<&str>,
     ) -> Self {
         let here = figures
@@ -117,12 +110,15 @@ impl Seen {
         }
     }
 
-    /// The tasks that have failed, with the names of their connectors.
-    pub(super) fn failures(&self) -> impl Iterator<Item = (&str, &Task)> {
-        let tasks = self.connectors.iter().flat_map(|connector| {
-            connector.tasks.iter().map(|task| (connector.name.as_str(), task))
+    /// What has failed, each with what it is: connectors by their names, tasks by theirs behind it.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (String, &Standing)> {
+        let all = self.connectors.iter().flat_map(|connector| {
+            let name = &connector.name;
+            let task = move |task: &Task| format!("{name}, task {}", task.id);
+            let tasks = connector.tasks.iter().map(move |of| (task(of), &of.standing));
+            std::iter::once((name.clone(), &connector.own)).chain(tasks)
         });
-        tasks.filter(|(_, task)| task.trace.is_some())
+        all.filter(|(_, standing)| standing.state == State::Failed)
     }
 }
 
@@ -142,19 +138,28 @@ impl Worker {
 }
 
 impl Connector {
-    fn new(name: String, status: Status, worker_id: &str, here: Option<&TaskFigures>) -> Self {
+    fn new(
+        name: String,
+        status: ConnectorStateInfo,
+        worker_id: &str,
+        here: Option<&TaskFigures>,
+    ) -> Self {
+        let own = Standing::new(status.connector);
         let tasks: Vec<Task> = status
             .tasks
             .into_iter()
-            .map(|Standing { id, state, worker_id: of, trace }| {
-                let is_here = of == worker_id;
+            .map(|TaskStateInfo { id, state }| {
+                let standing = Standing::new(state);
+                let is_here = standing.worker_id == worker_id;
                 // A source connector for MongoDB has one task.
                 let counts = here.filter(|_| is_here && id == 0).map(Counts::new);
-                Task { id, state, worker_id: of, is_here, trace, counts }
+                Task { id, standing, is_here, counts }
             })
             .collect();
-        let state = tasks.iter().map(|task| task.state.clone()).min_by_key(|state| urgency(state));
-        Self { name, state: state.unwrap_or(status.connector.state), tasks }
+        let of_tasks = tasks.iter().map(|task| task.standing.state);
+        let worse = |a, b| if urgency(b) < urgency(a) { b } else { a };
+        let state = of_tasks.fold(own.state, worse);
+        Self { name, state, own, tasks }
     }
 
     /// The task whose figures are shown in its row.
@@ -163,10 +168,22 @@ impl Connector {
     }
 }
 
+impl Standing {
+    fn new(StateInfo { state, worker_id, trace, version: _ }: StateInfo) -> Self {
+        Self { state, worker_id, trace }
+    }
+}
+
 /// Smaller is more urgent.
-fn urgency(state: &str) -> usize {
-    let order = ["FAILED", "UNASSIGNED", "RESTARTING", "PAUSED", "STOPPED"];
-    order.iter().position(|other| *other == state).unwrap_or(order.len())
+fn urgency(state: State) -> u8 {
+    match state {
+        State::Failed => 0,
+        State::Unassigned => 1,
+        State::Restarting => 2,
+        State::Paused => 3,
+        State::Stopped => 4,
+        State::Running => 5,
+    }
 }
 
 impl Counts {
@@ -191,24 +208,28 @@ pub(super) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::herder::{ConnectorFigures, State};
+    use crate::herder::{ConnectorFigures, SOURCE};
     use crate::task::Figures;
 
     const HERE: &str = "here:8083";
 
-    fn standing(state: &str, worker_id: &str, trace: Option<&str>) -> Value {
-        json!({ "id": 0, "state": state, "worker_id": worker_id, "trace": trace, "version": "1" })
+    fn standing(state: State, worker_id: &str, trace: Option<&str>) -> StateInfo {
+        StateInfo::new(state, worker_id, trace.map(str::to_owned))
     }
 
-    /// A worker of two: `name` runs here with `events`, `elsewhere` has failed with `trace` on the worker `other`.
+    /// A worker of two: `name` runs here with `events`, `elsewhere` has failed with `trace` on the worker `other`, and
+    /// `unknown` itself has failed here.
     pub(in super::super) fn seen(name: &str, events: u64, other: &str, trace: &str) -> Seen {
         let mut pipeline = PipelineStats { events, lag_s: Some(2), ..PipelineStats::default() };
         pipeline.stored_time = Some(9_000);
         pipeline.latency.observe(2, 4);
         let figures = Figures { pipeline, oplog_begin: Some(1_800), ..Figures::default() };
         let task = TaskFigures { state: State::Running, client_id: String::new(), figures };
-        let connector =
-            ConnectorFigures { name: name.to_owned(), state: State::Running, task: Some(task) };
+        let connector = ConnectorFigures {
+            name: name.to_owned(),
+            state: Some(State::Running),
+            task: Some(task),
+        };
         let figures = WorkerFigures {
             worker_id: HERE.to_owned(),
             mode: "distributed",
@@ -216,18 +237,28 @@ pub(super) mod tests {
             memory_bytes_max: 64 << 20,
             ..WorkerFigures::default()
         };
+        let running = || standing(State::Running, HERE, None);
+        let failed = standing(State::Failed, HERE, Some("no such class"));
         let statuses = [
-            (name, "RUNNING", standing("RUNNING", HERE, None)),
-            ("elsewhere", "RUNNING", standing("FAILED", other, Some(trace))),
-            ("stopped", "STOPPED", Value::Null),
+            (name, running(), Some(running())),
+            ("elsewhere", running(), Some(standing(State::Failed, other, Some(trace)))),
+            ("stopped", standing(State::Stopped, HERE, None), None),
+            ("unknown", failed, Some(running())),
         ];
-        let statuses = statuses.into_iter().map(|(name, state, task)| {
-            let tasks = if task.is_null() { json!([]) } else { json!([task]) };
-            let status =
-                json!({ "name": name, "connector": standing(state, HERE, None), "tasks": tasks });
-            (name.to_owned(), serde_json::from_value(status).unwrap())
+        let statuses = statuses.into_iter().map(|(name, own, task)| {
+            let tasks = task.map(|state| TaskStateInfo { id: 0, state }).into_iter().collect();
+            (name.to_owned(), ConnectorStateInfo::new(name, SOURCE, own, tasks))
         });
         Seen::new(&figures, statuses, Some("cluster"))
+    }
+
+    #[test]
+    fn failed_connectors_are_listed_as_failed_tasks_are() {
+        let seen = seen("a", 5, "there:8083", "broken");
+        let failures = seen.failures().map(|(what, of)| (what, of.trace.as_deref().unwrap()));
+        let want =
+            [("elsewhere, task 0".to_owned(), "broken"), ("unknown".to_owned(), "no such class")];
+        assert_eq!(failures.collect::<Vec<_>>(), want);
     }
 
     #[test]
@@ -238,7 +269,12 @@ pub(super) mod tests {
             (&connectors[0]["state"], &connectors[1]["state"]),
             (&json!("RUNNING"), &json!("FAILED"))
         );
-        assert_eq!(connectors[2]["state"], "STOPPED");
+        assert_eq!(
+            (&connectors[2]["state"], &connectors[3]["state"]),
+            (&json!("STOPPED"), &json!("FAILED"))
+        );
+        assert_eq!(connectors[3]["own"]["trace"], "no such class");
+        assert_eq!(connectors[1]["tasks"][0]["trace"], "broken");
         let counts = &connectors[0]["tasks"][0]["counts"];
         assert_eq!((&counts["events"], &counts["headroom_s"]), (&json!(5), &json!(7_200)));
         assert_eq!(counts["latency"][1], json!([0.002, 4]));

@@ -112,6 +112,15 @@ mod tests {
     }
 
     #[test]
+    fn no_request_of_the_script_waits_for_ever() {
+        let script = ASSETS.iter().find(|asset| asset.path.ends_with("page.js")).unwrap();
+        let requests: Vec<_> = script.text.lines().filter(|line| line.contains("fetch(")).collect();
+        assert_eq!(requests.len(), 2);
+        assert!(requests.iter().all(|line| line.contains("signal })")), "{requests:?}");
+        assert_eq!(script.text.matches("signal = AbortSignal.timeout(").count(), 2);
+    }
+
+    #[test]
     fn page_and_script_load_nothing_and_hold_no_code_in_the_markup() {
         for asset in ASSETS {
             assert!(!asset.text.contains("//cdn") && !asset.text.contains("@import"));

@@ -2,7 +2,8 @@
 // and sends what the buttons order. Writes only text and attributes, so that no name can become markup.
 "use strict";
 (() => {
-  const INTERVAL_MS = 2000, WINDOW_MS = 60000, KEPT_MS = 600000, NONE = "–", SVG = "http://www.w3.org/2000/svg";
+  const INTERVAL_MS = 2000, WINDOW_MS = 60000, KEPT_MS = 600000, FIGURES_TIMEOUT_MS = 10000, ORDER_TIMEOUT_MS = 100000;
+  const NONE = "–", SVG = "http://www.w3.org/2000/svg";
   const one = (selector, root = document) => root.querySelector(selector);
   const put = (node, text) => { if (node && node.textContent !== text) node.textContent = text; };
   const say = (text) => put(one("#said"), text);
@@ -166,7 +167,8 @@
     refused("");
     say(`${label} ${name} …`);
     try {
-      const answer = await fetch(`connectors/${encodeURIComponent(name)}/${path}`, { method, headers: { Accept: "application/json" } });
+      const headers = { Accept: "application/json" }, signal = AbortSignal.timeout(ORDER_TIMEOUT_MS);
+      const answer = await fetch(`connectors/${encodeURIComponent(name)}/${path}`, { method, headers, signal });
       const body = answer.ok ? null : await answer.json().catch(() => null);
       if (answer.ok) say(`${label} ${name}: done`);
       else refused(`${label} ${name} was refused: ${body?.message ?? `HTTP ${answer.status}`}`);
@@ -245,17 +247,19 @@
     if (had && document.activeElement.hidden) one("button:not([hidden])", row)?.focus();
   }
   function failures(connectors) {
-    const failed = connectors.flatMap((connector) => connector.tasks.filter((task) => task.trace).map((task) => ({ connector, task })));
+    const all = connectors.flatMap(({ name, own, tasks }) =>
+      [{ ...own, what: name }, ...tasks.map((task) => ({ ...task, what: `${name}, task ${task.id}` }))]);
+    const failed = all.filter(({ state }) => state === "FAILED");
     const list = one("#failed");
-    const key = JSON.stringify(failed.map(({ connector, task }) => [connector.name, task.id, task.worker_id, task.trace]));
+    const key = JSON.stringify(failed.map(({ what, worker_id, trace }) => [what, worker_id, trace]));
     one("#failures").hidden = failed.length === 0;
     if (list.dataset.key === key) return;
     list.dataset.key = key;
-    list.replaceChildren(...failed.map(({ connector, task }) => {
-      const item = document.createElement("li"), head = document.createElement("h3"), trace = document.createElement("pre");
-      head.textContent = `${connector.name}, task ${task.id}, on ${task.worker_id}`;
-      trace.textContent = task.trace;
-      item.append(head, trace);
+    list.replaceChildren(...failed.map(({ what, worker_id, trace }) => {
+      const item = document.createElement("li"), head = document.createElement("h3"), reason = document.createElement("pre");
+      head.textContent = `${what}, on ${worker_id}`;
+      reason.textContent = trace ?? "its worker has not said why; its log does";
+      item.append(head, reason);
       return item;
     }));
   }
@@ -307,7 +311,7 @@
   }
 
   // The loop.
-  let stale = false, timer = 0;
+  let stale = false, timer = 0, answeredAt = "";
   function fresh(text, live) {
     put(one("#fresh"), text);
     one("#fresh").dataset.live = live;
@@ -315,16 +319,18 @@
   async function ask() {
     clearTimeout(timer);
     try {
-      const answer = await fetch("ui/figures.json", { cache: "no-store" });
+      const signal = AbortSignal.timeout(FIGURES_TIMEOUT_MS);
+      const answer = await fetch("ui/figures.json", { cache: "no-store", signal });
       if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
       show(await answer.json());
+      answeredAt = ` of ${new Date().toLocaleTimeString()}`;
       if (stale) say("The worker answers again");
       stale = false;
       fresh("Live", "yes");
     } catch {
       if (!stale) say("The worker does not answer");
       stale = true;
-      fresh("The worker does not answer; what is shown is old", "no");
+      fresh(`The worker does not answer; what is shown is old${answeredAt && `,${answeredAt}`}`, "no");
     }
     clearTimeout(timer);
     timer = setTimeout(ask, INTERVAL_MS);

@@ -13,11 +13,19 @@
 
 use std::fmt::{self, Display, Write};
 
-use super::figures::{Connector, Counts, Seen, Task};
+use super::figures::{Connector, Counts, Seen, Standing};
 use super::numbers::{bytes, count, duration, quantile};
+use crate::herder::State;
+use crate::rest::path_segment;
 
 /// Where there is no number.
 const NONE: &str = "–";
+/// Where a worker has not told its reason.
+const NO_TRACE: &str = "its worker has not said why; its log does";
+
+/// What the columns of quantiles are of.
+const LATENCY: &str =
+    "From a change to its acknowledgement, in the last minute; at first, since the task began";
 
 /// A text as it may stand between tags and in an attribute.
 struct Escaped<'a>(&'a str);
@@ -121,10 +129,10 @@ fn totals(seen: &Seen) -> String {
         |state| seen.connectors.iter().filter(|connector| connector.state == state).count() as u64;
     let here = || seen.connectors.iter().filter_map(Connector::counts);
     let worker = &seen.worker;
-    let failed = in_state("FAILED");
+    let failed = in_state(State::Failed);
     let lent = format!("Buffers, of {}", bytes(worker.memory_bytes_max));
     let tiles = [
-        ("running", "Running", count(in_state("RUNNING")), false),
+        ("running", "Running", count(in_state(State::Running)), false),
         ("failed", "Failed", count(failed), 0 < failed),
         ("events_s", "Events/s", NONE.to_owned(), false),
         ("bytes_s", "Bytes/s", NONE.to_owned(), false),
@@ -151,22 +159,21 @@ fn totals(seen: &Seen) -> String {
 }
 
 fn failures(seen: &Seen) -> String {
-    let all: String = seen.failures().map(|(name, task)| failure(name, task)).collect();
+    let all: String = seen.failures().map(|(what, standing)| failure(&what, standing)).collect();
     let hidden = if all.is_empty() { " hidden" } else { "" };
     format!(
         r#"<section id="failures" aria-labelledby="failures-title"{hidden}>
-<h2 id="failures-title">Failed tasks</h2>
-<p>Nothing was skipped. Once the reason is gone, Restart goes on with the same change.</p>
+<h2 id="failures-title">Failed</h2>
+<p>Once the reason is gone: Restart goes on where it stopped, if the oplog still has it.</p>
 <ul id="failed">{all}</ul>
 </section>"#
     )
 }
 
-fn failure(name: &str, task: &Task) -> String {
-    let trace = task.trace.as_deref().unwrap_or_default();
-    let (name, trace, id) = (Escaped(name), Escaped(trace), task.id);
-    let worker = Escaped(&task.worker_id);
-    format!("<li><h3>{name}, task {id}, on {worker}</h3><pre>{trace}</pre></li>")
+fn failure(what: &str, standing: &Standing) -> String {
+    let trace = standing.trace.as_deref().unwrap_or(NO_TRACE);
+    let (what, trace, worker) = (Escaped(what), Escaped(trace), Escaped(&standing.worker_id));
+    format!("<li><h3>{what}, on {worker}</h3><pre>{trace}</pre></li>")
 }
 
 fn table(seen: &Seen) -> String {
@@ -181,8 +188,8 @@ fn table(seen: &Seen) -> String {
 <table>
 <thead><tr><th scope="col">Connector</th><th scope="col">State</th><th scope="col">Worker</th>
 <th scope="col" class="n">Events/s</th><th scope="col" class="n">Bytes/s</th>
-<th scope="col" class="n" title="From a change to its acknowledgement, in the last minute; at first, since the task began">p50</th>
-<th scope="col" class="n" title="From a change to its acknowledgement, in the last minute; at first, since the task began">p99</th>
+<th scope="col" class="n" title="{LATENCY}">p50</th>
+<th scope="col" class="n" title="{LATENCY}">p99</th>
 <th scope="col" class="n" title="Between the last batch and the server's newest operation">Lag</th>
 <th scope="col" class="n" title="What of the oplog may still be cut off before the position is lost">Headroom</th>
 <th scope="col" class="n" title="Since the task began">Events</th>
@@ -201,7 +208,7 @@ fn table(seen: &Seen) -> String {
 /// A connector's row; without one, what the script makes rows of.
 fn row(of: Option<&Connector>) -> String {
     let name = of.map_or("", |connector| connector.name.as_str());
-    let state = of.map_or("", |connector| connector.state.as_str());
+    let state = of.map_or("", |connector| connector.state.name());
     let counts = of.and_then(Connector::counts);
     let number = |value: Option<u64>| value.map_or(NONE.to_owned(), count);
     let mut cells = String::new();
@@ -226,18 +233,18 @@ fn row(of: Option<&Connector>) -> String {
 <td class="orders" hidden></td></tr>"#,
         name = Escaped(name),
         path = path_segment(name),
-        state = Escaped(state),
     )
 }
 
 /// Where its task runs. A link only to what can be nothing but a host and a port.
 fn worker_cell(connector: &Connector) -> String {
     let Some(task) = connector.tasks.first() else { return String::new() };
-    let id = Escaped(&task.worker_id);
+    let worker_id = &task.standing.worker_id;
+    let id = Escaped(worker_id);
     if task.is_here {
         return "here".to_owned();
     }
-    let is_address = task.worker_id.rsplit_once(':').is_some_and(|(host, port)| {
+    let is_address = worker_id.rsplit_once(':').is_some_and(|(host, port)| {
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
         !host.is_empty() && host.bytes().all(is_host) && port.parse::<u16>().is_ok()
     });
@@ -263,19 +270,6 @@ fn latency<'a>(counts: impl Iterator<Item = &'a Counts>, q: f64) -> String {
         }
     }
     quantile(q, &bounds, all).map_or(NONE.to_owned(), duration)
-}
-
-/// `name` as one segment of a path.
-fn path_segment(name: &str) -> String {
-    let mut segment = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            segment.push(char::from(byte));
-        } else {
-            segment.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    segment
 }
 
 #[cfg(test)]
@@ -309,8 +303,9 @@ mod tests {
             r#"<span data-f="lag">2.0 s</span>"#,
             r#"<span data-f="headroom">2.0 h</span>"#,
             r#"<a href="//there:8083/">there:8083</a>"#,
-            "<pre>no rights; grant read</pre>",
-            r#"<div class="bad"><dt>Failed</dt><dd data-f="failed">1</dd>"#,
+            "<h3>elsewhere, task 0, on there:8083</h3><pre>no rights; grant read</pre>",
+            "<h3>unknown, on here:8083</h3><pre>no such class</pre>",
+            r#"<div class="bad"><dt>Failed</dt><dd data-f="failed">2</dd>"#,
             "cluster</dd>",
         ] {
             assert!(page.contains(part), "{part}\n{page}");

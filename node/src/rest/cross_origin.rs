@@ -63,7 +63,8 @@ pub(super) async fn guard(allowed: Option<CrossOrigin>, request: Request, next: 
     if changes && is_foreign(headers) && !is_allowed() {
         let origin = origin.and_then(|origin| origin.to_str().ok()).unwrap_or("another site");
         let text = format!(
-            "a page of {origin} may not change anything here; access.control.allow.origin in the worker's file allows it"
+            "a page of {origin} may not change anything here; access.control.allow.origin in the worker's file \
+             allows it"
         );
         return RestError::new(StatusCode::FORBIDDEN, text).into_response();
     }

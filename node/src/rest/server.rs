@@ -142,9 +142,15 @@ async fn bind_all(
         let address = tcp.local_addr()?;
         tracing::info!("REST interface on {}://{address}", listener.protocol());
         if !asks_users && listener.tls.is_none() && !address.ip().is_loopback() {
+            // Users are asked for at `listeners` alone.
+            let or = if property == "listeners" {
+                "see https:// and rest.extension.classes"
+            } else {
+                "https:// with a client's certificate asked for"
+            };
             tracing::warn!(
                 "whoever reaches http://{address} may change everything there, and may read what passes; name \
-                 127.0.0.1 in {property}, or see https:// and rest.extension.classes"
+                 127.0.0.1 in {property}, or {or}"
             );
         }
         all.push(Bound { listener: listener.clone(), tcp, address });

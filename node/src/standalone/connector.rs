@@ -76,6 +76,6 @@ impl Connector {
             client_id: task::client_id(name, &self.source.producer),
             figures: task.figures(),
         });
-        ConnectorFigures { name: name.to_owned(), state: self.state(), task }
+        ConnectorFigures { name: name.to_owned(), state: Some(self.state()), task }
     }
 }

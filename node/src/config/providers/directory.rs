@@ -3,11 +3,10 @@
 //! Nothing is taken off the content: a line end at its end belongs to it, as in Java.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Component, Path};
 
 use super::allowed_paths::AllowedPaths;
-use super::{Found, ProviderError};
+use super::{Found, ProviderError, bounded_file};
 
 /// Reads the files `keys` of the folder at `path`; keys that are no file there have no value.
 pub(super) fn read(
@@ -29,7 +28,7 @@ pub(super) fn read(
         if !file.is_file() {
             continue;
         }
-        let bytes = fs::read(&file).map_err(|error| ProviderError::FileOfKey {
+        let bytes = bounded_file::read(&file).map_err(|error| ProviderError::FileOfKey {
             path: file.display().to_string(),
             key: (*key).to_owned(),
             error: error.to_string(),
@@ -48,6 +47,8 @@ fn is_name(key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -63,6 +64,10 @@ mod tests {
         let path = secrets.to_str().unwrap();
         let found = read(&AllowedPaths::default(), path, &keys.into_iter().collect()).unwrap();
         assert_eq!(found.values, BTreeMap::from([("password".to_owned(), "s3cret\n".to_owned())]));
+        fs::write(secrets.join("password"), vec![b'a'; 2 << 20]).unwrap();
+        let error =
+            read(&AllowedPaths::default(), path, &BTreeSet::from(["password"])).unwrap_err();
+        assert!(error.to_string().contains("more than 1 MiB"), "{error}");
         for key in ["password/", "./password", "folder/../password"] {
             assert!(!is_name(key), "{key}");
         }

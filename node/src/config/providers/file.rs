@@ -1,11 +1,10 @@
 //! `FileConfigProvider`: `${file:/path/to/file.properties:key}`, a value of a file of properties.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use super::super::properties;
 use super::allowed_paths::AllowedPaths;
-use super::{Found, ProviderError};
+use super::{Found, ProviderError, bounded_file};
 
 /// Reads `keys` of the file at `path`. Java reads it as UTF-8, other than the files of Connect.
 pub(super) fn read(
@@ -18,7 +17,7 @@ pub(super) fn read(
     }
     let Some(file) = allowed.allowed(path) else { return Ok(Found::not_allowed(path)) };
     let unreadable = |reason: String| ProviderError::File { path: path.to_owned(), reason };
-    let bytes = fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = bounded_file::read(&file).map_err(|error| unreadable(error.to_string()))?;
     if str::from_utf8(&bytes).is_err() {
         return Err(unreadable("it is no UTF-8 text".to_owned()));
     }
@@ -33,6 +32,8 @@ pub(super) fn read(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -61,6 +62,9 @@ mod tests {
         assert!(
             error().starts_with(&format!("Could not read properties from file {text}: No such"))
         );
+        let endless = read(&AllowedPaths::default(), "/dev/zero", &BTreeSet::new());
+        let endless = endless.unwrap_err().to_string();
+        assert!(endless.contains("from file /dev/zero: it is no regular file; "), "{endless}");
         fs::write(&path, b"a=\xff").unwrap();
         assert!(error().ends_with("it is no UTF-8 text"));
         fs::write(&path, b"a=\\u00g0").unwrap();

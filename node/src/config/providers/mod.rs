@@ -23,6 +23,7 @@ use super::error::{Problem, Reason, Shown};
 use super::report::Report;
 
 mod allowed_paths;
+mod bounded_file;
 mod concealed;
 mod directory;
 mod environment;
