@@ -1,6 +1,7 @@
 //! What others may know of a task while it runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -41,6 +42,15 @@ impl TaskFailure {
 
     pub(crate) fn lasting(reason: impl Into<Arc<str>>) -> Self {
         Self { reason: reason.into(), class: FailureClass::Lasting }
+    }
+
+    /// The same, for who asks how it stands: so many have come in a row, and another try comes after this pause.
+    pub(crate) fn to_be_tried_again(&self, failures: u32, pause: Duration) -> Self {
+        let (reason, ms) = (&self.reason, pause.as_millis());
+        let reason = format!(
+            "{reason}\nFailure {failures} in a row; the task begins again by itself after {ms} ms."
+        );
+        Self { reason: reason.into(), class: self.class }
     }
 
     pub(crate) fn of(may_pass: bool, reason: impl Into<Arc<str>>) -> Self {

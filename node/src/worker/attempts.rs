@@ -72,6 +72,7 @@ impl Worker {
             }
             let Some(pause) = policy.after(&failure, failures) else { break };
             failures += 1;
+            shared.state.set(TaskState::Failed(failure.to_be_tried_again(failures, pause)));
             let name = &given.name;
             tracing::warn!("connector {name} starts again in {} ms by itself", pause.as_millis());
             tokio::select! {

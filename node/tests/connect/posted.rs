@@ -12,8 +12,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use bson::{Binary, DateTime, Timestamp, doc, spec::BinarySubtype};
+use bson::{Binary, DateTime, Document, Timestamp, doc, spec::BinarySubtype};
 use millrace_testbed::{ConnectWorker, Testbed};
+use mongodb::Collection;
 use serde_json::{Value, json};
 
 use crate::group::{Group, Kind};
@@ -66,9 +67,13 @@ async fn runs(address: &str) -> Result<()> {
     .await
 }
 
+fn collection(stage: &Stage) -> Collection<Document> {
+    stage.client.database("yourDatabase").collection("yourCollection")
+}
+
 /// Values of the kinds that texts show differently.
 async fn write(stage: &Stage) -> Result<()> {
-    let documents = stage.client.database("yourDatabase").collection("yourCollection");
+    let documents = collection(stage);
     let binary = Binary { subtype: BinarySubtype::Generic, bytes: vec![0, 255] };
     documents
         .insert_many([
@@ -107,6 +112,8 @@ async fn node(stage: &Stage, setup: &Setup) -> Result<NodeProcess> {
 /// Posts the stock file to `address` and to a worker of Java, writes, and fails unless both topics show the same lines.
 async fn shows_what_java_shows(stage: &Stage, address: &str, prefix: &str) -> Result<()> {
     let setup = stage.worker()?;
+    // The stock file names its collection, so another test may have written to it.
+    collection(stage).drop().await?;
     let worker = java(stage).await?;
     let java_address = worker.rest_url().replace("http://", "");
     let java_prefix = format!("java-{prefix}");

@@ -226,6 +226,10 @@ async fn a_task_that_waits_to_begin_again_can_be_stopped() -> Result<()> {
     let mut node = setup.connector(connector).start()?;
     node.logged("starts again in 60000 ms by itself").await?;
     let address = node.rest_address().await?;
+    let status = Ask::get(&format!("/connectors/{}/tasks/0/status", stage.name));
+    let status = status.of(&address).await?.json()?;
+    let told = "Failure 1 in a row; the task begins again by itself after 60000 ms.";
+    assert!(status["trace"].as_str().is_some_and(|trace| trace.ends_with(told)), "{status}");
     let stop = Ask::new("PUT", &format!("/connectors/{}/stop", stage.name));
     stop.of(&address).await?.success()?;
     let status = Ask::get(&format!("/connectors/{}/status", stage.name));
