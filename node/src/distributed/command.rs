@@ -1,7 +1,7 @@
 //! `millrace distributed`: a worker of a group, from its file to the exit code.
 //!
 //! ```text
-//! sockets are bound ─► topics are read ─► REST answers (health: starting) ─► the group is joined ─► work
+//! REST answers (health: starting) ─► topics are read ─► the group is joined (health: healthy) ─► work
 //! SIGTERM, SIGINT: tasks end, the group is left, 0 if everything settled, else 1
 //! ```
 
@@ -77,15 +77,16 @@ async fn serve(
     // No task begins before the group was joined, and that comes after the topics.
     offsets.expect_topic();
     let worker = Worker::new(config.clone(), id, offsets, driver, strict);
+    let (ended, end) = watch::channel(false);
+    let (serving, open) = sockets.serve_later(rest, end);
+    let serving = tokio::spawn(serving);
     let starting = start(Arc::clone(&worker), settings, url, &config, Arc::clone(&loggers));
     let (herder, group, changes, forgotten) = tokio::select! {
         started = starting => started?,
         _ = stopped.wait_for(|stopped| *stopped) => return Ok(Outcome::Stopped),
     };
     let cluster = tokio::spawn(Arc::clone(&worker).find_cluster());
-    let shared = Shared::in_group(Arc::clone(&herder), loggers);
-    let (ended, end) = watch::channel(false);
-    let serving = tokio::spawn(async move { sockets.serve(&rest, shared, end).await });
+    open(Shared::in_group(Arc::clone(&herder), loggers));
     let settled = herder.work(group, changes, forgotten, stopped).await;
     ended.send_replace(true);
     serving.await.context("the REST interface has panicked")?;

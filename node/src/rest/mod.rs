@@ -21,6 +21,7 @@
 //!           where https      on every answer                    401
 //! ```
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ mod query;
 mod response_headers;
 mod root;
 mod server;
+mod starting;
 mod tls_listener;
 
 pub(crate) use connectors::path_segment;
@@ -95,20 +97,43 @@ impl Sockets {
         shared: Shared,
         stop: watch::Receiver<bool>,
     ) {
-        let mut app = worker_routes();
-        if shared.group.is_some() {
-            app = app.merge(between_workers::routes());
-        }
-        app = app.route_layer(from_fn_with_state(shared.clone(), forwarding::carry));
-        if config.admin == Admin::Shared {
-            app = app.merge(loggers::routes());
-        }
-        let app = secured(finish(app, metrics::routes().merge(root::page_routes())), config);
-        let app = marked(across(app, config), config).with_state(shared.clone());
-        let admin = finish(loggers::routes(), Router::new());
-        let admin = across(admin, config).with_state(shared);
+        let (app, admin) = routers(config, shared);
         self.run(app, admin, stop).await;
     }
+
+    /// The same from now on for resources that come later, which whoever calls what this returns first puts there.
+    pub(crate) fn serve_later(
+        self,
+        config: RestConfig,
+        stop: watch::Receiver<bool>,
+    ) -> (impl Future<Output = ()>, impl FnOnce(Shared)) {
+        let (app, later_app) = watch::channel(None);
+        let (admin, later_admin) = watch::channel(None);
+        let serving = self.run(starting::gate(later_app), starting::gate(later_admin), stop);
+        let open = move |shared| {
+            let (opened_app, opened_admin) = routers(&config, shared);
+            app.send_replace(Some(opened_app));
+            admin.send_replace(Some(opened_admin));
+        };
+        (serving, open)
+    }
+}
+
+/// What is answered at the listeners, and at those of its own for `/admin`.
+fn routers(config: &RestConfig, shared: Shared) -> (Router, Router) {
+    let mut app = worker_routes();
+    if shared.group.is_some() {
+        app = app.merge(between_workers::routes());
+    }
+    app = app.route_layer(from_fn_with_state(shared.clone(), forwarding::carry));
+    if config.admin == Admin::Shared {
+        app = app.merge(loggers::routes());
+    }
+    let app = secured(finish(app, metrics::routes().merge(root::page_routes())), config);
+    let app = marked(across(app, config), config).with_state(shared.clone());
+    let admin = finish(loggers::routes(), Router::new());
+    let admin = across(admin, config).with_state(shared);
+    (app, admin)
 }
 
 fn worker_routes() -> Router<Shared> {

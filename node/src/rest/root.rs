@@ -48,8 +48,14 @@ async fn server(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 async fn health(State(shared): State<Shared>) -> Response {
     let (code, status, message) = match shared.herder.health().await {
         Health::Healthy => (StatusCode::OK, "healthy", HEALTHY),
-        Health::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", STARTING),
+        Health::Starting => return starting(),
         Health::Unhealthy => (StatusCode::INTERNAL_SERVER_ERROR, "unhealthy", UNHEALTHY),
     };
     json_response(code, &json!({ "status": status, "message": message }))
+}
+
+/// How it stands with a worker that is not in its group yet.
+pub(super) fn starting() -> Response {
+    let body = json!({ "status": "starting", "message": STARTING });
+    json_response(StatusCode::SERVICE_UNAVAILABLE, &body)
 }
