@@ -8,17 +8,18 @@
 //! ```
 //!
 //! The messages alone; how they travel is the protocol's affair ([`crate::mongo::scram`],
-//! [`crate::kafka`]), as is whether a password is prepared before. SCRAM-SHA-1 is refused on
-//! purpose. Facts: RFC 5802, RFC 7677.
+//! [`crate::kafka`]), as is how a password is prepared before, and which hashes are good enough: SHA-1 is
+//! for users of MongoDB who have nothing else. Facts: RFC 5802, RFC 7677.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{EagerHash, Hmac, KeyInit as _, Mac as _};
+use sha1::Sha1;
 use sha2::{Digest, Sha256, Sha512};
 
-/// Fewer iterations make the password cheap to guess; RFC 7677 forbids them.
+/// Fewer iterations make the password cheap to guess; RFC 5802 and RFC 7677 forbid them.
 const ITERATIONS_MIN: u32 = 4_096;
 /// So many keep the thread busy for seconds. Kafka's brokers use at most 16,384; MongoDB uses 15,000, but its
 /// `scramSHA256IterationCount` has no such limit, and who raised it must get in.
@@ -27,6 +28,8 @@ const ITERATIONS_MAX: u32 = 2_000_000;
 /// The hash that both sides use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hash {
+    /// SCRAM-SHA-1.
+    Sha1,
     /// SCRAM-SHA-256.
     Sha256,
     /// SCRAM-SHA-512.
@@ -100,6 +103,10 @@ impl ClientFirst {
     pub fn prove(&self, server_first: &str) -> Result<(String, ServerSignature), ScramError> {
         let challenge = Challenge::read(server_first, &self.nonce)?;
         Ok(match self.hash {
+            Hash::Sha1 => {
+                let (message, signature) = self.sign::<Sha1>(server_first, &challenge)?;
+                (message, ServerSignature(Signature::Sha1(Box::new(signature))))
+            }
             Hash::Sha256 => {
                 let (message, signature) = self.sign::<Sha256>(server_first, &challenge)?;
                 (message, ServerSignature(Signature::Sha256(Box::new(signature))))
@@ -142,6 +149,7 @@ impl fmt::Debug for ClientFirst {
 pub struct ServerSignature(Signature);
 
 enum Signature {
+    Sha1(Box<Hmac<Sha1>>),
     Sha256(Box<Hmac<Sha256>>),
     Sha512(Box<Hmac<Sha512>>),
 }
@@ -155,6 +163,7 @@ impl ServerSignature {
         let got = attribute(server_final, "v=").and_then(|text| BASE64.decode(text).ok());
         let got = got.ok_or(ScramError::Malformed)?;
         let checked = match &self.0 {
+            Signature::Sha1(hmac) => hmac.as_ref().clone().verify_slice(&got),
             Signature::Sha256(hmac) => hmac.as_ref().clone().verify_slice(&got),
             Signature::Sha512(hmac) => hmac.as_ref().clone().verify_slice(&got),
         };
@@ -216,6 +225,16 @@ pub(crate) mod tests {
         pub(crate) server_final: &'static str,
     }
 
+    /// RFC 5802, section 5.
+    pub(crate) const SHA_1: Known = Known {
+        hash: Hash::Sha1,
+        nonce: "fyko+d2lbbFgONRv9qkxdawL",
+        server_first: "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096",
+        client_final: "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,\
+                       p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=",
+        server_final: "v=rmF9pqV8S7suAoZWja4dJRkFsKQ=",
+    };
+
     /// RFC 7677, section 3.
     pub(crate) const SHA_256: Known = Known {
         hash: Hash::Sha256,
@@ -243,6 +262,7 @@ pub(crate) mod tests {
         /// The message of a server that knows the password.
         pub(crate) fn message(&self) -> String {
             let bytes = match &self.0 {
+                Signature::Sha1(hmac) => hmac.as_ref().clone().finalize().into_bytes().to_vec(),
                 Signature::Sha256(hmac) => hmac.as_ref().clone().finalize().into_bytes().to_vec(),
                 Signature::Sha512(hmac) => hmac.as_ref().clone().finalize().into_bytes().to_vec(),
             };
@@ -258,9 +278,9 @@ pub(crate) mod tests {
 
     #[test]
     fn known_conversations_are_spoken() {
-        for known in [SHA_256, SHA_512] {
+        for known in [SHA_1, SHA_256, SHA_512] {
             let first = known.begin();
-            assert_eq!(first.message(), "n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
+            assert_eq!(first.message(), format!("n,,n=user,r={}", known.nonce));
             let (message, signature) = first.prove(known.server_first).unwrap();
             assert_eq!(message, known.client_final);
             assert_eq!(signature.verify(known.server_final), Ok(()));
@@ -269,9 +289,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_server_that_does_not_prove_itself_is_refused() {
-        for known in [SHA_256, SHA_512] {
+        for known in [SHA_1, SHA_256, SHA_512] {
             let (_, signature) = known.begin().prove(known.server_first).unwrap();
-            let forged = known.server_final.replacen(['6', 'w'], "7", 1);
+            let forged = known.server_final.replacen(['6', 'w', '9'], "7", 1);
             assert_eq!(signature.verify(&forged), Err(ScramError::Signature));
             assert_eq!(signature.verify("v="), Err(ScramError::Signature));
             assert_eq!(signature.verify("v=!"), Err(ScramError::Malformed));

@@ -124,7 +124,8 @@ impl FakeLogin {
                 let (_, nonce) = text.rsplit_once("r=").unwrap();
                 assert_eq!(text, format!("n,,n=us=3Der,r={nonce}"));
                 self.nonces.push(nonce.to_owned());
-                let own = ClientFirst::new(hash, USERNAME, PASSWORD.to_owned(), nonce.to_owned());
+                let own =
+                    ClientFirst::new(hash.into(), USERNAME, PASSWORD.to_owned(), nonce.to_owned());
                 let good = format!("r={nonce}server,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
                 let (client_final, signature) = own.prove(&good).unwrap();
                 self.stages.insert(broker, Stage::Challenged { client_final, signature });

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::kafka::fake_login::{FakeLogin, Lie, PASSWORD, config};
 use crate::kafka::rig::{Rig, TOPIC};
-use crate::kafka::sasl::{Mechanism, SaslError};
+use crate::kafka::sasl::{Hash, Mechanism, SaslError};
 use crate::kafka::{ClientError, ErrorCode};
-use crate::scram::{Hash, ScramError};
+use crate::scram::ScramError;
 
 const SCRAM: Mechanism = Mechanism::Scram(Hash::Sha512);
 

@@ -23,10 +23,28 @@ use sha2::{Digest as _, Sha256};
 use crate::kafka::api::sasl_authenticate::AuthenticateAnswer;
 use crate::kafka::api::sasl_handshake::HandshakeAnswer;
 use crate::kafka::errors::ErrorCode;
-use crate::scram::{ClientFirst, Hash, ScramError, ServerSignature};
+use crate::scram::{self, ClientFirst, ScramError, ServerSignature};
 
 /// A broker takes a second login on a connection no sooner than this after the last.
 const RENEWAL_INTERVAL_MIN: Duration = Duration::from_millis(1_100);
+
+/// The hash of SCRAM. Brokers know no other: SCRAM-SHA-1 cannot be said to them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// SCRAM-SHA-256.
+    Sha256,
+    /// SCRAM-SHA-512.
+    Sha512,
+}
+
+impl From<Hash> for scram::Hash {
+    fn from(hash: Hash) -> Self {
+        match hash {
+            Hash::Sha256 => Self::Sha256,
+            Hash::Sha512 => Self::Sha512,
+        }
+    }
+}
 
 /// How we log in (`sasl.mechanism`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +129,7 @@ impl Sasl {
                 (message, Conversation { mechanism: *mechanism, stage: Stage::Sent })
             }
             Mechanism::Scram(hash) => {
-                let first = ClientFirst::new(*hash, username, password.clone(), nonce);
+                let first = ClientFirst::new((*hash).into(), username, password.clone(), nonce);
                 let message = first.message().into_bytes();
                 (message, Conversation { mechanism: *mechanism, stage: Stage::First(first) })
             }

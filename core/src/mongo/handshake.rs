@@ -20,7 +20,7 @@ use super::hello::{Hello, Role, write_hello};
 use super::login::{Login, write_authenticate};
 use super::peer::Peer;
 use super::reply::{Reply, ReplyError, ReplyReader};
-use super::scram::{self, Answer, Credentials, Scram};
+use super::scram::{self, Answer, Credentials, Mechanism, Scram};
 use super::server_api::encode_with_api;
 use super::session::SessionConfig;
 use super::session_error::SessionError;
@@ -230,18 +230,20 @@ fn check(hello: &Hello, address: &Address) -> Result<bool, SessionError> {
     }
 }
 
+/// By the mechanism that the user named, else by the strongest that the server says the user has. What was named is not
+/// compared with that: the server says itself what it refuses, and a weaker one is never put in its place.
 fn start_scram(
     hello: &Hello,
     credentials: &Credentials,
     nonce: [u8; 24],
     address: &Address,
 ) -> Result<Scram, SessionError> {
-    if let Some(offered) = &hello.mechanisms
-        && offered.iter().all(|mechanism| mechanism != scram::MECHANISM)
-    {
-        let Credentials { username, source, password: _ } = credentials.clone();
-        return Err(SessionError::Mechanism { username, source, offered: offered.clone() });
-    }
-    Scram::new(credentials, nonce)
+    let offered = hello.mechanisms.as_deref();
+    let Some(mechanism) = credentials.mechanism.or_else(|| Mechanism::strongest(offered)) else {
+        let Credentials { username, source, .. } = credentials.clone();
+        let offered = offered.unwrap_or_default().to_vec();
+        return Err(SessionError::Mechanism { username, source, offered });
+    };
+    Scram::new(mechanism, credentials, nonce)
         .map_err(|error| SessionError::Scram { address: address.clone(), error })
 }

@@ -30,7 +30,7 @@ pub(super) struct Hello {
     /// Who it takes for the primary.
     pub(super) primary: Option<Address>,
     pub(super) max_wire_version: i64,
-    /// Mechanisms that the user has; `None` if the server does not say, as for an unknown user.
+    /// Mechanisms that the user has; `None` if the server was not asked or does not say, as for an unknown user.
     pub(super) mechanisms: Option<Vec<String>>,
 }
 
@@ -105,7 +105,7 @@ pub(super) fn write_hello(app_name: &str, login: Option<&Login>, doc: &mut DocWr
             os.string("architecture", std::env::consts::ARCH);
         });
     });
-    if let Some(Login::Password(Credentials { username, source, password: _ })) = login {
+    if let Some(Login::Password(Credentials { username, source, mechanism: None, .. })) = login {
         doc.string("saslSupportedMechs", &format!("{source}.{username}"));
     }
     doc.string("$db", "admin");
@@ -131,6 +131,7 @@ fn texts(value: Option<RawValue<'_>>) -> Result<Option<Vec<String>>, BsonError> 
 mod tests {
     use super::*;
     use crate::mongo::bson_write::write_document;
+    use crate::mongo::scram::Mechanism;
     use bson::{Document, doc};
 
     fn hello(reply: &Document) -> Hello {
@@ -175,18 +176,23 @@ mod tests {
 
     #[test]
     fn the_command_names_us_and_asks_for_the_mechanisms_of_the_user() {
-        let credentials = Credentials {
-            username: "u".to_owned(),
-            password: "secret".to_owned(),
-            source: "admin".to_owned(),
+        let command = |mechanism| {
+            let login = Login::Password(Credentials {
+                username: "u".to_owned(),
+                password: "secret".to_owned(),
+                source: "admin".to_owned(),
+                mechanism,
+            });
+            let mut bytes = Vec::new();
+            write_document(&mut bytes, |doc| write_hello("my app", Some(&login), doc));
+            Document::from_reader(bytes.as_slice()).unwrap()
         };
-        let mut bytes = Vec::new();
-        let login = Login::Password(credentials);
-        write_document(&mut bytes, |doc| write_hello("my app", Some(&login), doc));
-        let got = Document::from_reader(bytes.as_slice()).unwrap();
+        let got = command(None);
         assert_eq!(got.get_str("saslSupportedMechs").unwrap(), "admin.u");
         let client = got.get_document("client").unwrap();
         assert_eq!(client.get_document("application").unwrap(), &doc! { "name": "my app" });
         assert!(!got.to_string().contains("secret"));
+        let got = command(Some(Mechanism::ScramSha256));
+        assert!(!got.contains_key("saslSupportedMechs"), "nothing is left to ask");
     }
 }

@@ -9,7 +9,7 @@ pub const EXTERNAL: &str = "$external";
 /// How we log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
-    /// SCRAM-SHA-256.
+    /// SCRAM.
     Password(Credentials),
     /// MONGODB-X509: by the certificate that the connection was opened with.
     Certificate {
@@ -22,7 +22,7 @@ impl Login {
     /// User and database, as an error names them.
     pub(super) fn user(&self) -> (String, String) {
         match self {
-            Self::Password(Credentials { username, source, password: _ }) => {
+            Self::Password(Credentials { username, source, .. }) => {
                 (username.clone(), source.clone())
             }
             Self::Certificate { username } => {

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! [`copy`] reads what is there before the stream, [`oplog_look`] how far back a stream could begin, each over
-//! connections of its own. Spoken are `hello`, SCRAM-SHA-256, X.509, `aggregate`, `find`, `getMore`, `killCursors` and
+//! connections of its own. Spoken are `hello`, SCRAM, X.509, `aggregate`, `find`, `getMore`, `killCursors` and
 //! the lists of databases and collections, in OP_MSG. Not spoken are compression, server sessions, reads from
 //! secondaries and every write. [`inquiry`] sends what others have written, for who looks a server over before anything
 //! runs; other commands belong to the control plane, which uses the official driver.

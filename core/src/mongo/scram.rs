@@ -8,20 +8,77 @@
 //! ```
 //!
 //! One round trip is saved with `skipEmptyExchange`; a server that does not know it gets the empty
-//! third message. The mechanism is SCRAM-SHA-256; the password is prepared with SASLprep, the user
-//! name is sent as it is. Facts: authentication specification of the MongoDB drivers.
+//! third message. The user name is sent as it is. For SCRAM-SHA-256 the password is prepared with SASLprep,
+//! for SCRAM-SHA-1 it is the MD5 of user and password that the server keeps of old. Facts: authentication
+//! specification of the MongoDB drivers.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::{Digest as _, Md5};
 
 use super::bson::{RawDoc, RawValue};
 use super::bson_write::DocWriter;
 use crate::scram::{ClientFirst, Hash, ScramError, ServerSignature};
 
-/// The one mechanism.
-pub const MECHANISM: &str = "SCRAM-SHA-256";
+/// What proves a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// SCRAM-SHA-256.
+    ScramSha256,
+    /// SCRAM-SHA-1: all that users have who were made before MongoDB 4.0.
+    ScramSha1,
+}
+
+impl Mechanism {
+    /// Every mechanism, the strongest first.
+    pub const ALL: [Self; 2] = [Self::ScramSha256, Self::ScramSha1];
+
+    /// Its registered name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha1 => "SCRAM-SHA-1",
+        }
+    }
+
+    /// The one of this name. Case counts, as for the Java driver.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mechanism| mechanism.name() == name)
+    }
+
+    /// The strongest of those that a user has; `None`: it has no password.
+    ///
+    /// Servers since 4.0 leave the list out for users they do not know, and refuse these whatever is
+    /// tried. The specification would try SCRAM-SHA-1 then, for servers older than we take; we try the
+    /// stronger, so that who cuts the list out of a reply gains nothing.
+    pub(super) fn strongest(offered: Option<&[String]>) -> Option<Self> {
+        let Some(offered) = offered else { return Some(Self::ScramSha256) };
+        Self::ALL.into_iter().find(|mechanism| offered.iter().any(|name| name == mechanism.name()))
+    }
+
+    fn hash(self) -> Hash {
+        match self {
+            Self::ScramSha256 => Hash::Sha256,
+            Self::ScramSha1 => Hash::Sha1,
+        }
+    }
+
+    /// What goes into the proof in place of the password.
+    fn prepare(self, username: &str, password: &str) -> Result<String, ScramError> {
+        match self {
+            Self::ScramSha256 => stringprep::saslprep(password)
+                .map(Cow::into_owned)
+                .map_err(|_| ScramError::Password),
+            Self::ScramSha1 => {
+                let digest = Md5::digest(format!("{username}:mongo:{password}"));
+                Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+            }
+        }
+    }
+}
 
 /// A user and the database that knows it.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,17 +89,20 @@ pub struct Credentials {
     pub password: String,
     /// `authSource`: the database where the user is defined, usually `admin`.
     pub source: String,
+    /// `authMechanism`; `None`: the server is asked what the user has.
+    pub mechanism: Option<Mechanism>,
 }
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { username, source, password: _ } = self;
+        let Self { username, source, password: _, mechanism: _ } = self;
         write!(f, "Credentials {{ {username} of {source}, password hidden }}")
     }
 }
 
 /// One conversation. Write [`Scram::write_start`], then answer each reply until it is done.
 pub struct Scram {
+    mechanism: Mechanism,
     stage: Stage,
 }
 
@@ -70,27 +130,34 @@ pub enum Answer {
 }
 
 impl Scram {
-    /// A conversation for `credentials`. `nonce` must be random and never used before.
+    /// A conversation for `credentials` by `mechanism`. `nonce` must be random and never used before.
     ///
     /// # Errors
     /// [`ScramError::Password`].
-    pub fn new(credentials: &Credentials, nonce: [u8; 24]) -> Result<Self, ScramError> {
-        Self::with_nonce(credentials, BASE64.encode(nonce))
+    pub fn new(
+        mechanism: Mechanism,
+        credentials: &Credentials,
+        nonce: [u8; 24],
+    ) -> Result<Self, ScramError> {
+        Self::with_nonce(mechanism, credentials, BASE64.encode(nonce))
     }
 
-    fn with_nonce(credentials: &Credentials, nonce: String) -> Result<Self, ScramError> {
-        let password =
-            stringprep::saslprep(&credentials.password).map_err(|_| ScramError::Password)?;
-        let (username, password) = (&credentials.username, password.into_owned());
-        let first = ClientFirst::new(Hash::Sha256, username, password, nonce);
-        Ok(Self { stage: Stage::First(first) })
+    fn with_nonce(
+        mechanism: Mechanism,
+        credentials: &Credentials,
+        nonce: String,
+    ) -> Result<Self, ScramError> {
+        let Credentials { username, password, .. } = credentials;
+        let password = mechanism.prepare(username, password)?;
+        let first = ClientFirst::new(mechanism.hash(), username, password, nonce);
+        Ok(Self { mechanism, stage: Stage::First(first) })
     }
 
     /// The first command; later ones are of [`write_continue`].
     pub fn write_start(&self, source: &str, doc: &mut DocWriter<'_>) {
         let Stage::First(first) = &self.stage else { return };
         doc.int32("saslStart", 1);
-        doc.string("mechanism", MECHANISM);
+        doc.string("mechanism", self.mechanism.name());
         doc.binary("payload", first.message().as_bytes());
         doc.document("options", |options| options.boolean("skipEmptyExchange", true));
         doc.string("$db", source);
@@ -152,15 +219,34 @@ mod tests {
     use super::*;
     use crate::mongo::bson_write::write_document;
 
-    use crate::scram::tests::SHA_256;
+    use crate::scram::tests::{Known, SHA_256};
+
+    /// The example of the drivers' specification for SCRAM-SHA-1.
+    const SHA_1: Known = Known {
+        hash: Hash::Sha1,
+        nonce: "fyko+d2lbbFgONRv9qkxdawL",
+        server_first: "r=fyko+d2lbbFgONRv9qkxdawLHo+Vgk7qvUOKUwuWLIWg4l/9SraGMHEE,\
+                       s=rQ9ZY3MntBeuP3E1TDVC4w==,i=10000",
+        client_final: "c=biws,r=fyko+d2lbbFgONRv9qkxdawLHo+Vgk7qvUOKUwuWLIWg4l/9SraGMHEE,\
+                       p=MC2T8BvbmWRckDw8oWl5IVghwCY=",
+        server_final: "v=UMWeI25JD1yNYZRMpZ4VHvhZ9e0=",
+    };
+
+    fn credentials(password: &str) -> Credentials {
+        Credentials {
+            username: "user".to_owned(),
+            password: password.to_owned(),
+            source: "admin".to_owned(),
+            mechanism: None,
+        }
+    }
+
+    fn conversation_by(mechanism: Mechanism, known: &Known) -> Scram {
+        Scram::with_nonce(mechanism, &credentials("pencil"), known.nonce.to_owned()).unwrap()
+    }
 
     fn conversation() -> Scram {
-        let credentials = Credentials {
-            username: "user".to_owned(),
-            password: "pencil".to_owned(),
-            source: "admin".to_owned(),
-        };
-        Scram::with_nonce(&credentials, SHA_256.nonce.to_owned()).unwrap()
+        conversation_by(Mechanism::ScramSha256, &SHA_256)
     }
 
     fn answer(scram: &mut Scram, payload: &str, done: bool) -> Result<Answer, ScramError> {
@@ -175,16 +261,23 @@ mod tests {
     }
 
     #[test]
-    fn the_conversation_of_the_rfc_is_spoken() {
-        let mut scram = conversation();
-        let mut start = Vec::new();
-        write_document(&mut start, |doc| scram.write_start("admin", doc));
-        let payload = RawDoc::new(&start).unwrap().get(b"payload").unwrap().unwrap();
-        let bytes = b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO".as_slice();
-        assert_eq!(payload, RawValue::Binary { subtype: 0, bytes });
-        let proof = Answer::Continue { conversation_id: 5, payload: SHA_256.client_final.into() };
-        assert_eq!(answer(&mut scram, SHA_256.server_first, false), Ok(proof));
-        assert_eq!(answer(&mut scram, SHA_256.server_final, true), Ok(Answer::Done));
+    fn known_conversations_are_spoken() {
+        for (mechanism, known) in [(Mechanism::ScramSha256, SHA_256), (Mechanism::ScramSha1, SHA_1)]
+        {
+            let mut scram = conversation_by(mechanism, &known);
+            let mut start = Vec::new();
+            write_document(&mut start, |doc| scram.write_start("admin", doc));
+            let field = |name: &[u8]| RawDoc::new(&start).unwrap().get(name).unwrap().unwrap();
+            let first = format!("n,,n=user,r={}", known.nonce);
+            let name = mechanism.name().as_bytes();
+            assert_eq!(field(b"mechanism"), RawValue::String(name));
+            let bytes = first.as_bytes();
+            assert_eq!(field(b"payload"), RawValue::Binary { subtype: 0, bytes });
+            let payload = known.client_final.into();
+            let proof = Answer::Continue { conversation_id: 5, payload };
+            assert_eq!(answer(&mut scram, known.server_first, false), Ok(proof));
+            assert_eq!(answer(&mut scram, known.server_final, true), Ok(Answer::Done));
+        }
     }
 
     #[test]
@@ -221,17 +314,15 @@ mod tests {
 
     #[test]
     fn passwords_are_prepared_and_secrets_are_not_shown() {
-        let credentials = Credentials {
-            username: "user".to_owned(),
-            password: "pen\u{ad}cil".to_owned(),
-            source: "admin".to_owned(),
-        };
-        let mut scram = Scram::with_nonce(&credentials, SHA_256.nonce.to_owned()).unwrap();
-        assert!(!format!("{credentials:?}{scram:?}").contains("pen"));
+        let by = Mechanism::ScramSha256;
+        let shy = credentials("pen\u{ad}cil");
+        let mut scram = Scram::with_nonce(by, &shy, SHA_256.nonce.to_owned()).unwrap();
+        assert!(!format!("{shy:?}{scram:?}").contains("pen"));
         let proof = answer(&mut scram, SHA_256.server_first, false);
         let payload = SHA_256.client_final.into();
         assert_eq!(proof, Ok(Answer::Continue { conversation_id: 5, payload }), "RFC 4013");
-        let bad = Credentials { password: "\u{7}".to_owned(), ..credentials };
-        assert_eq!(Scram::new(&bad, [0; 24]).err(), Some(ScramError::Password));
+        let bad = credentials("\u{7}");
+        assert_eq!(Scram::new(by, &bad, [0; 24]).err(), Some(ScramError::Password));
+        assert!(Scram::new(Mechanism::ScramSha1, &bad, [0; 24]).is_ok(), "SHA-1 prepares nothing");
     }
 }

@@ -139,7 +139,7 @@ pub enum SessionError {
         /// As announced; 0 if it does not even know `hello`.
         wire_version: i64,
     },
-    /// The user has no SCRAM-SHA-256 credentials.
+    /// The user has credentials for neither SCRAM-SHA-256 nor SCRAM-SHA-1.
     Mechanism {
         /// User.
         username: String,
@@ -431,7 +431,7 @@ impl fmt::Display for SessionError {
             ),
             Self::Mechanism { username, source, offered } => write!(
                 f,
-                "user '{username}' of '{source}' has no SCRAM-SHA-256 credentials, only [{}]: set \
+                "user '{username}' of '{source}' has neither SCRAM-SHA-256 nor SCRAM-SHA-1 credentials, only [{}]: set \
                  the password again with db.updateUser and mechanisms ['SCRAM-SHA-256']",
                 offered.join(", ")
             ),
@@ -444,7 +444,7 @@ impl fmt::Display for SessionError {
                 if source == EXTERNAL {
                     "make the subject of the certificate in connection.ssl.keystore a user there"
                 } else {
-                    "check user, password and authSource in connection.uri"
+                    "check user, password, authSource and authMechanism in connection.uri"
                 }
             ),
             Self::Command { address, doing, error, scope, cluster_time } => {
@@ -574,7 +574,7 @@ fn fmt_remedy(
              change.stream.full.document.before.change so that less comes with it",
         ),
         CodeClass::AuthenticationFailed => {
-            f.write_str("; check user, password and authSource in connection.uri")
+            f.write_str("; check user, password, authSource and authMechanism in connection.uri")
         }
         CodeClass::Unauthorized => {
             f.write_str(

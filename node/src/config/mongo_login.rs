@@ -3,18 +3,18 @@
 //! The rules are those of the Java driver (`ConnectionString.createCredentials` of version 4.7), its words too.
 
 use millrace_core::mongo::login::EXTERNAL;
+use millrace_core::mongo::scram::Mechanism;
 
 use super::mongo_uri::UriError;
 use super::secret::Secret;
 use super::uri_options::{UriOptions, percent_decode};
 
-const SCRAM: &str = "SCRAM-SHA-256";
 const X509: &str = "MONGODB-X509";
 
 /// How to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MongoLogin {
-    /// SCRAM-SHA-256.
+    /// SCRAM.
     Password {
         /// The name, decoded.
         username: String,
@@ -22,6 +22,8 @@ pub(crate) enum MongoLogin {
         password: Secret,
         /// The database that knows the user.
         auth_source: AuthSource,
+        /// `authMechanism`; `None`: the strongest that the user has.
+        mechanism: Option<Mechanism>,
     },
     /// MONGODB-X509.
     Certificate {
@@ -65,20 +67,24 @@ impl MongoLogin {
                     auth_source,
                 }))
             }
-            (Some(SCRAM), None) => Err(UriError::NoUsername),
-            // Negotiated, it is the strongest that both sides know: for us SCRAM-SHA-256.
-            (None | Some(SCRAM), Some(User { username, password })) => {
+            (None, None) => Ok(None),
+            (named, user) => {
+                let mechanism = named.map(scram).transpose()?;
+                let User { username, password } = user.ok_or(UriError::NoUsername)?;
                 let password = password.ok_or(UriError::NoPassword)?;
                 // The path is `database.collection`.
                 let database = percent_decode(database.split('.').next().unwrap_or_default())?;
                 let usual = if database.is_empty() { "admin".to_owned() } else { database };
                 let auth_source = given.unwrap_or(AuthSource::Default(usual));
-                Ok(Some(Self::Password { username, password, auth_source }))
+                Ok(Some(Self::Password { username, password, auth_source, mechanism }))
             }
-            (None, None) => Ok(None),
-            (Some(other), _) => Err(UriError::Mechanism(other.to_owned())),
         }
     }
+}
+
+/// The mechanism of this name.
+fn scram(name: &str) -> Result<Mechanism, UriError> {
+    Mechanism::from_name(name).ok_or_else(|| UriError::Mechanism(name.to_owned()))
 }
 
 impl AuthSource {
@@ -173,8 +179,28 @@ mod tests {
     }
 
     #[test]
+    fn a_mechanism_is_the_one_that_is_named_or_left_to_be_negotiated() {
+        for (option, wanted) in [
+            ("", None),
+            ("authMechanism=SCRAM-SHA-256", Some(Mechanism::ScramSha256)),
+            ("authMechanism=SCRAM-SHA-1", Some(Mechanism::ScramSha1)),
+        ] {
+            match login(&format!("mongodb://u:p@h/?{option}")) {
+                Ok(Some(MongoLogin::Password { mechanism, .. })) => assert_eq!(mechanism, wanted),
+                other => panic!("{option}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn a_mechanism_without_what_it_needs_is_refused() {
         for (uri, error) in [
+            ("mongodb://h/?authMechanism=SCRAM-SHA-1", UriError::NoUsername),
+            ("mongodb://u@h/?authMechanism=SCRAM-SHA-1", UriError::NoPassword),
+            (
+                "mongodb://u:p@h/?authMechanism=scram-sha-1",
+                UriError::Mechanism("scram-sha-1".into()),
+            ),
             ("mongodb://h/?authMechanism=SCRAM-SHA-256", UriError::NoUsername),
             ("mongodb://u@h/?authMechanism=SCRAM-SHA-256", UriError::NoPassword),
             ("mongodb://u@h/", UriError::NoPassword),

@@ -157,7 +157,7 @@ pub(crate) enum UriError {
     #[error("authSource can not be an empty string")]
     EmptyAuthSource,
     #[error(
-        "authMechanism {0} is not supported by this version; use SCRAM-SHA-256 or MONGODB-X509"
+        "authMechanism {0} is not supported by this version; use SCRAM-SHA-256, SCRAM-SHA-1 or MONGODB-X509"
     )]
     Mechanism(String),
 }
@@ -351,7 +351,7 @@ mod tests {
             "authMechanism=SCRAM-SHA-256",
         ];
         let connection = parse(&uri.join("&")).unwrap();
-        let Some(MongoLogin::Password { username, password, auth_source }) = &connection.login
+        let Some(MongoLogin::Password { username, password, auth_source, .. }) = &connection.login
         else {
             panic!("{connection:?}")
         };

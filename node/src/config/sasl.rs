@@ -202,7 +202,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use millrace_core::scram::Hash;
+    use millrace_core::kafka::sasl::Hash;
 
     use super::super::error::Subject;
     use super::super::producer::{check_names, parse_producer};

@@ -31,7 +31,7 @@ const PRIMARY: &str =
 const OPTIONS: &[(&str, Fate)] = &[
     ("appname", Fate::Read),
     ("authmechanism", Fate::Read),
-    ("authmechanismproperties", Fate::NotYet("SCRAM-SHA-256 and MONGODB-X509 have no properties")),
+    ("authmechanismproperties", Fate::NotYet("SCRAM and MONGODB-X509 have no properties")),
     ("authsource", Fate::Read),
     ("compressors", Fate::Accepted("wire compression is not offered to the server")),
     ("connecttimeoutms", Fate::Accepted("an attempt to connect has the node's own limit")),

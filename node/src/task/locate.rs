@@ -119,11 +119,12 @@ fn located(
         seeds.truncate(hosts_max);
     }
     let login = mongo.login.as_ref().map(|login| match login {
-        MongoLogin::Password { username, password, auth_source } => {
+        MongoLogin::Password { username, password, auth_source, mechanism } => {
             Ok(Login::Password(Credentials {
                 username: username.clone(),
                 password: password.expose().to_owned(),
                 source: auth_source.or_txt(txt.auth_source.as_deref()).name().to_owned(),
+                mechanism: *mechanism,
             }))
         }
         MongoLogin::Certificate { username, auth_source } => {

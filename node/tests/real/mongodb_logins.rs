@@ -1,4 +1,5 @@
-//! Connection strings that leave much to others: servers that DNS knows, users that are certificates.
+//! Connection strings that leave much to others: servers that DNS knows, users that are certificates, mechanisms that
+//! the server chooses.
 
 use std::sync::Arc;
 
@@ -6,6 +7,7 @@ use anyhow::{Context, Result};
 use bson::{Bson, doc};
 use millrace_testbed::{Kafka, MongodbPlan, Plan, Servers, Testbed, Tls};
 
+use super::access::{self, PASSWORD};
 use super::harness::dns::{Answer, DnsServer};
 use super::harness::servers::{Shared, fresh};
 use super::harness::{Connector, EVENTS, Records, Setup, offsets};
@@ -50,6 +52,23 @@ async fn replicates(guarded: &Testbed, kafka: &Kafka, name: &str, setup: &Setup)
     Ok(())
 }
 
+/// A user who may read everything and whose password the server keeps for `mechanism` alone.
+async fn create_user_of(testbed: &Testbed, name: &str, mechanism: &str) -> Result<()> {
+    let admin = testbed.mongodb().client().await?.database("admin");
+    let user = doc! {
+        "createUser": name, "pwd": PASSWORD, "roles": ["readAnyDatabase"], "mechanisms": [mechanism],
+    };
+    admin.run_command(user).await.with_context(|| format!("create the user {name}"))?;
+    Ok(())
+}
+
+/// The connection string of a user, with `authMechanism`.
+fn uri_by(testbed: &Testbed, name: &str, mechanism: &str) -> String {
+    let uri = testbed.mongodb().uri_as(name, PASSWORD);
+    let delimiter = if uri.contains('?') { '&' } else { '?' };
+    format!("{uri}{delimiter}authMechanism={mechanism}")
+}
+
 /// Makes the subject of the certificate a user that may read everything.
 async fn let_the_certificate_in(guarded: &Testbed) -> Result<()> {
     let external = guarded.mongodb().client().await?.database("$external");
@@ -75,6 +94,34 @@ async fn a_certificate_logs_in_once_its_subject_is_a_user() -> Result<()> {
     assert!(told && log.contains("connection.ssl.keystore"), "{log}");
     let_the_certificate_in(&guarded).await?;
     replicates(&guarded, kafka, &name, &setup).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_of_sha_1_replicates_whether_the_mechanism_is_named_or_not() -> Result<()> {
+    let (guarded, servers, name) = (access::guarded().await?, servers().await?, fresh("sha_1"));
+    create_user_of(&guarded, &name, "SCRAM-SHA-1").await?;
+    let negotiated = guarded.mongodb().uri_as(&name, PASSWORD);
+    let named = uri_by(&guarded, &name, "SCRAM-SHA-1");
+    for (database, uri) in [(format!("{name}_any"), negotiated), (format!("{name}_named"), named)] {
+        let connector = Connector::new(&database, &uri).collection(&database, EVENTS);
+        let setup = Setup::new(&servers.kafka().bootstrap())?.connector(connector);
+        replicates(&guarded, servers.kafka(), &database, &setup).await.context(database)?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mechanism_that_the_user_does_not_have_is_refused_by_the_server() -> Result<()> {
+    let (guarded, servers, name) = (access::guarded().await?, servers().await?, fresh("no_sha_1"));
+    create_user_of(&guarded, &name, "SCRAM-SHA-256").await?;
+    let connector = Connector::new(&name, &uri_by(&guarded, &name, "SCRAM-SHA-1"));
+    let connector = connector.collection(&name, EVENTS);
+    let log = Setup::new(&servers.kafka().bootstrap())?.connector(connector).fails(1).await?;
+    for part in [&format!("refused user '{name}'"), "Authentication failed", "authMechanism"] {
+        assert!(log.contains(part), "{part:?} is not in:\n{log}");
+    }
+    assert!(!log.contains(PASSWORD) && !log.contains("p%40ss"), "a secret is in the log:\n{log}");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::mongo::error_codes::CodeClass;
 use crate::mongo::login::Login;
-use crate::mongo::scram::Credentials;
+use crate::mongo::scram::{Credentials, Mechanism};
 
 #[test]
 fn a_stream_opens_and_is_asked_for_once() {
@@ -163,18 +163,19 @@ fn an_old_server_is_refused() {
     assert!(matches!(failure, SessionError::TooOld { .. }), "{failure}");
 }
 
-fn with_credentials() -> SessionConfig {
+fn with_credentials(mechanism: Option<Mechanism>) -> SessionConfig {
     let credentials = Credentials {
         username: "u".to_owned(),
         password: "pw".to_owned(),
         source: "admin".to_owned(),
+        mechanism,
     };
     SessionConfig { login: Some(Login::Password(credentials)), ..config() }
 }
 
 #[test]
 fn credentials_are_proved_before_watching() {
-    let mut rig = Rig::new(with_credentials(), ResumePosition::Now);
+    let mut rig = Rig::new(with_credentials(None), ResumePosition::Now);
     rig.connect("a:1");
     let mut hello = primary();
     hello.insert("saslSupportedMechs", vec!["SCRAM-SHA-1", "SCRAM-SHA-256"]);
@@ -227,13 +228,42 @@ fn a_certificate_that_no_user_has_is_named() {
     assert!(text.contains("the subject of the client certificate' of '$external'"), "{text}");
 }
 
+/// What `saslStart` names when `named` stands in the connection string and the server answers `offered`.
+fn mechanism_used(named: Option<Mechanism>, offered: Option<&[&str]>) -> String {
+    let mut rig = Rig::new(with_credentials(named), ResumePosition::Now);
+    rig.connect("a:1");
+    let mut hello = primary();
+    if let Some(offered) = offered {
+        hello.insert("saslSupportedMechs", offered.to_vec());
+    }
+    rig.greet(&hello);
+    rig.expect("saslStart").body.get_str("mechanism").unwrap().to_owned()
+}
+
 #[test]
-fn a_user_without_sha_256_is_refused_before_the_password_is_used() {
-    let mut rig = Rig::new(with_credentials(), ResumePosition::Now);
+fn the_strongest_mechanism_of_the_user_is_used() {
+    let (sha_256, sha_1) = ("SCRAM-SHA-256", "SCRAM-SHA-1");
+    assert_eq!(mechanism_used(None, Some(&[sha_1, sha_256])), sha_256);
+    assert_eq!(mechanism_used(None, Some(&["PLAIN", sha_1])), sha_1);
+    assert_eq!(mechanism_used(None, None), sha_256, "of an unknown user the server says nothing");
+}
+
+#[test]
+fn a_mechanism_that_is_named_is_used_whatever_the_server_says() {
+    for named in Mechanism::ALL {
+        for offered in [None, Some(["SCRAM-SHA-1"].as_slice()), Some(&["SCRAM-SHA-256"])] {
+            assert_eq!(mechanism_used(Some(named), offered), named.name(), "{offered:?}");
+        }
+    }
+}
+
+#[test]
+fn a_user_without_scram_is_refused_before_the_password_is_used() {
+    let mut rig = Rig::new(with_credentials(None), ResumePosition::Now);
     rig.connect("a:1");
     let hello = rig.expect("hello");
     let mut body = primary();
-    body.insert("saslSupportedMechs", vec!["SCRAM-SHA-1"]);
+    body.insert("saslSupportedMechs", vec!["PLAIN"]);
     let failure = rig.refused(&hello, &body);
     assert!(matches!(failure, SessionError::Mechanism { .. }), "{failure}");
 }
